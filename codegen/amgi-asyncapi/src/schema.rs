@@ -1,0 +1,242 @@
+//! Schemas: every schema that something names, and every schema those refer to, once each in the arena.
+//!
+//! What must stay true: afterwards each `$ref` in a schema position is the index of a schema in the arena; `$ref` in
+//! data (`const`, `enum`, `default`, examples) and properties that happen to be called `$ref` are left alone. One place
+//! in the document is one schema, however it is reached. References may form cycles; those that cannot be resolved
+//! are reported and leave a schema that accepts everything.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::{
+    diag::{Diagnostic, Diagnostics},
+    model::{Id, Schema},
+    node::{Entry, Node, Value},
+    refs::{Place, Refs, reference, tokens},
+};
+
+/// What the value of a keyword is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// A schema, or a list of them.
+    Schema,
+    /// Schemas by name.
+    Map,
+    /// Anything else.
+    Data,
+}
+
+/// What the value of `keyword` is, in draft-07 and the later drafts that documents mix in.
+pub(crate) fn position(keyword: &str) -> Position {
+    match keyword {
+        "additionalItems" | "additionalProperties" | "allOf" | "anyOf" | "contains" | "contentSchema" | "else" | "if"
+        | "items" | "not" | "oneOf" | "prefixItems" | "propertyNames" | "then" | "unevaluatedItems"
+        | "unevaluatedProperties" => Position::Schema,
+        "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties" | "properties" => {
+            Position::Map
+        }
+        _ => Position::Data,
+    }
+}
+
+/// Format and schema of a Multi Format Schema Object.
+pub(crate) fn multi_format(node: &Node) -> Option<(&Node, &Node)> {
+    let format = node.get("schemaFormat").filter(|f| f.as_str().is_some())?;
+    Some((format, node.get("schema")?))
+}
+
+/// Whether a `schemaFormat` is AsyncAPI's own or JSON Schema.
+pub(crate) fn is_native(format: &str) -> bool {
+    let media_type = format.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let base = media_type.trim_end_matches("+json").trim_end_matches("+yaml");
+    matches!(base, "application/vnd.aai.asyncapi" | "application/schema")
+}
+
+pub(crate) struct Schemas<'a> {
+    refs: &'a Refs<'a>,
+    arena: Vec<Schema>,
+    by_place: HashMap<Place, Id<Schema>>,
+    queue: VecDeque<(Id<Schema>, Spot<'a>)>,
+}
+
+/// A schema and the schema document around it, which `#` means when the document at large does not answer.
+#[derive(Clone)]
+struct Spot<'a> {
+    node: &'a Node,
+    place: Place,
+    base: Place,
+}
+
+impl<'a> Schemas<'a> {
+    pub(crate) fn new(refs: &'a Refs<'a>) -> Self {
+        Self { refs, arena: Vec::new(), by_place: HashMap::new(), queue: VecDeque::new() }
+    }
+
+    /// The schema that stands at `place`, or what it refers to. `None` when there is none, which was reported.
+    pub(crate) fn intern(&mut self, node: &'a Node, place: Place, diags: &mut Diagnostics) -> Option<Id<Schema>> {
+        let spot = Spot { node, base: place.clone(), place };
+        let id = self.locate(spot, true, diags);
+        while let Some((id, spot)) = self.queue.pop_front() {
+            self.arena[id.index()].node = self.copy(spot.node, &spot.base, diags);
+        }
+        id
+    }
+
+    pub(crate) fn finish(self) -> Vec<Schema> {
+        self.arena
+    }
+
+    /// The id of the schema that `spot` is in the end. `inline` while no reference led here.
+    fn locate(&mut self, mut spot: Spot<'a>, mut inline: bool, diags: &mut Diagnostics) -> Option<Id<Schema>> {
+        let mut name = if inline { None } else { name_of(&spot.place) };
+        let mut seen: Vec<Place> = Vec::new();
+        let mut foreign = None;
+        loop {
+            if let Some((format, schema)) = multi_format(spot.node) {
+                let text = format.as_str().unwrap_or_default();
+                foreign = (!is_native(text)).then_some(format);
+                let place = spot.place.child("schema");
+                let base = if spot.base == spot.place { place.clone() } else { spot.base };
+                spot = Spot { node: schema, place, base };
+            }
+            let Some(text) = reference(spot.node).filter(|_| is_alias(spot.node, inline)) else { break };
+            seen.push(spot.place);
+            spot = self.target(text, &spot.base, diags)?;
+            if seen.contains(&spot.place) {
+                let reference = text.as_str().unwrap_or_default();
+                diags.push(Diagnostic::error("ref-cycle", text.span, format!("`{reference}` leads back to itself")));
+                return None;
+            }
+            name = name_of(&spot.place);
+            inline = false;
+        }
+        if let Some(id) = self.by_place.get(&spot.place) {
+            return Some(*id);
+        }
+        if foreign.is_none() && !matches!(spot.node.value, Value::Object(_) | Value::Bool(_)) {
+            // Where it stands inline, validation says so.
+            if !inline {
+                let message = format!("a schema must be an object or a boolean, not {}", spot.node.kind());
+                diags.push(Diagnostic::error("type-mismatch", spot.node.span, message));
+            }
+            return None;
+        }
+        let id = Id::new(self.arena.len());
+        self.by_place.insert(spot.place.clone(), id);
+        let mut schema = Schema { name, node: spot.node.clone(), foreign_format: None };
+        if let Some(format) = foreign {
+            let text = format.as_str().unwrap_or_default();
+            diags.push(
+                Diagnostic::info("schema-format", format.span, format!("the schema format `{text}` is not read"))
+                    .help("such a payload is handled as raw bytes"),
+            );
+            schema.foreign_format = Some(text.to_string());
+        } else {
+            self.queue.push_back((id, spot));
+        }
+        self.arena.push(schema);
+        Some(id)
+    }
+
+    /// What a reference inside a schema names, one step.
+    fn target(&self, text: &'a Node, base: &Place, diags: &mut Diagnostics) -> Option<Spot<'a>> {
+        let reference = text.as_str().unwrap_or_default();
+        if matches!(reference, "" | "#" | "#/") {
+            // The document as a whole is no schema, so this can only mean the schema it stands in.
+            let node = self.refs.at(base)?;
+            return Some(Spot { node, place: base.clone(), base: base.clone() });
+        }
+        match self.refs.resolve_once(text) {
+            Ok(found) => {
+                let base = if found.place.is_under(base) { base.clone() } else { self.base_of(&found.place) };
+                Some(Spot { node: found.node, place: found.place, base })
+            }
+            Err(problem) => {
+                // JSON Schemas that were written on their own and pasted count from their own root.
+                let inner = tokens(reference).filter(|_| problem.code.0 == "ref-not-found").map(|tokens| {
+                    let mut place = base.clone();
+                    place.tokens.extend(tokens);
+                    place
+                });
+                let Some((place, node)) = inner.and_then(|p| self.refs.at(&p).map(|node| (p, node))) else {
+                    diags.push(*problem);
+                    return None;
+                };
+                let message = format!("`{reference}` is found in the schema it stands in, not in the document");
+                diags.push(
+                    Diagnostic::warning("ref-relative", text.span, message)
+                        .help(format!("AsyncAPI counts from the root: write `{}`", place.pointer())),
+                );
+                Some(Spot { node, place, base: base.clone() })
+            }
+        }
+    }
+
+    /// The schema document that a place belongs to.
+    fn base_of(&self, place: &Place) -> Place {
+        let mut base = place.clone();
+        if let [a, b, _, ..] = place.tokens.as_slice()
+            && (a.as_str(), b.as_str()) == ("components", "schemas")
+        {
+            base.tokens.truncate(3);
+            if self.refs.at(&base).and_then(multi_format).is_some() {
+                base = base.child("schema");
+            }
+        }
+        base
+    }
+
+    /// A schema with its references turned into ids.
+    fn copy(&mut self, node: &'a Node, base: &Place, diags: &mut Diagnostics) -> Node {
+        let Value::Object(entries) = &node.value else { return node.clone() };
+        let entries = entries.iter().filter_map(|entry| {
+            let value = &entry.value;
+            let value = match position(&entry.key) {
+                Position::Data if entry.key == "$ref" && value.as_str().is_some() => {
+                    let spot = self.target(value, base, diags)?;
+                    let id = self.locate(spot, false, diags)?;
+                    Node { value: Value::String(id.index().to_string()), span: value.span }
+                }
+                Position::Data => value.clone(),
+                Position::Schema => match &value.value {
+                    Value::Array(items) => {
+                        let items = items.iter().map(|item| self.copy(item, base, diags)).collect();
+                        Node { value: Value::Array(items), span: value.span }
+                    }
+                    _ => self.copy(value, base, diags),
+                },
+                Position::Map => match &value.value {
+                    Value::Object(schemas) => {
+                        let copies = schemas.iter().map(|e| Entry {
+                            key: e.key.clone(),
+                            key_span: e.key_span,
+                            value: self.copy(&e.value, base, diags),
+                        });
+                        Node { value: Value::Object(copies.collect()), span: value.span }
+                    }
+                    _ => value.clone(),
+                },
+            };
+            Some(Entry { key: entry.key.clone(), key_span: entry.key_span, value })
+        });
+        Node { value: Value::Object(entries.collect()), span: node.span }
+    }
+}
+
+/// Whether a schema is nothing but a reference. Where it stands inline, a description beside it does not make it a
+/// schema of its own.
+fn is_alias(node: &Node, inline: bool) -> bool {
+    node.entries().iter().all(|e| match e.key.as_str() {
+        "$ref" => true,
+        "$comment" | "deprecated" | "description" | "example" | "examples" | "externalDocs" | "readOnly" | "title"
+        | "writeOnly" => inline,
+        key => inline && key.starts_with("x-"),
+    })
+}
+
+/// The name a reference to `place` gives. Payload and headers of a message have none of their own.
+fn name_of(place: &Place) -> Option<String> {
+    match place.tokens.as_slice() {
+        [.., a, _, b] if a == "messages" && (b == "payload" || b == "headers") => None,
+        _ => place.last().map(str::to_string),
+    }
+}

@@ -1,0 +1,460 @@
+//! The one door through which generated code reaches what it needs. Not for hand-written code: it changes as the
+//! generator does.
+
+use std::{
+    borrow::Cow, collections::HashSet, fmt, future::Future, hash::BuildHasher, pin::Pin, sync::OnceLock,
+};
+
+pub use bytes::Bytes;
+pub use bytestring::ByteString;
+pub use regress::Regex;
+pub use serde;
+pub use serde_json;
+
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, value::StrDeserializer},
+};
+
+use crate::{
+    codec,
+    context::Context,
+    contract::{Bindings, Headers, Message, Settlement},
+    error::{Disposition, HandlerError, Part, Reason, Rejection, SendError, StartupError},
+    reply::ReplyInfo,
+};
+
+/// A message of the document as a Rust type. Implemented by generated code.
+pub trait TypedMessage: Sized {
+    /// Name in the document.
+    const NAME: &'static str;
+
+    /// Reads and checks a message.
+    fn decode(message: &Message) -> Result<Self, Rejection>;
+
+    /// Checks and writes headers, payload and bindings into `message`.
+    fn encode(&self, message: &mut Message) -> Result<(), Rejection>;
+
+    /// The message as it goes to `address`.
+    fn to_message(&self, address: impl Into<ByteString>) -> Result<Message, SendError> {
+        let mut message = Message::new(address);
+        match self.encode(&mut message) {
+            Ok(()) => Ok(message),
+            Err(rejection) => Err(SendError::new(message.address.to_string(), rejection)),
+        }
+    }
+}
+
+/// The application's handlers: there from the start, or made at startup.
+pub struct Lifecycle<A> {
+    handlers: OnceLock<A>,
+    start: Option<Start<A>>,
+}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Start<A> = Box<dyn Fn() -> BoxFuture<Result<A, StartupError>> + Send + Sync>;
+
+impl<A> Lifecycle<A> {
+    /// Handlers that exist.
+    pub fn ready(handlers: A) -> Self {
+        Self { handlers: OnceLock::from(handlers), start: None }
+    }
+
+    /// Handlers that `start` makes when the server starts the application.
+    pub fn starting<F, Fut, E>(start: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<A, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let start: Start<A> = Box::new(move || {
+            let handlers = start();
+            Box::pin(async move { handlers.await.map_err(StartupError::new) })
+        });
+        Self { handlers: OnceLock::new(), start: Some(start) }
+    }
+
+    /// Makes the handlers if they are still to be made.
+    pub async fn startup(&self) -> Result<(), StartupError> {
+        if let (None, Some(start)) = (self.handlers.get(), &self.start) {
+            let handlers = start().await?;
+            // A second startup that ran at the same time keeps the first one's handlers.
+            let _ = self.handlers.set(handlers);
+        }
+        Ok(())
+    }
+
+    /// The handlers, once there.
+    pub fn get(&self) -> Option<&A> {
+        self.handlers.get()
+    }
+}
+
+impl<A> fmt::Debug for Lifecycle<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lifecycle").field("started", &self.handlers.get().is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Settles by what a handler returned.
+pub fn settle<E: HandlerError>(result: Result<(), E>) -> Settlement {
+    match result {
+        Ok(()) => Settlement::Ack,
+        Err(error) => failed(&error),
+    }
+}
+
+#[cold]
+fn failed(error: &impl HandlerError) -> Settlement {
+    Settlement::Fail { disposition: error.disposition(), reason: error.reason() }
+}
+
+/// A message that does not fit its schema goes to the dead-letter address.
+#[cold]
+pub fn reject(rejection: Rejection) -> Settlement {
+    Settlement::Fail { disposition: Disposition::DeadLetter, reason: Reason::Rejected(rejection) }
+}
+
+/// A message from an address that no channel has.
+#[cold]
+pub fn no_channel(cx: &Context) -> Settlement {
+    Settlement::Fail {
+        disposition: Disposition::DeadLetter,
+        reason: Reason::NoChannel(cx.address().to_owned()),
+    }
+}
+
+/// A message that came before startup was complete.
+#[cold]
+pub fn not_started() -> Settlement {
+    let reason = Reason::Failed("the application is not started".to_owned());
+    Settlement::Fail { disposition: Disposition::Retry, reason }
+}
+
+/// Sends the reply that a handler returned; the request is acknowledged only after that succeeded.
+pub async fn reply<M: TypedMessage, E: HandlerError>(
+    cx: &Context,
+    info: &ReplyInfo,
+    bindings: fn(&mut Bindings),
+    result: Result<M, E>,
+) -> Settlement {
+    let reply = match result {
+        Ok(reply) => reply,
+        Err(error) => return failed(&error),
+    };
+    let address = match info.address(cx.message()) {
+        Ok(address) => address,
+        Err(rejection) => return reject(rejection),
+    };
+    let sent = match reply.to_message(address) {
+        Ok(mut message) => {
+            info.correlate(cx.message(), &mut message);
+            bindings(&mut message.bindings);
+            cx.send(message).await
+        }
+        Err(error) => Err(error),
+    };
+    settle(sent)
+}
+
+/// Reads a JSON payload.
+pub fn json_payload<T: DeserializeOwned>(message: &Message) -> Result<T, Rejection> {
+    codec::from_json(Part::Payload, payload(message)?)
+}
+
+/// Reads a text payload.
+pub fn text_payload(message: &Message) -> Result<String, Rejection> {
+    codec::from_text(Part::Payload, payload(message)?).map(str::to_owned)
+}
+
+/// The payload as it is; empty when there is none.
+pub fn raw_payload(message: &Message) -> Bytes {
+    message.payload.clone().unwrap_or_default()
+}
+
+fn payload(message: &Message) -> Result<&Bytes, Rejection> {
+    message.payload.as_ref().ok_or_else(|| Rejection::new(Part::Payload, "", "the message has no payload"))
+}
+
+/// Sets a JSON payload.
+pub fn set_json_payload<T: Serialize + ?Sized>(message: &mut Message, value: &T) -> Result<(), Rejection> {
+    message.payload = Some(to_json(Part::Payload, value)?);
+    Ok(())
+}
+
+fn to_json<T: Serialize + ?Sized>(part: Part, value: &T) -> Result<Bytes, Rejection> {
+    codec::to_json(value).map_err(|error| Rejection::new(part, "", error.to_string()))
+}
+
+/// How a header's or binding's bytes hold a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scalar {
+    /// The text itself: strings and string enums.
+    Text,
+    /// JSON text: everything else.
+    Json,
+}
+
+fn read_scalar<T: DeserializeOwned>(
+    part: Part,
+    name: &str,
+    kind: Scalar,
+    bytes: &[u8],
+) -> Result<T, Rejection> {
+    let result = match kind {
+        Scalar::Json => codec::from_json(part, bytes),
+        Scalar::Text => codec::from_text(part, bytes).and_then(|text| {
+            T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text))
+                .map_err(|error| Rejection::new(part, "", error.to_string()))
+        }),
+    };
+    result.map_err(|rejection| at(rejection, name))
+}
+
+#[cold]
+fn at(rejection: Rejection, name: &str) -> Rejection {
+    let mut pointer = String::new();
+    codec::push_token(&mut pointer, name);
+    pointer.push_str(&rejection.pointer);
+    Rejection { pointer, ..rejection }
+}
+
+/// Reads a header that may be missing.
+pub fn optional_header<T: DeserializeOwned>(
+    headers: &Headers,
+    name: &'static str,
+    kind: Scalar,
+) -> Result<Option<T>, Rejection> {
+    headers.get(name).map(|bytes| read_scalar(Part::Headers, name, kind, bytes)).transpose()
+}
+
+/// Reads a header that must be there.
+pub fn header<T: DeserializeOwned>(
+    headers: &Headers,
+    name: &'static str,
+    kind: Scalar,
+) -> Result<T, Rejection> {
+    match headers.get(name) {
+        Some(bytes) => read_scalar(Part::Headers, name, kind, bytes),
+        None => Err(at(Rejection::new(Part::Headers, "", "the header is missing"), name)),
+    }
+}
+
+/// Writes a header.
+pub fn set_header<T: Serialize + ?Sized>(
+    headers: &mut Headers,
+    name: &'static str,
+    kind: Scalar,
+    value: &T,
+) -> Result<(), Rejection> {
+    let value = write_scalar(Part::Headers, kind, value).map_err(|rejection| at(rejection, name))?;
+    headers.push(Bytes::from_static(name.as_bytes()), value);
+    Ok(())
+}
+
+fn write_scalar<T: Serialize + ?Sized>(part: Part, kind: Scalar, value: &T) -> Result<Bytes, Rejection> {
+    match kind {
+        Scalar::Json => to_json(part, value),
+        Scalar::Text => crate::text::to_text(value)
+            .map(Bytes::from)
+            .map_err(|error| Rejection::new(part, "", error.to_string())),
+    }
+}
+
+/// Reads a binding that may be missing, such as the Kafka key.
+pub fn binding<T: DeserializeOwned>(
+    bindings: &Bindings,
+    protocol: &'static str,
+    field: &'static str,
+    kind: Scalar,
+) -> Result<Option<T>, Rejection> {
+    match bindings.get(protocol, field).and_then(crate::BindingValue::as_bytes) {
+        Some(bytes) => read_scalar(Part::Bindings, field, kind, bytes)
+            .map(Some)
+            .map_err(|rejection| at(rejection, protocol)),
+        None => Ok(None),
+    }
+}
+
+/// Writes a binding.
+pub fn set_binding<T: Serialize + ?Sized>(
+    bindings: &mut Bindings,
+    protocol: &'static str,
+    field: &'static str,
+    kind: Scalar,
+    value: &T,
+) -> Result<(), Rejection> {
+    let value = write_scalar(Part::Bindings, kind, value).map_err(|rejection| at(rejection, field))?;
+    bindings.set(protocol, field, value);
+    Ok(())
+}
+
+/// Reads a parameter of the address.
+pub fn parameter<T: DeserializeOwned>(name: &'static str, encoded: &str) -> Result<T, Rejection> {
+    read_scalar(Part::Address, name, Scalar::Text, crate::address::decode(encoded).as_bytes())
+}
+
+/// Value of a member of the payload, when that is a string: what tells the messages of a channel apart.
+pub fn peek_payload<'m>(message: &'m Message, member: &str) -> Option<Cow<'m, str>> {
+    crate::text::peek(message.payload.as_ref()?, member)
+}
+
+/// Value of a header as text.
+pub fn peek_header<'m>(message: &'m Message, name: &str) -> Option<Cow<'m, str>> {
+    message.headers.get(name).and_then(|value| std::str::from_utf8(value).ok()).map(Cow::Borrowed)
+}
+
+/// A message of a channel with several that is none of them.
+#[cold]
+pub fn unknown_message(part: Part, member: &'static str, found: Option<&str>, expected: &str) -> Settlement {
+    let detail = match found {
+        Some(found) => format!("`{found}` names no message of this channel, expected {expected}"),
+        None => format!("expected {expected}, to tell the messages of this channel apart"),
+    };
+    reject(at(Rejection::new(part, "", detail), member))
+}
+
+/// A value of a closed set that is none of them, such as a channel parameter with an `enum`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not one of {expected}")]
+pub struct UnknownValue {
+    /// What was found.
+    pub found: String,
+    /// What is allowed.
+    pub expected: &'static str,
+}
+
+/// Where a check is, as a chain on the stack: nothing is allocated while all is well.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    parent: Option<&'a At<'a>>,
+    token: Token<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Token<'a> {
+    Root(Part),
+    Name(&'a str),
+    Index(usize),
+}
+
+impl<'a> At<'a> {
+    /// The whole of a part of the message.
+    pub const fn root(part: Part) -> Self {
+        Self { parent: None, token: Token::Root(part) }
+    }
+
+    /// A member.
+    pub fn name(&'a self, name: &'a str) -> At<'a> {
+        Self { parent: Some(self), token: Token::Name(name) }
+    }
+
+    /// An element.
+    pub fn index(&'a self, index: usize) -> At<'a> {
+        Self { parent: Some(self), token: Token::Index(index) }
+    }
+
+    /// A rejection here.
+    #[cold]
+    pub fn reject(&self, detail: impl Into<Cow<'static, str>>) -> Rejection {
+        let mut chain = Vec::new();
+        let mut at = Some(self);
+        let mut part = Part::Payload;
+        while let Some(here) = at {
+            match here.token {
+                Token::Root(root) => part = root,
+                token => chain.push(token),
+            }
+            at = here.parent;
+        }
+        let mut pointer = String::new();
+        for token in chain.into_iter().rev() {
+            match token {
+                Token::Name(name) => codec::push_token(&mut pointer, name),
+                Token::Index(index) => codec::push_token(&mut pointer, &index.to_string()),
+                Token::Root(_) => {}
+            }
+        }
+        Rejection::new(part, pointer, detail)
+    }
+}
+
+/// What the schema asks of a value beyond its type. Implemented by generated code for types that have such rules.
+pub trait Check {
+    /// The first rule that does not hold.
+    fn check(&self, at: &At<'_>) -> Result<(), Rejection>;
+}
+
+impl<T: Check> Check for Option<T> {
+    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
+        self.as_ref().map_or(Ok(()), |value| value.check(at))
+    }
+}
+
+impl<T: Check + ?Sized> Check for Box<T> {
+    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
+        (**self).check(at)
+    }
+}
+
+impl<T: Check> Check for Vec<T> {
+    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
+        self.iter().enumerate().try_for_each(|(index, value)| value.check(&at.index(index)))
+    }
+}
+
+impl<T: Check, S: BuildHasher> Check for std::collections::HashMap<String, T, S> {
+    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
+        self.iter().try_for_each(|(name, value)| value.check(&at.name(name)))
+    }
+}
+
+/// Length of a string in Unicode code points, as JSON Schema counts.
+pub fn length(at: &At<'_>, text: &str, least: usize, most: usize) -> Result<(), Rejection> {
+    // Code points are never more than bytes nor fewer than a quarter of them, which settles most strings.
+    if text.len() <= most && text.len() / 4 >= least {
+        return Ok(());
+    }
+    let count = text.chars().count();
+    within(at, count, least, most, "characters")
+}
+
+/// Number of elements of an array or members of an object.
+pub fn size(at: &At<'_>, count: usize, least: usize, most: usize) -> Result<(), Rejection> {
+    within(at, count, least, most, "items")
+}
+
+fn within(at: &At<'_>, count: usize, least: usize, most: usize, what: &str) -> Result<(), Rejection> {
+    if count < least {
+        return Err(at.reject(format!("has {count} {what}, at least {least} are needed")));
+    }
+    if count > most {
+        return Err(at.reject(format!("has {count} {what}, at most {most} are allowed")));
+    }
+    Ok(())
+}
+
+/// Whether `text` matches the pattern, by the rules of ECMA-262 as JSON Schema asks.
+pub fn pattern(at: &At<'_>, text: &str, regex: &Regex, source: &'static str) -> Result<(), Rejection> {
+    match regex.find(text) {
+        Some(_) => Ok(()),
+        None => Err(at.reject(format!("does not match the pattern `{source}`"))),
+    }
+}
+
+/// A rule that the generator could spell out in Rust.
+pub fn ensure(at: &At<'_>, holds: bool, rule: &'static str) -> Result<(), Rejection> {
+    if holds { Ok(()) } else { Err(at.reject(rule)) }
+}
+
+/// Whether a number is a multiple of another, allowing for what binary fractions cannot hold.
+pub fn is_multiple(value: f64, of: f64) -> bool {
+    let quotient = value / of;
+    (quotient - quotient.round()).abs() < 1e-9
+}
+
+/// Whether all elements differ, compared as JSON.
+pub fn unique<T: Serialize>(values: &[T]) -> bool {
+    let mut seen = HashSet::new();
+    values.iter().all(|value| serde_json::to_value(value).is_ok_and(|value| seen.insert(value.to_string())))
+}

@@ -1,0 +1,156 @@
+//! The AMGI 2.0 contract: what passes between an application and a server.
+//!
+//! In Python the contract is a stream of events; here it is the trait [`Application`]. Every field has its place:
+//!
+//! | AMGI | here |
+//! |---|---|
+//! | scope `message`: `address`, `headers`, `payload`, `bindings` | [`Message`] |
+//! | scope `message`: `state`, `extensions`, `amgi` | [`Context::state`](crate::Context::state), [`Context::extensions`](crate::Context::extensions), [`VERSION`] |
+//! | send `message.ack`, `message.nack`, neither | [`Settlement`] |
+//! | send `message.send` | [`Message`] given to [`MessageSend`] |
+//! | `lifespan.startup`, `.complete`, `.failed` | [`Application::startup`] and its result |
+//! | `lifespan.shutdown`, `.complete`, `.failed` | [`Application::shutdown`] and its result |
+
+mod bindings;
+mod headers;
+mod info;
+mod state;
+
+use std::{fmt, future::Future};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+pub use self::{
+    bindings::{Binding, BindingValue, Bindings},
+    headers::Headers,
+    info::{BindingInfo, ChannelInfo, ExampleInfo, MessageInfo, OperationInfo, ServerInfo},
+    state::{Extensions, State},
+};
+use crate::{
+    context::Context,
+    error::{Disposition, Reason, StartupError},
+    sender::SendFuture,
+};
+
+/// The version of AMGI that this crate speaks (`amgi.version` and `amgi.spec_version` of every scope).
+pub const VERSION: &str = "2.0";
+
+/// A message: what a scope `message` delivers and what an event `message.send` carries.
+///
+/// ```
+/// use amgi::Message;
+///
+/// let message = Message::new("user.created")
+///     .header("correlation-id", "c-1")
+///     .payload(r#"{"id":1}"#)
+///     .binding("kafka", "key", "42");
+/// assert_eq!(message.headers.get("correlation-id"), Some(&b"c-1"[..]));
+/// ```
+#[derive(Clone, Default, PartialEq)]
+pub struct Message {
+    /// Topic, queue, channel or routing key, as the document writes it.
+    pub address: ByteString,
+    /// Ordered; names may repeat.
+    pub headers: Headers,
+    /// The payload; `None` where there is none, such as a Kafka tombstone.
+    pub payload: Option<Bytes>,
+    /// What is particular to a protocol.
+    pub bindings: Bindings,
+}
+
+impl Message {
+    /// A message without headers, payload or bindings.
+    pub fn new(address: impl Into<ByteString>) -> Self {
+        Self { address: address.into(), ..Self::default() }
+    }
+
+    /// Appends a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// Sets the payload.
+    #[must_use]
+    pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
+        self.payload = Some(payload.into());
+        self
+    }
+
+    /// Sets one field of one protocol's bindings.
+    #[must_use]
+    pub fn binding(
+        mut self,
+        protocol: impl Into<ByteString>,
+        field: impl Into<ByteString>,
+        value: impl Into<BindingValue>,
+    ) -> Self {
+        self.bindings.set(protocol, field, value);
+        self
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("address", &self.address)
+            .field("headers", &self.headers)
+            .field("payload", &self.payload)
+            .field("bindings", &self.bindings)
+            .finish()
+    }
+}
+
+/// How a message ended, in AMGI's terms and with what a server may make of it.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "a server settles the message by this"]
+pub enum Settlement {
+    /// Handled: event `message.ack`.
+    Ack,
+    /// Not handled: event `message.nack`. The disposition is the extension `amgi.settlement`.
+    Fail {
+        /// What the application wants to happen to the message.
+        disposition: Disposition,
+        /// Why; its text is the `message` of `message.nack`.
+        reason: Reason,
+    },
+    /// Neither event was sent. A server must not acknowledge.
+    Unsettled,
+}
+
+/// A message-driven application, to be run by any AMGI server.
+///
+/// The generator writes the implementation; servers are generic over it, so that no message pays for boxing.
+pub trait Application: Send + Sync + 'static {
+    /// What to subscribe to: one entry a channel that is received from.
+    fn channels(&self) -> &[ChannelInfo];
+
+    /// The document's servers; empty when it names none.
+    fn servers(&self) -> &[ServerInfo] {
+        &[]
+    }
+
+    /// Runs once before the first message and may fill the state that every message sees.
+    fn startup(&self, state: &mut State) -> impl Future<Output = Result<(), StartupError>> + Send {
+        let _ = state;
+        async { Ok(()) }
+    }
+
+    /// Runs once a message.
+    fn message(&self, cx: &Context) -> impl Future<Output = Settlement> + Send;
+
+    /// Runs once after the last message.
+    fn shutdown(&self) -> impl Future<Output = Result<(), StartupError>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// The server's side of `message.send`.
+///
+/// The future ends when the message is in the broker's hands; an error says that it is not known to be there.
+pub trait MessageSend: Send + Sync + 'static {
+    /// Hands `message` to the broker.
+    fn send(&self, message: Message) -> SendFuture<'_>;
+}

@@ -1,0 +1,304 @@
+//! Errors: what goes wrong in a handler, a send, a startup, and what is to happen then.
+
+use std::{borrow::Cow, convert::Infallible, error::Error as StdError, fmt, time::Duration};
+
+/// What is to happen to a message whose handler failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Disposition {
+    /// Deliver it again, after the server's backoff.
+    #[default]
+    Retry,
+    /// Deliver it again, not before this much time has passed.
+    RetryAfter(Duration),
+    /// Put it aside under the dead-letter address.
+    DeadLetter,
+    /// Drop it: it is acknowledged and logged.
+    Discard,
+}
+
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry => f.write_str("retry"),
+            Self::RetryAfter(delay) => write!(f, "retry after {delay:?}"),
+            Self::DeadLetter => f.write_str("dead-letter"),
+            Self::Discard => f.write_str("discard"),
+        }
+    }
+}
+
+/// Why a message was not handled.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    /// It does not fit the document; no handler saw it.
+    Rejected(Rejection),
+    /// The handler returned an error with this text.
+    Failed(String),
+    /// The handler is still the generated scaffold.
+    NotImplemented,
+    /// The handler panicked with this text.
+    Panicked(String),
+    /// No channel of the document has this address.
+    NoChannel(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Failed(text) => f.write_str(text),
+            Self::NotImplemented => NotImplemented.fmt(f),
+            Self::Panicked(text) => write!(f, "handler panicked: {text}"),
+            Self::NoChannel(address) => write!(f, "no channel has the address `{address}`"),
+        }
+    }
+}
+
+/// Part of a message that a [`Rejection`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The payload.
+    Payload,
+    /// The headers.
+    Headers,
+    /// The parameters in the address.
+    Address,
+    /// The bindings.
+    Bindings,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Payload => "payload",
+            Self::Headers => "headers",
+            Self::Address => "address",
+            Self::Bindings => "bindings",
+        })
+    }
+}
+
+/// A message that does not fit its schema: where, and why. Handlers never see such a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{part} `{pointer}`: {detail}")]
+pub struct Rejection {
+    /// Which part of the message.
+    pub part: Part,
+    /// JSON Pointer (RFC 6901) into that part; empty for the whole of it.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: Cow<'static, str>,
+}
+
+impl Rejection {
+    /// A rejection of `part` at `pointer`.
+    pub fn new(part: Part, pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { part, pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// An error of a handler, and how the message is settled after it.
+///
+/// ```
+/// use amgi::{Disposition, HandlerError};
+///
+/// #[derive(Debug)]
+/// enum AppError {
+///     Database,
+///     UnknownUser,
+/// }
+///
+/// impl std::fmt::Display for AppError {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         f.write_str("no luck")
+///     }
+/// }
+///
+/// impl HandlerError for AppError {
+///     fn disposition(&self) -> Disposition {
+///         match self {
+///             AppError::Database => Disposition::Retry,
+///             AppError::UnknownUser => Disposition::DeadLetter,
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a handler",
+    note = "implement `amgi::HandlerError` for it, or use `amgi::Failure`, which any `std::error::Error` turns into"
+)]
+pub trait HandlerError: fmt::Display + Send + 'static {
+    /// What is to happen to the message. By default it is tried again.
+    fn disposition(&self) -> Disposition {
+        Disposition::Retry
+    }
+
+    /// What is reported as the cause. By default the error's text.
+    fn reason(&self) -> Reason {
+        Reason::Failed(format!("{self:#}"))
+    }
+}
+
+impl HandlerError for Infallible {}
+
+/// Any error with a [`Disposition`]; [`Retry`](Disposition::Retry) unless told otherwise.
+///
+/// Like `anyhow::Error` it is made from any error by `?` and is itself none.
+///
+/// ```
+/// fn parse(text: &str) -> Result<u32, amgi::Failure> {
+///     Ok(text.parse()?)
+/// }
+/// let failure = parse("x").unwrap_err().dead_letter();
+/// assert_eq!(failure.to_string(), "invalid digit found in string");
+/// ```
+pub struct Failure {
+    error: Box<dyn StdError + Send + Sync>,
+    disposition: Disposition,
+}
+
+impl Failure {
+    /// A failure that says `text`.
+    pub fn msg(text: impl fmt::Display) -> Self {
+        Self { error: text.to_string().into(), disposition: Disposition::default() }
+    }
+
+    /// Settles the message by `disposition`.
+    #[must_use]
+    pub fn with(mut self, disposition: Disposition) -> Self {
+        self.disposition = disposition;
+        self
+    }
+
+    /// Tries again after `delay`.
+    #[must_use]
+    pub fn retry_after(self, delay: Duration) -> Self {
+        self.with(Disposition::RetryAfter(delay))
+    }
+
+    /// Puts the message under the dead-letter address.
+    #[must_use]
+    pub fn dead_letter(self) -> Self {
+        self.with(Disposition::DeadLetter)
+    }
+
+    /// Drops the message.
+    #[must_use]
+    pub fn discard(self) -> Self {
+        self.with(Disposition::Discard)
+    }
+
+    /// The error inside.
+    pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.error
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: Box::new(error), disposition: Disposition::default() }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// `{:#}` adds the causes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)?;
+        let mut source = self.error.source().filter(|_| f.alternate());
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:#} ({})", self.disposition)
+    }
+}
+
+impl HandlerError for Failure {
+    fn disposition(&self) -> Disposition {
+        self.disposition
+    }
+
+    fn reason(&self) -> Reason {
+        if self.error.is::<NotImplemented>() {
+            Reason::NotImplemented
+        } else {
+            Reason::Failed(format!("{self:#}"))
+        }
+    }
+}
+
+/// What a scaffold handler returns until somebody writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, thiserror::Error)]
+#[error("not implemented yet")]
+pub struct NotImplemented;
+
+impl HandlerError for NotImplemented {
+    fn reason(&self) -> Reason {
+        Reason::NotImplemented
+    }
+}
+
+/// A message that could not be sent. It may or may not be in the broker's hands.
+#[derive(Debug, thiserror::Error)]
+#[error("could not send to `{address}`: {source}")]
+pub struct SendError {
+    /// Where it was to go.
+    pub address: String,
+    /// Why it did not.
+    pub source: Box<dyn StdError + Send + Sync>,
+}
+
+impl SendError {
+    /// A send to `address` that failed because of `source`.
+    pub fn new(address: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { address: address.into(), source: source.into() }
+    }
+}
+
+impl HandlerError for SendError {
+    fn reason(&self) -> Reason {
+        Reason::Failed(format!("{self}"))
+    }
+}
+
+/// A startup or shutdown that failed; a server stops with it (`lifespan.startup.failed`, `lifespan.shutdown.failed`).
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartupError(#[source] Box<dyn StdError + Send + Sync>);
+
+impl StartupError {
+    /// Wraps any error, or a text.
+    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Why a server ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The application did not start.
+    #[error("startup failed: {0}")]
+    Startup(#[source] StartupError),
+    /// The application did not shut down well.
+    #[error("shutdown failed: {0}")]
+    Shutdown(#[source] StartupError),
+    /// The configuration does not work.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// The broker cannot be reached, or refused.
+    #[error("{0}")]
+    Broker(#[source] Box<dyn StdError + Send + Sync>),
+    /// Reading or writing failed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Result of running a server.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,25 @@
+//! Lifespan: startup before the first message, shutdown after the last.
+
+use tracing::debug;
+
+use crate::{
+    contract::{Application, State},
+    error::Error,
+};
+
+/// Runs the application's startup and gives the state that every message sees.
+///
+/// A failure ends the server: nothing is consumed by an application that did not start.
+pub async fn startup<A: Application>(app: &A) -> Result<State, Error> {
+    let mut state = State::default();
+    app.startup(&mut state).await.map_err(Error::Startup)?;
+    debug!("application started");
+    Ok(state)
+}
+
+/// Runs the application's shutdown.
+pub async fn shutdown<A: Application>(app: &A) -> Result<(), Error> {
+    app.shutdown().await.map_err(Error::Shutdown)?;
+    debug!("application shut down");
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! The in-memory server: what an application runs on before there is a broker, and in tests, demos and benchmarks.
+//!
+//! It delivers the examples of the document, JSON lines from standard input, or what another task puts into a [`Queue`],
+//! one message after the other, and prints what the application sends and how each message was settled. Order is kept;
+//! nothing outlives the process.
+
+mod line;
+mod queue;
+
+use std::{ffi::OsString, io::Write, sync::Arc};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+pub use self::queue::Queue;
+use crate::{
+    Result,
+    context::Context,
+    contract::{Application, Message, MessageSend},
+    error::{Error, Reason},
+    lifespan,
+    sender::SendFuture,
+    server::{Outcome, Policy, Stop, deliver},
+};
+
+/// What happened on the server, for an observer.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A message is about to be given to the application.
+    Received(&'a Message),
+    /// The application sent a message.
+    Sent(&'a Message),
+    /// A message was settled.
+    Settled(&'a Message, &'a Outcome),
+    /// A line of the input is no message.
+    Unreadable(&'a str),
+}
+
+type Observer = Arc<dyn Fn(Event<'_>) + Send + Sync>;
+
+/// The in-memory server.
+///
+/// ```
+/// # use amgi::{Application, ChannelInfo, Context, Message, Settlement, memory::{Event, Queue, Server}};
+/// # struct App;
+/// # impl Application for App {
+/// #     fn channels(&self) -> &[ChannelInfo] { &[] }
+/// #     async fn message(&self, _: &Context) -> Settlement { Settlement::Ack }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> amgi::Result<()> {
+/// let queue = Queue::new();
+/// queue.push(Message::new("user.created").payload(r#"{"id":1}"#));
+/// queue.close();
+/// Server::new(App)
+///     .queue(&queue)
+///     .observe(|event| if let Event::Settled(message, outcome) = event {
+///         assert!(outcome.is_acked(), "{message:?}");
+///     })
+///     .serve()
+///     .await
+/// # }
+/// ```
+pub struct Server<A> {
+    app: A,
+    source: Source,
+    observer: Option<Observer>,
+    policy: Policy,
+    stop: Stop,
+}
+
+enum Source {
+    Examples,
+    Lines,
+    Queue(Queue),
+    Help,
+    Refused(String),
+}
+
+const HELP: &str = "\
+Runs the application on the in-memory server.
+
+Usage: APP [--examples]
+
+Without options it reads messages from standard input, one JSON object a line:
+  {\"address\": \"user.created\", \"headers\": {\"correlation-id\": \"c-1\"}, \"payload\": {\"id\": 1}}
+and prints what the application sends and how each message was settled, one JSON object a line.
+
+Members of a message: address (required), headers (an object, or a list of [name, value]), payload (any JSON),
+payload_text or payload_base64 (bytes that are not JSON), bindings ({protocol: {field: value}}).
+
+Options:
+      --examples  Deliver every message example of the document instead
+  -h, --help      Print help
+";
+
+impl<A: Application> Server<A> {
+    /// A server for `app` that reads standard input and prints to standard output.
+    pub fn new(app: A) -> Self {
+        // One attempt more than one shows what a retry does without making a demonstration slow.
+        let policy = Policy { attempts: 2, ..Policy::default() };
+        Self { app, source: Source::Lines, observer: None, policy, stop: Stop::new() }
+    }
+
+    /// Delivers every message example of the document.
+    #[must_use]
+    pub fn examples(mut self) -> Self {
+        self.source = Source::Examples;
+        self
+    }
+
+    /// Delivers what is put into `queue`, until it is closed.
+    #[must_use]
+    pub fn queue(mut self, queue: &Queue) -> Self {
+        self.source = Source::Queue(queue.clone());
+        self
+    }
+
+    /// Takes the options of the command line, the program's name first: `--examples`, `--help`.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        for arg in args.into_iter().skip(1).map(Into::into) {
+            self.source = match arg.to_str() {
+                Some("--examples") => Source::Examples,
+                Some("--help" | "-h") => Source::Help,
+                _ => Source::Refused(arg.to_string_lossy().into_owned()),
+            };
+            if matches!(self.source, Source::Help | Source::Refused(_)) {
+                break;
+            }
+        }
+        self
+    }
+
+    /// Tells `observer` what happens, instead of printing it.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// How failed messages are treated. Default: two attempts.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// A handle that stops this server, beside SIGTERM and Ctrl-C.
+    #[must_use]
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// Runs startup, delivers until the source ends or a stop is asked for, and runs shutdown.
+    pub async fn serve(self) -> Result<()> {
+        match &self.source {
+            Source::Help => return Ok(std::io::stdout().write_all(HELP.as_bytes())?),
+            Source::Refused(arg) => {
+                return Err(Error::Config(format!(
+                    "`{arg}` is no option of the in-memory server, see --help"
+                )));
+            }
+            _ => {}
+        }
+        self.stop.on_signal()?;
+        let state = lifespan::startup(&self.app).await?;
+        let observer = self.observer.clone().unwrap_or_else(|| Arc::new(line::print));
+        let mut cx = Context::new(Message::default(), state, Arc::new(Observed(observer.clone())));
+        let worked = self.work(&mut cx, &observer).await;
+        let ended = lifespan::shutdown(&self.app).await;
+        worked.and(ended)
+    }
+
+    async fn work(&self, cx: &mut Context, observer: &Observer) -> Result<()> {
+        match &self.source {
+            Source::Queue(queue) => {
+                while let Some(message) = queue.pop(&self.stop).await {
+                    self.handle(cx, observer, message).await;
+                }
+            }
+            Source::Examples => {
+                for message in examples(&self.app) {
+                    if self.stop.is_requested() {
+                        break;
+                    }
+                    self.handle(cx, observer, message).await;
+                }
+            }
+            _ => {
+                let mut lines = BufReader::new(tokio::io::stdin()).lines();
+                loop {
+                    let next = tokio::select! {
+                        biased;
+                        () = self.stop.requested() => None,
+                        next = lines.next_line() => next?,
+                    };
+                    match next {
+                        None => break,
+                        Some(text) if text.trim().is_empty() => {}
+                        Some(text) => match line::parse(&text) {
+                            Ok(message) => self.handle(cx, observer, message).await,
+                            Err(error) => observer(Event::Unreadable(&format!("{error}: {text}"))),
+                        },
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, cx: &mut Context, observer: &Observer, message: Message) {
+        cx.replace(message);
+        observer(Event::Received(cx.message()));
+        let outcome = deliver(&self.app, cx, &self.policy, &self.stop).await;
+        observer(Event::Settled(cx.message(), &outcome));
+    }
+}
+
+/// Every message example of the channels that `app` receives from, as a message.
+pub fn examples<A: Application>(app: &A) -> Vec<Message> {
+    let operations = app.channels().iter().flat_map(|channel| channel.operations);
+    let messages = operations.flat_map(|operation| operation.messages);
+    let mut seen = Vec::new();
+    messages
+        .flat_map(|message| message.examples)
+        // A message under several operations is delivered once.
+        .filter(|example| {
+            !seen.contains(example) && {
+                seen.push(*example);
+                true
+            }
+        })
+        .map(line::example)
+        .collect()
+}
+
+/// Whether the outcome is a scaffold's, which the demonstration forgives.
+fn is_scaffold(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Nacked { reason: Reason::NotImplemented, .. })
+}
+
+struct Observed(Observer);
+
+impl MessageSend for Observed {
+    fn send(&self, message: Message) -> SendFuture<'_> {
+        (self.0)(Event::Sent(&message));
+        SendFuture::ready(Ok(()))
+    }
+}

@@ -1,0 +1,82 @@
+//! A queue within the process.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use crate::{contract::Message, server::Stop};
+
+/// Messages on their way to a [`Server`](super::Server) in the same process. Cheap to clone; it has no bound, since who
+/// fills it decides how far ahead it may run.
+#[derive(Debug, Clone, Default)]
+pub struct Queue(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: VecDeque<Message>,
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a message at the end.
+    pub fn push(&self, message: Message) {
+        self.lock().messages.push_back(message);
+        self.0.changed.notify_one();
+    }
+
+    /// Lets the server end when it has delivered what is here.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.0.changed.notify_one();
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.lock().messages.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next message; `None` when the queue is closed and empty, or a stop is asked for.
+    pub(super) async fn pop(&self, stop: &Stop) -> Option<Message> {
+        loop {
+            if stop.is_requested() {
+                return None;
+            }
+            {
+                let mut state = self.lock();
+                if let Some(message) = state.messages.pop_front() {
+                    return Some(message);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            tokio::select! {
+                () = self.0.changed.notified() => {}
+                () = stop.requested() => {}
+            }
+        }
+    }
+}

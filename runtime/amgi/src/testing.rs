@@ -1,0 +1,192 @@
+//! Tests of an application without a broker.
+//!
+//! ```
+//! # use amgi::{Application, ChannelInfo, Context, Message, Settlement};
+//! # struct App;
+//! # impl Application for App {
+//! #     fn channels(&self) -> &[ChannelInfo] { &[] }
+//! #     async fn message(&self, cx: &Context) -> Settlement {
+//! #         match cx.send(Message::new("user.welcome").payload("{}")).await {
+//! #             Ok(()) => Settlement::Ack,
+//! #             Err(_) => Settlement::Unsettled,
+//! #         }
+//! #     }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use amgi::testing::TestApp;
+//!
+//! let app = TestApp::start(App).await.unwrap();
+//! let delivered = app.deliver(Message::new("user.created").payload(r#"{"id":1}"#)).await;
+//! delivered.assert_acked();
+//! assert_eq!(delivered.sent_to("user.welcome").len(), 1);
+//! app.stop().await.unwrap();
+//! # }
+//! ```
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytestring::ByteString;
+
+use crate::{
+    codegen::TypedMessage,
+    context::Context,
+    contract::{Application, Extensions, Message, MessageSend, Settlement, State},
+    error::{Disposition, Error, Reason, Rejection, SendError},
+    lifespan,
+    sender::SendFuture,
+};
+
+/// An application that runs in the test's own process. Every delivery is one attempt.
+pub struct TestApp<A> {
+    app: A,
+    state: State,
+    extensions: Extensions,
+    sends: Arc<Recorder>,
+}
+
+impl<A: Application> TestApp<A> {
+    /// Runs the application's startup.
+    pub async fn start(app: A) -> Result<Self, Error> {
+        let state = lifespan::startup(&app).await?;
+        Ok(Self { app, state, extensions: Extensions::default(), sends: Arc::default() })
+    }
+
+    /// Declares an extension that the application will see.
+    #[must_use]
+    pub fn extension(mut self, name: impl Into<String>, value: serde_json::Value) -> Self {
+        self.extensions.insert(name, value);
+        self
+    }
+
+    /// Lets every send from now on fail with this text, or succeed again with `None`.
+    pub fn fail_sends(&self, text: Option<&str>) {
+        *lock(&self.sends.failing) = text.map(str::to_owned);
+    }
+
+    /// Delivers a raw message.
+    pub async fn deliver(&self, message: Message) -> Delivered {
+        let cx = Context::new(message, self.state.clone(), self.sends.clone())
+            .with_extensions(self.extensions.clone());
+        let settlement = self.app.message(&cx).await;
+        Delivered { settlement, sends: std::mem::take(&mut *lock(&self.sends.sent)) }
+    }
+
+    /// Delivers a typed message.
+    ///
+    /// # Panics
+    /// When the message does not fit its own schema.
+    pub async fn deliver_typed<M: TypedMessage>(
+        &self,
+        address: impl Into<ByteString>,
+        message: &M,
+    ) -> Delivered {
+        match message.to_message(address) {
+            Ok(message) => self.deliver(message).await,
+            Err(error) => panic!("the message of the test cannot be delivered: {error}"),
+        }
+    }
+
+    /// The application itself.
+    pub fn app(&self) -> &A {
+        &self.app
+    }
+
+    /// Runs the application's shutdown.
+    pub async fn stop(self) -> Result<(), Error> {
+        lifespan::shutdown(&self.app).await
+    }
+}
+
+#[derive(Default)]
+struct Recorder {
+    sent: Mutex<Vec<Message>>,
+    failing: Mutex<Option<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MessageSend for Recorder {
+    fn send(&self, message: Message) -> SendFuture<'_> {
+        SendFuture::ready(if let Some(text) = lock(&self.failing).clone() {
+            Err(SendError::new(message.address.to_string(), text))
+        } else {
+            lock(&self.sent).push(message);
+            Ok(())
+        })
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivered {
+    /// How the application settled it.
+    pub settlement: Settlement,
+    /// What it sent meanwhile, in order.
+    pub sends: Vec<Message>,
+}
+
+impl Delivered {
+    /// # Panics
+    /// Unless the message was acknowledged.
+    #[track_caller]
+    pub fn assert_acked(&self) -> &Self {
+        assert!(self.settlement == Settlement::Ack, "expected an ack, got {:?}", self.settlement);
+        self
+    }
+
+    /// # Panics
+    /// Unless the message was nacked, with `text` in the reason.
+    #[track_caller]
+    pub fn assert_nacked(&self, text: &str) -> &Self {
+        match &self.settlement {
+            Settlement::Fail { reason, .. } if reason.to_string().contains(text) => self,
+            other => panic!("expected a nack that says `{text}`, got {other:?}"),
+        }
+    }
+
+    /// # Panics
+    /// Unless the message was nacked with this disposition.
+    #[track_caller]
+    pub fn assert_disposition(&self, expected: Disposition) -> &Self {
+        match &self.settlement {
+            Settlement::Fail { disposition, .. } if *disposition == expected => self,
+            other => panic!("expected a nack with {expected:?}, got {other:?}"),
+        }
+    }
+
+    /// The rejection of a message that does not fit the document.
+    ///
+    /// # Panics
+    /// Unless it was rejected at this JSON Pointer.
+    #[track_caller]
+    pub fn assert_rejected(&self, pointer: &str) -> &Rejection {
+        match &self.settlement {
+            Settlement::Fail { reason: Reason::Rejected(rejection), .. } if rejection.pointer == pointer => {
+                rejection
+            }
+            other => panic!("expected a rejection at `{pointer}`, got {other:?}"),
+        }
+    }
+
+    /// What was sent to an address.
+    pub fn sent_to(&self, address: &str) -> Vec<&Message> {
+        self.sends.iter().filter(|message| message.address == address).collect()
+    }
+
+    /// Reads what was sent to an address as a typed message.
+    ///
+    /// # Panics
+    /// Unless exactly one such message was sent and it fits.
+    #[track_caller]
+    pub fn assert_sent<M: TypedMessage>(&self, address: &str) -> M {
+        let sends = self.sent_to(address);
+        assert!(sends.len() == 1, "expected one send to `{address}`, got {}: {:?}", sends.len(), self.sends);
+        match M::decode(sends[0]) {
+            Ok(message) => message,
+            Err(rejection) => panic!("what was sent to `{address}` is no {}: {rejection}", M::NAME),
+        }
+    }
+}
