@@ -1,1 +1,21 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+/// Name and text of every template.
+const ALL: &[(&str, &str)] = &[
+    ("Cargo.toml.jinja", include_str!("../Cargo.toml.jinja")),
+    ("README.md.jinja", include_str!("../README.md.jinja")),
+    ("gitignore.jinja", include_str!("../gitignore.jinja")),
+    ("handlers.rs.jinja", include_str!("../handlers.rs.jinja")),
+    ("lib.rs.jinja", include_str!("../lib.rs.jinja")),
+    ("main.rs.jinja", include_str!("../main.rs.jinja")),
+];
+
+/// Name and text of every template.
+pub fn all() -> &'static [(&'static str, &'static str)] {
+    ALL
+}
+
+/// Text of the template `name`.
+pub fn get(name: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}

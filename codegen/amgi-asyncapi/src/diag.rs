@@ -223,10 +223,12 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     if name.len() > 200 {
         return None;
     }
-    let limit = (name.chars().count() / 3).clamp(1, 4);
+    let limit = name.chars().count().div_ceil(3).clamp(1, 4);
     candidates
         .into_iter()
-        .filter(|c| c.len().abs_diff(name.len()) <= 12)
+        .filter(|c| c.len().abs_diff(name.len()) <= limit)
+        // A document with thousands of wrong names is not helped by thousands of guesses each.
+        .take(500)
         .map(|c| (distance(name, c), c))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)

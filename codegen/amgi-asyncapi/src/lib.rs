@@ -1,6 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 pub mod diag;
+pub mod source;
+
 pub mod model;
 pub mod node;
-pub mod source;
+
+mod refs;
+mod schema;
+
+mod v3;
+
+mod validate;
+
+mod load;
+
+pub use load::{Loaded, load, load_str};

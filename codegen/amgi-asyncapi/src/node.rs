@@ -1,6 +1,9 @@
 //! A YAML or JSON tree in which every value and every key knows its place.
 
 mod read;
+mod shield;
+#[cfg(test)]
+mod tests;
 
 use crate::diag::Span;
 
@@ -90,7 +93,7 @@ impl Node {
         }
     }
 
-    /// The same tree without places. Object members come out in serde_json's order.
+    /// The same tree without places. Object members come out in the order of `serde_json`.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -98,9 +101,9 @@ impl Node {
             Value::Number(n) => n.clone().into(),
             Value::String(s) => s.clone().into(),
             Value::Array(items) => items.iter().map(Node::to_json).collect(),
-            Value::Object(entries) => {
-                serde_json::Value::Object(entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect())
-            }
+            Value::Object(entries) => serde_json::Value::Object(
+                entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect(),
+            ),
         }
     }
 }

@@ -4,15 +4,15 @@
 //! resolves against the file its text stands in, which its span tells; that holds wherever a copy of it ends up.
 //! Following never hangs: cycles and long chains are errors.
 
-use std::fmt::Write as _;
+use std::{cell::RefCell, collections::HashMap, fmt::Write as _};
 
 use crate::{
     diag::{Diagnostic, Span, nearest},
-    node::Node,
+    node::{Node, Value},
 };
 
 /// References that one reference may need on its way, all counted; a document that needs more has lost its way.
-const MAX_HOPS: usize = 200;
+pub(crate) const MAX_HOPS: usize = 100;
 
 /// Where a node is: the file and the keys that lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -63,10 +63,18 @@ pub(crate) struct Target<'a> {
 }
 
 /// The files that references may lead into. Today that is one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Refs<'a> {
     root: &'a Node,
+    /// Keys of large objects: a document with thousands of schemas is searched thousands of times.
+    index: RefCell<HashMap<*const Node, Index<'a>>>,
 }
+
+/// Positions of the entries of one object.
+type Index<'a> = HashMap<&'a str, usize>;
+
+/// Objects of this many entries get an index.
+const LARGE: usize = 32;
 
 pub(crate) type Found<'a> = Result<Target<'a>, Box<Diagnostic>>;
 
@@ -95,15 +103,12 @@ fn percent_decode(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8(out).unwrap_or_else(|_| text.to_string())
@@ -111,7 +116,7 @@ fn percent_decode(text: &str) -> String {
 
 impl<'a> Refs<'a> {
     pub(crate) fn new(root: &'a Node) -> Self {
-        Self { root }
+        Self { root, index: RefCell::default() }
     }
 
     /// `node` at `place`, or what it refers to, over as many references as there are.
@@ -120,20 +125,38 @@ impl<'a> Refs<'a> {
     }
 
     /// What the text of a reference names, over as many references as there are.
-    pub(crate) fn resolve(&self, reference: &'a Node) -> Found<'a> {
+    pub(crate) fn resolve(&self, reference: &Node) -> Found<'a> {
         let hops = &mut 0;
         let target = self.hop(reference, hops)?;
         self.follow_from(target, hops)
     }
 
     /// What the text of a reference names, which may be a reference again.
-    pub(crate) fn resolve_once(&self, reference: &'a Node) -> Found<'a> {
+    pub(crate) fn resolve_once(&self, reference: &Node) -> Found<'a> {
         self.hop(reference, &mut 0)
     }
 
     /// The node at a place, without following references on the way.
     pub(crate) fn at(&self, place: &Place) -> Option<&'a Node> {
-        place.tokens.iter().try_fold(self.root, |node, token| child(node, token).map(|(node, _)| node))
+        place.tokens.iter().try_fold(self.root, |node, token| self.child(node, token).map(|(node, _)| node))
+    }
+
+    fn child(&self, node: &'a Node, token: &str) -> Option<(&'a Node, Span)> {
+        if let Value::Array(items) = &node.value {
+            let item = items.get(token.parse::<usize>().ok()?)?;
+            return Some((item, item.span));
+        }
+        let entries = node.entries();
+        let entry = if entries.len() < LARGE {
+            node.entry(token)?
+        } else {
+            let mut index = self.index.borrow_mut();
+            let keys = index.entry(std::ptr::from_ref(node)).or_insert_with(|| {
+                entries.iter().enumerate().map(|(at, entry)| (entry.key.as_str(), at)).collect()
+            });
+            &entries[*keys.get(token)?]
+        };
+        Some((&entry.value, entry.key_span))
     }
 
     fn follow_from(&self, mut target: Target<'a>, hops: &mut usize) -> Found<'a> {
@@ -149,11 +172,11 @@ impl<'a> Refs<'a> {
         Ok(target)
     }
 
-    fn hop(&self, text: &'a Node, hops: &mut usize) -> Found<'a> {
+    fn hop(&self, text: &Node, hops: &mut usize) -> Found<'a> {
         let reference = text.as_str().unwrap_or_default();
         *hops += 1;
         if *hops > MAX_HOPS {
-            return Err(Box::new(cycle(text)));
+            return Err(Box::new(endless(text)));
         }
         if !is_internal(reference) {
             return Err(Box::new(external(text)));
@@ -172,7 +195,7 @@ impl<'a> Refs<'a> {
         };
         for token in &tokens {
             loop {
-                if let Some((node, key_span)) = child(at.node, token) {
+                if let Some((node, key_span)) = self.child(at.node, token) {
                     at.place.tokens.push(token.clone());
                     at.node = node;
                     at.key_span = key_span;
@@ -192,21 +215,22 @@ impl<'a> Refs<'a> {
     }
 }
 
-fn child<'a>(node: &'a Node, token: &str) -> Option<(&'a Node, Span)> {
-    if let Some(entry) = node.entry(token) {
-        return Some((&entry.value, entry.key_span));
-    }
-    let item = node.items().get(token.parse::<usize>().ok()?)?;
-    Some((item, item.span))
-}
-
-fn cycle(text: &Node) -> Diagnostic {
+/// The problem of a reference that leads back to itself.
+pub(crate) fn cycle(text: &Node) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
     Diagnostic::error("ref-cycle", text.span, format!("`{reference}` leads back to itself"))
         .help("one of the references on the way must be replaced by the object itself")
 }
 
-fn external(text: &Node) -> Diagnostic {
+/// The problem of a reference that does not arrive.
+pub(crate) fn endless(text: &Node) -> Diagnostic {
+    let reference = text.as_str().unwrap_or_default();
+    let message = format!("`{reference}` leads back to itself, or on over more than {MAX_HOPS} references");
+    Diagnostic::error("ref-cycle", text.span, message)
+}
+
+/// The problem of a reference into another file.
+pub(crate) fn external(text: &Node) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
     Diagnostic::error("ref-external", text.span, format!("`{reference}` leads out of this document"))
         .help("references to other files are not supported yet; bundle the document into one file")
@@ -214,9 +238,13 @@ fn external(text: &Node) -> Diagnostic {
 
 fn not_found(text: &Node, at: &Target<'_>, token: &str) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
-    let diagnostic =
-        Diagnostic::error("ref-not-found", text.span, format!("`{reference}` names nothing in this document"));
-    let place = if at.place.tokens.is_empty() { "the document".into() } else { format!("`{}`", at.place.pointer()) };
+    let diagnostic = Diagnostic::error(
+        "ref-not-found",
+        text.span,
+        format!("`{reference}` names nothing in this document"),
+    );
+    let place =
+        if at.place.tokens.is_empty() { "the document".into() } else { format!("`{}`", at.place.pointer()) };
     match nearest(token, at.node.entries().iter().map(|e| e.key.as_str())) {
         Some(near) => diagnostic.help(format!("did you mean `{}`?", at.place.child(near).pointer())),
         None => diagnostic.help(format!("{place} has no `{token}`")),

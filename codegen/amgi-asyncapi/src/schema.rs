@@ -11,7 +11,7 @@ use crate::{
     diag::{Diagnostic, Diagnostics},
     model::{Id, Schema},
     node::{Entry, Node, Value},
-    refs::{Place, Refs, reference, tokens},
+    refs::{MAX_HOPS, Place, Refs, cycle, endless, reference, tokens},
 };
 
 /// What the value of a keyword is.
@@ -28,12 +28,24 @@ pub(crate) enum Position {
 /// What the value of `keyword` is, in draft-07 and the later drafts that documents mix in.
 pub(crate) fn position(keyword: &str) -> Position {
     match keyword {
-        "additionalItems" | "additionalProperties" | "allOf" | "anyOf" | "contains" | "contentSchema" | "else" | "if"
-        | "items" | "not" | "oneOf" | "prefixItems" | "propertyNames" | "then" | "unevaluatedItems"
+        "additionalItems"
+        | "additionalProperties"
+        | "allOf"
+        | "anyOf"
+        | "contains"
+        | "contentSchema"
+        | "else"
+        | "if"
+        | "items"
+        | "not"
+        | "oneOf"
+        | "prefixItems"
+        | "propertyNames"
+        | "then"
+        | "unevaluatedItems"
         | "unevaluatedProperties" => Position::Schema,
-        "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties" | "properties" => {
-            Position::Map
-        }
+        "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties"
+        | "properties" => Position::Map,
         _ => Position::Data,
     }
 }
@@ -72,7 +84,12 @@ impl<'a> Schemas<'a> {
     }
 
     /// The schema that stands at `place`, or what it refers to. `None` when there is none, which was reported.
-    pub(crate) fn intern(&mut self, node: &'a Node, place: Place, diags: &mut Diagnostics) -> Option<Id<Schema>> {
+    pub(crate) fn intern(
+        &mut self,
+        node: &'a Node,
+        place: Place,
+        diags: &mut Diagnostics,
+    ) -> Option<Id<Schema>> {
         let spot = Spot { node, base: place.clone(), place };
         let id = self.locate(spot, true, diags);
         while let Some((id, spot)) = self.queue.pop_front() {
@@ -86,7 +103,12 @@ impl<'a> Schemas<'a> {
     }
 
     /// The id of the schema that `spot` is in the end. `inline` while no reference led here.
-    fn locate(&mut self, mut spot: Spot<'a>, mut inline: bool, diags: &mut Diagnostics) -> Option<Id<Schema>> {
+    fn locate(
+        &mut self,
+        mut spot: Spot<'a>,
+        mut inline: bool,
+        diags: &mut Diagnostics,
+    ) -> Option<Id<Schema>> {
         let mut name = if inline { None } else { name_of(&spot.place) };
         let mut seen: Vec<Place> = Vec::new();
         let mut foreign = None;
@@ -99,11 +121,14 @@ impl<'a> Schemas<'a> {
                 spot = Spot { node: schema, place, base };
             }
             let Some(text) = reference(spot.node).filter(|_| is_alias(spot.node, inline)) else { break };
+            if seen.len() > MAX_HOPS {
+                diags.push(endless(text));
+                return None;
+            }
             seen.push(spot.place);
             spot = self.target(text, &spot.base, diags)?;
             if seen.contains(&spot.place) {
-                let reference = text.as_str().unwrap_or_default();
-                diags.push(Diagnostic::error("ref-cycle", text.span, format!("`{reference}` leads back to itself")));
+                diags.push(cycle(text));
                 return None;
             }
             name = name_of(&spot.place);
@@ -126,8 +151,12 @@ impl<'a> Schemas<'a> {
         if let Some(format) = foreign {
             let text = format.as_str().unwrap_or_default();
             diags.push(
-                Diagnostic::info("schema-format", format.span, format!("the schema format `{text}` is not read"))
-                    .help("such a payload is handled as raw bytes"),
+                Diagnostic::info(
+                    "schema-format",
+                    format.span,
+                    format!("the schema format `{text}` is not read"),
+                )
+                .help("such a payload is handled as raw bytes"),
             );
             schema.foreign_format = Some(text.to_string());
         } else {
@@ -147,6 +176,16 @@ impl<'a> Schemas<'a> {
         }
         match self.refs.resolve_once(text) {
             Ok(found) => {
+                if let [a, collection, _] = found.place.tokens.as_slice()
+                    && a == "components"
+                    && collection != "schemas"
+                {
+                    let message = format!("`{reference}` is no schema, it is one of the {collection}");
+                    diags.push(
+                        Diagnostic::warning("ref-target", text.span, message)
+                            .help("as a schema it accepts everything; name one of the schemas"),
+                    );
+                }
                 let base = if found.place.is_under(base) { base.clone() } else { self.base_of(&found.place) };
                 Some(Spot { node: found.node, place: found.place, base })
             }
@@ -161,7 +200,8 @@ impl<'a> Schemas<'a> {
                     diags.push(*problem);
                     return None;
                 };
-                let message = format!("`{reference}` is found in the schema it stands in, not in the document");
+                let message =
+                    format!("`{reference}` is found in the schema it stands in, not in the document");
                 diags.push(
                     Diagnostic::warning("ref-relative", text.span, message)
                         .help(format!("AsyncAPI counts from the root: write `{}`", place.pointer())),
@@ -227,8 +267,8 @@ impl<'a> Schemas<'a> {
 fn is_alias(node: &Node, inline: bool) -> bool {
     node.entries().iter().all(|e| match e.key.as_str() {
         "$ref" => true,
-        "$comment" | "deprecated" | "description" | "example" | "examples" | "externalDocs" | "readOnly" | "title"
-        | "writeOnly" => inline,
+        "$comment" | "deprecated" | "description" | "example" | "examples" | "externalDocs" | "readOnly"
+        | "title" | "writeOnly" => inline,
         key => inline && key.starts_with("x-"),
     })
 }
@@ -237,6 +277,7 @@ fn is_alias(node: &Node, inline: bool) -> bool {
 fn name_of(place: &Place) -> Option<String> {
     match place.tokens.as_slice() {
         [.., a, _, b] if a == "messages" && (b == "payload" || b == "headers") => None,
+        [a, b, name, c] if a == "components" && b == "schemas" && c == "schema" => Some(name.clone()),
         _ => place.last().map(str::to_string),
     }
 }

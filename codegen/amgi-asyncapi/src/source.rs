@@ -1,4 +1,4 @@
-//! The only reader of files: paths, texts and the mapping from a [`Span`](crate::diag::Span) back to both.
+//! The only reader of files: paths, texts and the mapping from a [`Span`] back to both.
 //!
 //! Reading never panics: what cannot be read becomes a diagnostic, and its path is kept all the same, so that
 //! front ends can name it and watch it.
@@ -73,7 +73,7 @@ impl Sources {
         if long { Err(Box::new(too_large(Span { file, ..Span::default() }))) } else { Ok(file) }
     }
 
-    /// The file that [`Span::file`](crate::diag::Span::file) names.
+    /// The file that [`Span::file`] names.
     pub fn get(&self, file: u32) -> Option<&SourceFile> {
         self.0.get(file as usize)
     }

@@ -1,1 +1,77 @@
-//! x
+//! AsyncAPI documents in, Rust out.
+
+pub mod cargo;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod docs;
+pub mod emit;
+pub mod format;
+pub mod ir;
+pub mod lower;
+pub mod name;
+pub mod plan;
+mod scaffold;
+pub mod settings;
+pub mod types;
+pub mod write;
+
+pub use cargo::{BuildError, Builder};
+pub use scaffold::TemplateError;
+
+use std::path::Path;
+
+use amgi_asyncapi::{Loaded, diag::Diagnostics, source::Sources};
+use lower::Origin;
+use proc_macro2::TokenStream;
+use settings::Settings;
+use sha2::{Digest, Sha256};
+
+/// What came of one document.
+#[derive(Debug)]
+pub struct Generation {
+    /// What will be written, decided; `None` when the document has errors.
+    pub api: Option<ir::Api>,
+    /// The module's items; empty when the document has errors.
+    pub tokens: TokenStream,
+    /// Everything found.
+    pub diagnostics: Diagnostics,
+    /// Every file that was read.
+    pub sources: Sources,
+}
+
+/// Reads the document at `path` and decides what to write. Touches nothing.
+pub fn generate(path: &Path, settings: &Settings) -> Generation {
+    from_loaded(amgi_asyncapi::load(path), path, settings)
+}
+
+/// Decides what to write for a document that is loaded. `path` gives the names.
+pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generation {
+    let Loaded { document, mut diagnostics, sources } = loaded;
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let origin = Origin {
+        name: settings.name.clone().unwrap_or_else(|| name::module(&stem)),
+        source: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        digest: digest(&sources),
+    };
+    if diagnostics.has_errors() {
+        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources };
+    }
+    let (api, found) = lower::lower(&document, origin);
+    diagnostics.extend(found);
+    diagnostics.sort();
+    if diagnostics.has_errors() {
+        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources };
+    }
+    let tokens = emit::module(&api);
+    Generation { api: Some(api), tokens, diagnostics, sources }
+}
+
+/// Hex SHA-256 over the texts of all files, so that a header changes exactly when its document does.
+fn digest(sources: &Sources) -> String {
+    let mut hasher = Sha256::new();
+    for file in sources.iter() {
+        hasher.update(file.text.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

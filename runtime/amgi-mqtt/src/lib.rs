@@ -1,1 +1,300 @@
-//! MQTT.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod inbox;
+mod link;
+mod message;
+mod outbox;
+mod session;
+mod topic;
+mod wire;
+mod worker;
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use amgi::{
+    Application, Context, Message, Result, lifespan,
+    server::{Backoff, Exhausted, Policy, Stop},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+pub use crate::topic::Mapping;
+use crate::{config::Options, message::Sender, session::Session, topic::Routes};
+
+/// Version of MQTT that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// MQTT 3.1.1: no headers, no shared subscriptions, a send that the broker refuses looks like one that it took.
+    V311,
+    /// MQTT 5.
+    #[default]
+    V5,
+}
+
+/// What went wrong between us and the broker.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BrokerError(pub(crate) String);
+
+/// Sends that may wait for the session to take them.
+const REQUESTS: usize = 256;
+
+/// Runs an application on an MQTT broker.
+///
+/// Every option has a default. What the document says (its first MQTT server and the bindings) is overridden by what is set
+/// here, and that by the environment when [`env`](Self::env) is called.
+#[must_use = "a server does nothing until it is served"]
+pub struct Server<A> {
+    app: A,
+    options: Options,
+    env: bool,
+    server: Option<String>,
+    mapping: Mapping,
+    exceptions: Vec<(String, String)>,
+    policy: Policy,
+    stop: Stop,
+    on_ready: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl<A: Application> Server<A> {
+    /// A server for `app`.
+    pub fn new(app: A) -> Self {
+        Self {
+            app,
+            options: Options::default(),
+            env: false,
+            server: None,
+            mapping: Mapping::default(),
+            exceptions: Vec::new(),
+            policy: Policy { exhausted: Exhausted::DeadLetter, ..Policy::default() },
+            stop: Stop::new(),
+            on_ready: None,
+        }
+    }
+
+    /// Where the broker is: `mqtt://user:password@host:port`, user and password percent-encoded. Default: the document's
+    /// server, else `mqtt://localhost:1883`. Port 1883 where none is given. TLS and websockets are not supported yet.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.options.url = Some(url.into());
+        self
+    }
+
+    /// Which of the document's servers is meant, by its key. Default: the first that speaks MQTT. Channels that the document
+    /// puts on other servers only are left out.
+    pub fn server(mut self, name: impl Into<String>) -> Self {
+        self.server = Some(name.into());
+        self
+    }
+
+    /// Version of MQTT. Default: 5.
+    pub fn version(mut self, version: Version) -> Self {
+        self.options.version = Some(version);
+        self
+    }
+
+    /// Name of this instance at the broker, under which the session is kept. Two instances must not share it. Default: the
+    /// `clientId` of the document's server binding, else `amgi-<program>-<host name>`, which stays the same after a restart.
+    /// Set it where the host name does not, such as in a container.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.options.client_id = Some(id.into());
+        self
+    }
+
+    /// User and password. Default: those in the URL, else none.
+    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.options.credentials = Some((user.into(), password.into()));
+        self
+    }
+
+    /// Shares the work among all instances of this group (`$share/<group>/…`); MQTT 5 only. Default: none, every
+    /// instance gets every message.
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.options.group = Some(group.into());
+        self
+    }
+
+    /// Whether the broker forgets this client whenever it is not connected. Default: `false`; with `true`, what is published
+    /// while the server is down or reconnects is lost.
+    pub fn clean_session(mut self, clean: bool) -> Self {
+        self.options.clean_session = Some(clean);
+        self
+    }
+
+    /// How long the broker keeps the session of a client that is away, in whole seconds; MQTT 5 only, where 3.1.1 leaves it to
+    /// the broker. Default: the document's `sessionExpiryInterval`, else one day.
+    pub fn session_expiry(mut self, expiry: Duration) -> Self {
+        self.options.session_expiry = Some(expiry);
+        self
+    }
+
+    /// How long the connection may be silent before the broker is asked whether it is there, in whole seconds. It is given up
+    /// when no answer comes within the [`connect_timeout`](Self::connect_timeout). Zero switches it off. Default: the
+    /// document's `keepAlive`, else 30 s.
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.options.keep_alive = Some(interval);
+        self
+    }
+
+    /// How many topics are handled at a time. Messages of one topic are always handled one after the other; `1` keeps the
+    /// order over all topics. Default: 16.
+    pub fn concurrency(mut self, topics: usize) -> Self {
+        self.options.concurrency = Some(topics);
+        self
+    }
+
+    /// How many messages the broker may deliver before it must wait for an acknowledgement (MQTT 5: receive maximum). Beyond
+    /// twice that many, which only QoS 0 and brokers of 3.1.1 can reach, nothing more is read. Default: 100.
+    pub fn inflight(mut self, messages: u16) -> Self {
+        self.options.inflight = Some(messages);
+        self
+    }
+
+    /// Quality of service of sends where neither document nor message says one: 0, 1 or 2. Default: 1.
+    pub fn qos(mut self, qos: u8) -> Self {
+        self.options.qos = Some(qos);
+        self
+    }
+
+    /// Largest packet that the broker may send, in bytes; MQTT 5 only. The broker drops what is larger. Default: the
+    /// document's `maximumPacketSize`, else no limit.
+    pub fn maximum_packet_size(mut self, bytes: u32) -> Self {
+        self.options.maximum_packet_size = Some(bytes);
+        self
+    }
+
+    /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter
+    /// address. With [`Exhausted::Nack`] a message that keeps failing blocks its topic instead.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How long the broker may take to answer when connecting, subscribing and asked whether it is there. Default: 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a send may take before it is an error, a reconnection included. Default: 30 s.
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.options.send_timeout = Some(timeout);
+        self
+    }
+
+    /// How long handlers may take to finish when the server stops; what they have not finished then stays with the broker.
+    /// Default: 30 s.
+    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
+        self.options.shutdown_deadline = Some(deadline);
+        self
+    }
+
+    /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
+    pub fn reconnect(mut self, backoff: Backoff) -> Self {
+        self.options.reconnect = Some(backoff);
+        self
+    }
+
+    /// How addresses become topics and back. Default: [`Mapping::levels`].
+    pub fn mapping(mut self, mapping: Mapping) -> Self {
+        self.mapping = mapping;
+        self
+    }
+
+    /// Maps one address, or the channel of that name, to a topic of its own, for receives and sends alike. Both may have
+    /// `{parameters}`, the same ones: `.address("user.{id}.events", "v1/{id}/out")`. May be called several times.
+    pub fn address(mut self, address: impl Into<String>, topic: impl Into<String>) -> Self {
+        self.exceptions.push((address.into(), topic.into()));
+        self
+    }
+
+    /// Stops the server when this handle is asked to. Default: a handle of its own; SIGTERM and Ctrl-C stop it in any case.
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// Calls `ready` whenever the subscriptions are in place: after the start and after every reconnection. Default: nothing.
+    pub fn on_ready(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_ready = Some(Arc::new(ready));
+        self
+    }
+
+    /// Lets the environment override everything else: `AMGI_MQTT_URL`, `_VERSION` (`5`, `3.1.1`), `_CLIENT_ID`, `_USERNAME`,
+    /// `_PASSWORD`, `_GROUP`, `_CLEAN_SESSION` (`true`, `false`), `_CONCURRENCY`, `_INFLIGHT`, `_QOS`, `_MAXIMUM_PACKET_SIZE`
+    /// (bytes), and in seconds `_SESSION_EXPIRY`, `_KEEP_ALIVE`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`.
+    /// Default: the environment is not read.
+    pub fn env(mut self) -> Self {
+        self.env = true;
+        self
+    }
+
+    /// Runs startup, handles messages until a stop is asked for, and runs shutdown.
+    ///
+    /// A broker that cannot be reached at first, or refuses, is an error. One that goes away later is waited for.
+    pub async fn serve(self) -> Result<()> {
+        let server = config::server(&self.app, self.server.as_deref())?;
+        let environment = match self.env {
+            true => config::environment(|name| std::env::var(name).ok())?,
+            false => Options::default(),
+        };
+        let config = config::resolve(server, self.options, environment)?;
+        let channels = self.app.channels().iter().filter(|channel| config::is_on(channel, server));
+        let routes = Routes::new(
+            channels,
+            self.mapping,
+            &self.exceptions,
+            config.group.as_deref(),
+            self.policy.dead_letter.is_some(),
+        )?;
+        let (config, routes, app) = (Arc::new(config), Arc::new(routes), Arc::new(self.app));
+
+        self.stop.on_signal()?;
+        let state = lifespan::startup(&*app).await?;
+
+        let (requests, requested) = mpsc::channel(REQUESTS);
+        let (done, settled) = mpsc::unbounded_channel();
+        let sender = Arc::new(Sender {
+            requests,
+            routes: routes.clone(),
+            version: config.version,
+            qos: config.qos,
+            timeout: config.send_timeout,
+            warned: AtomicBool::new(false),
+        });
+        let drain = Stop::new();
+        let mut workers = JoinSet::new();
+        let mut lanes = Vec::with_capacity(config.concurrency);
+        for _ in 0..config.concurrency {
+            let (lane, jobs) = mpsc::unbounded_channel();
+            let cx = Context::new(Message::default(), state.clone(), sender.clone());
+            workers.spawn(worker::work(
+                app.clone(),
+                cx,
+                self.policy.clone(),
+                drain.clone(),
+                jobs,
+                done.clone(),
+            ));
+            lanes.push(lane);
+        }
+        drop(done);
+        let session = Session {
+            config,
+            routes,
+            lanes,
+            done: settled,
+            requests: requested,
+            workers,
+            stop: self.stop,
+            drain,
+            on_ready: self.on_ready,
+            state: session::State::default(),
+        };
+        let ran = session.run().await;
+        let ended = lifespan::shutdown(&*app).await;
+        ran.and(ended)
+    }
+}

@@ -144,7 +144,9 @@ impl Pattern {
                         .unwrap_or(rest.len());
                     let end = match parts.peek() {
                         Some(Part::Literal(text)) => {
-                            let end = 1 + rest.get(1..)?.find(text.as_ref())?;
+                            // A value is not empty, so the literal is looked for behind its first character.
+                            let first = rest.chars().next()?.len_utf8();
+                            let end = first + rest[first..].find(text.as_ref())?;
                             (end <= level).then_some(end)?
                         }
                         _ => (level == rest.len()).then_some(level)?,

@@ -2,7 +2,12 @@
 //! generator does.
 
 use std::{
-    borrow::Cow, collections::HashSet, fmt, future::Future, hash::BuildHasher, pin::Pin, sync::OnceLock,
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock},
 };
 
 pub use bytes::Bytes;
@@ -19,21 +24,68 @@ use serde::{
 use crate::{
     codec,
     context::Context,
-    contract::{Bindings, Headers, Message, Settlement},
+    contract::{Bindings, ExampleInfo, Headers, Message, MessageSend, Settlement},
     error::{Disposition, HandlerError, Part, Reason, Rejection, SendError, StartupError},
     reply::ReplyInfo,
+    sender::Outgoing,
 };
+
+/// `as_str`, `Display` and `FromStr` of an enum of texts.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __text_enum {
+    ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        impl $name {
+            /// The text on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl ::core::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl ::core::str::FromStr for $name {
+            type Err = $crate::UnknownValue;
+
+            fn from_str(text: &str) -> ::core::result::Result<Self, Self::Err> {
+                $(if text == $text {
+                    return Ok(Self::$variant);
+                })+
+                Err($crate::UnknownValue { found: text.to_owned(), expected: &[$($text),+] })
+            }
+        }
+    };
+}
+
+pub use crate::__text_enum as text_enum;
 
 /// A message of the document as a Rust type. Implemented by generated code.
 pub trait TypedMessage: Sized {
     /// Name in the document.
     const NAME: &'static str;
 
+    /// The document's examples.
+    const EXAMPLES: &'static [ExampleInfo];
+
     /// Reads and checks a message.
     fn decode(message: &Message) -> Result<Self, Rejection>;
 
     /// Checks and writes headers, payload and bindings into `message`.
     fn encode(&self, message: &mut Message) -> Result<(), Rejection>;
+
+    /// The document's first example that fits; `None` when there is none.
+    fn example() -> Option<Self> {
+        Self::EXAMPLES
+            .iter()
+            .find_map(|example| Self::decode(&crate::memory::example_message("", example)).ok())
+    }
 
     /// The message as it goes to `address`.
     fn to_message(&self, address: impl Into<ByteString>) -> Result<Message, SendError> {
@@ -146,16 +198,32 @@ pub async fn reply<M: TypedMessage, E: HandlerError>(
         Ok(address) => address,
         Err(rejection) => return reject(rejection),
     };
-    let sent = match reply.to_message(address) {
-        Ok(mut message) => {
-            info.correlate(cx.message(), &mut message);
-            bindings(&mut message.bindings);
-            cx.send(message).await
-        }
-        Err(error) => Err(error),
-    };
-    settle(sent)
+    let mut message = Message::new(address);
+    bindings(&mut message.bindings);
+    if let Err(rejection) = reply.encode(&mut message) {
+        return failed(&SendError::new(message.address.to_string(), rejection));
+    }
+    info.correlate(cx.message(), &mut message);
+    settle(cx.send(message).await)
 }
+
+/// A typed send: the document's bindings, then what the message says.
+#[allow(clippy::needless_pass_by_value)] // a send owns its message, as every caller expects
+pub fn outgoing<M: TypedMessage>(
+    sender: &Arc<dyn MessageSend>,
+    address: impl Into<ByteString>,
+    bindings: fn(&mut Bindings),
+    message: M,
+) -> Outgoing<'_> {
+    let mut raw = Message::new(address);
+    bindings(&mut raw.bindings);
+    let encoded = message.encode(&mut raw);
+    let raw = encoded.map_err(|rejection| SendError::new(raw.address.to_string(), rejection)).map(|()| raw);
+    Outgoing::new(sender, raw)
+}
+
+/// No bindings that the document sets.
+pub fn no_bindings(_: &mut Bindings) {}
 
 /// Reads a JSON payload.
 pub fn json_payload<T: DeserializeOwned>(message: &Message) -> Result<T, Rejection> {
@@ -174,6 +242,11 @@ pub fn raw_payload(message: &Message) -> Bytes {
 
 fn payload(message: &Message) -> Result<&Bytes, Rejection> {
     message.payload.as_ref().ok_or_else(|| Rejection::new(Part::Payload, "", "the message has no payload"))
+}
+
+/// Sets a text payload.
+pub fn set_text_payload(message: &mut Message, value: &str) {
+    message.payload = Some(Bytes::copy_from_slice(value.as_bytes()));
 }
 
 /// Sets a JSON payload.
@@ -314,16 +387,6 @@ pub fn unknown_message(part: Part, member: &'static str, found: Option<&str>, ex
     reject(at(Rejection::new(part, "", detail), member))
 }
 
-/// A value of a closed set that is none of them, such as a channel parameter with an `enum`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not one of {expected}")]
-pub struct UnknownValue {
-    /// What was found.
-    pub found: String,
-    /// What is allowed.
-    pub expected: &'static str,
-}
-
 /// Where a check is, as a chain on the stack: nothing is allocated while all is well.
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
@@ -345,11 +408,13 @@ impl<'a> At<'a> {
     }
 
     /// A member.
+    #[must_use]
     pub fn name(&'a self, name: &'a str) -> At<'a> {
         Self { parent: Some(self), token: Token::Name(name) }
     }
 
     /// An element.
+    #[must_use]
     pub fn index(&'a self, index: usize) -> At<'a> {
         Self { parent: Some(self), token: Token::Index(index) }
     }
@@ -403,7 +468,7 @@ impl<T: Check> Check for Vec<T> {
     }
 }
 
-impl<T: Check, S: BuildHasher> Check for std::collections::HashMap<String, T, S> {
+impl<T: Check> Check for BTreeMap<String, T> {
     fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
         self.iter().try_for_each(|(name, value)| value.check(&at.name(name)))
     }
@@ -434,17 +499,55 @@ fn within(at: &At<'_>, count: usize, least: usize, most: usize, what: &str) -> R
     Ok(())
 }
 
-/// Whether `text` matches the pattern, by the rules of ECMA-262 as JSON Schema asks.
-pub fn pattern(at: &At<'_>, text: &str, regex: &Regex, source: &'static str) -> Result<(), Rejection> {
-    match regex.find(text) {
-        Some(_) => Ok(()),
-        None => Err(at.reject(format!("does not match the pattern `{source}`"))),
+/// A `pattern`, compiled when it is first needed. ECMA-262, as JSON Schema asks.
+#[derive(Debug)]
+pub struct TextPattern {
+    source: &'static str,
+    regex: OnceLock<Option<Regex>>,
+}
+
+impl TextPattern {
+    /// A pattern that the generator has checked.
+    pub const fn new(source: &'static str) -> Self {
+        Self { source, regex: OnceLock::new() }
+    }
+
+    /// Whether `text` matches.
+    pub fn check(&self, at: &At<'_>, text: &str) -> Result<(), Rejection> {
+        match self.regex.get_or_init(|| Regex::with_flags(self.source, "u").ok()) {
+            Some(regex) if regex.find(text).is_none() => {
+                Err(at.reject(format!("does not match the pattern `{}`", self.source)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// A rule that the generator could spell out in Rust.
 pub fn ensure(at: &At<'_>, holds: bool, rule: &'static str) -> Result<(), Rejection> {
     if holds { Ok(()) } else { Err(at.reject(rule)) }
+}
+
+/// Whether a value is one of those listed as a JSON array.
+pub fn one_of<T: Serialize + ?Sized>(at: &At<'_>, value: &T, values: &'static str) -> Result<(), Rejection> {
+    let allowed: Vec<serde_json::Value> = serde_json::from_str(values).unwrap_or_default();
+    let found = serde_json::to_value(value).unwrap_or_default();
+    if allowed.contains(&found) { Ok(()) } else { Err(at.reject(format!("is not one of {values}"))) }
+}
+
+/// An address that does not fit the pattern of its type.
+#[cold]
+pub fn no_address(address: &str, pattern: &'static str) -> Rejection {
+    Rejection::new(Part::Address, "", format!("`{address}` does not fit `{pattern}`"))
+}
+
+/// None of several messages fits.
+#[cold]
+pub fn no_alternative(tried: &[(&str, Rejection)]) -> Rejection {
+    let detail: Vec<String> =
+        tried.iter().map(|(name, rejection)| format!("not `{name}`: {rejection}")).collect();
+    let (part, pointer) = tried.last().map_or((Part::Payload, ""), |(_, r)| (r.part, r.pointer.as_str()));
+    Rejection::new(part, pointer, format!("fits none of the messages ({})", detail.join("; ")))
 }
 
 /// Whether a number is a multiple of another, allowing for what binary fractions cannot hold.

@@ -97,6 +97,16 @@ impl Rejection {
     }
 }
 
+/// A value of a closed set that is none of them, such as a channel parameter with an `enum`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not one of {}", .expected.join(", "))]
+pub struct UnknownValue {
+    /// What was found.
+    pub found: String,
+    /// What is allowed.
+    pub expected: &'static [&'static str],
+}
+
 /// An error of a handler, and how the message is settled after it.
 ///
 /// ```

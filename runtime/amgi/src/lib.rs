@@ -27,7 +27,7 @@ pub use crate::{
     },
     error::{
         Disposition, Error, Failure, HandlerError, NotImplemented, Reason, Rejection, Result, SendError,
-        StartupError,
+        StartupError, UnknownValue,
     },
     sender::{NoSender, Outgoing, SendFuture},
 };

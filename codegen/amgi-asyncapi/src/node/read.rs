@@ -4,11 +4,11 @@
 //! exhaust the stack or the memory: depth, nodes and copied text are all bounded. Every key of a mapping is unique
 //! afterwards; a duplicate is an error that names both places, and the first one stays.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::{Entry, Node, Value};
+use super::{Entry, Node, Value, shield::Shield};
 use crate::diag::{Diagnostic, Diagnostics, Span};
 
 /// Nesting of arrays and objects, aliases included. Code further on recurses over nodes and relies on it.
@@ -28,11 +28,21 @@ pub(crate) fn read(text: &str, file: u32, diags: &mut Diagnostics) -> Option<Nod
         flow_nesting_limit: MAX_DEPTH + 2,
         block_nesting_limit: MAX_DEPTH + 2,
     };
-    let mut builder = Builder { file, diags, stack: Vec::new(), anchors: HashMap::new(), weight: 0, root: None };
+    let shield = Shield::new(text);
+    let text = shield.text.as_deref().unwrap_or(text);
+    let mut builder = Builder {
+        file,
+        diags,
+        shield: &shield,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        weight: 0,
+        root: None,
+    };
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
             Ok((event, span)) => builder.event(event, &span),
-            Err(error) => Err(Box::new(syntax_error(&error, file))),
+            Err(error) => Err(Box::new(syntax_error(&error, file, &shield))),
         };
         if let Err(diagnostic) = step {
             builder.diags.push(*diagnostic);
@@ -44,24 +54,31 @@ pub(crate) fn read(text: &str, file: u32, diags: &mut Diagnostics) -> Option<Nod
     builder.root.map(|(node, ..)| node)
 }
 
-fn syntax_error(error: &granit_parser::ScanError, file: u32) -> Diagnostic {
+fn syntax_error(error: &granit_parser::ScanError, file: u32, shield: &Shield) -> Diagnostic {
     let info = error.info();
     let info = info.trim().trim_end_matches('.').to_string();
+    let span = span_between(file, shield, error.marker(), error.marker());
+    if info.contains("recursion limit") {
+        return too_deep(span);
+    }
     let tabs = info.contains("tab");
-    let diagnostic =
-        Diagnostic::error("yaml-syntax", span_between(file, error.marker(), error.marker()), info);
+    let diagnostic = Diagnostic::error("yaml-syntax", span, info);
     if tabs { diagnostic.help("YAML indents with spaces") } else { diagnostic }
 }
 
-fn span_between(file: u32, start: &Marker, end: &Marker) -> Span {
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error("yaml-limit", span, format!("the document nests deeper than {MAX_DEPTH} levels"))
+}
+
+fn span_between(file: u32, shield: &Shield, start: &Marker, end: &Marker) -> Span {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let offset = start.byte_offset().unwrap_or(start.index());
+    let offset = |mark: &Marker| shield.offset(mark.byte_offset().unwrap_or(mark.index()));
     Span {
         file,
         line: number(start.line()),
         column: number(start.col() + 1),
-        offset: number(offset),
-        len: number(end.byte_offset().unwrap_or(offset).saturating_sub(offset)),
+        offset: number(offset(start)),
+        len: number(offset(end).saturating_sub(offset(start))),
     }
 }
 
@@ -73,6 +90,7 @@ type Finished = (Node, usize, usize);
 struct Builder<'d> {
     file: u32,
     diags: &'d mut Diagnostics,
+    shield: &'d Shield,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Finished>,
     weight: usize,
@@ -97,10 +115,15 @@ enum Open {
 #[derive(Default)]
 struct Object {
     entries: Vec<Entry>,
-    /// Where each key is in `entries`, and whether a merge key brought it.
-    index: HashMap<String, (usize, bool)>,
+    /// Where each key is in `entries`, once there are many.
+    index: HashMap<String, usize>,
+    /// Which entries a merge key brought.
+    merged: HashSet<usize>,
     key: Option<Key>,
 }
+
+/// Objects of this many entries get an index; most are far smaller.
+const LARGE: usize = 16;
 
 enum Key {
     Name(String, Span),
@@ -111,7 +134,7 @@ enum Key {
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, at: &granit_parser::Span) -> Step {
-        let span = span_between(self.file, &at.start, &at.end);
+        let span = span_between(self.file, self.shield, &at.start, &at.end);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => Err(Box::new(
                 Diagnostic::error("yaml-syntax", span, "a second document begins here, after `---`")
@@ -119,17 +142,18 @@ impl Builder<'_> {
             )),
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.as_deref();
+                let text = self.shield.restore(text.into_owned());
                 if self.wants_key() {
                     let merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
                     if anchor != 0 {
-                        let node = Node { value: Value::String(text.to_string()), span };
+                        let node = Node { value: Value::String(text.clone()), span };
                         self.anchors.insert(anchor, (node, 0, NODE_WEIGHT + text.len()));
                     }
-                    self.key(if merge { Key::Merge } else { Key::Name(text.into_owned(), span) });
+                    self.key(if merge { Key::Merge } else { Key::Name(text, span) });
                     return Ok(());
                 }
                 let weight = NODE_WEIGHT + text.len();
-                let value = scalar(text.into_owned(), style, tag, span, self.diags);
+                let value = scalar(text, style, tag, span, self.diags);
                 self.finish((Node { value, span }, 0, weight), anchor)
             }
             Event::SequenceStart(_, anchor, _) => self.open(span, anchor, Open::Array(Vec::new())),
@@ -168,8 +192,14 @@ impl Builder<'_> {
     fn close(&mut self) -> Step {
         let Some(frame) = self.stack.pop() else { return Ok(()) };
         let value = match frame.open {
-            Open::Array(items) => Value::Array(items),
-            Open::Object(object) => Value::Object(object.entries),
+            Open::Array(mut items) => {
+                items.shrink_to_fit();
+                Value::Array(items)
+            }
+            Open::Object(mut object) => {
+                object.entries.shrink_to_fit();
+                Value::Object(object.entries)
+            }
         };
         self.finish((Node { value, span: frame.span }, frame.depth + 1, frame.weight), frame.anchor)
     }
@@ -195,11 +225,7 @@ impl Builder<'_> {
 
     fn limit_depth(&self, more: usize, span: Span) -> Step {
         if self.stack.len() + more > MAX_DEPTH {
-            return Err(Box::new(Diagnostic::error(
-                "yaml-limit",
-                span,
-                format!("the document nests deeper than {MAX_DEPTH} levels"),
-            )));
+            return Err(Box::new(too_deep(span)));
         }
         Ok(())
     }
@@ -274,29 +300,44 @@ impl Object {
     }
 
     fn insert(&mut self, entry: Entry, diags: &mut Diagnostics) {
-        match self.index.get_mut(&entry.key) {
-            Some((at, merged @ true)) => {
-                *merged = false;
-                self.entries[*at] = entry;
-            }
-            Some((at, false)) => diags.push(
-                Diagnostic::error("duplicate-key", entry.key_span, format!("the key `{}` is there twice", entry.key))
-                    .label(self.entries[*at].key_span, "here it is first"),
+        match self.find(&entry.key) {
+            Some(at) if self.merged.remove(&at) => self.entries[at] = entry,
+            Some(at) => diags.push(
+                Diagnostic::error(
+                    "duplicate-key",
+                    entry.key_span,
+                    format!("the key `{}` is there twice", entry.key),
+                )
+                .label(self.entries[at].key_span, "here it is first"),
             ),
-            None => {
-                self.index.insert(entry.key.clone(), (self.entries.len(), false));
-                self.entries.push(entry);
-            }
+            None => self.add(entry),
         }
     }
 
     /// Brings in what is not there yet: what stands in the mapping itself wins, then the earlier source.
     fn merge(&mut self, entries: Vec<Entry>) {
         for entry in entries {
-            if !self.index.contains_key(&entry.key) {
-                self.index.insert(entry.key.clone(), (self.entries.len(), true));
-                self.entries.push(entry);
+            if self.find(&entry.key).is_none() {
+                self.merged.insert(self.entries.len());
+                self.add(entry);
             }
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        if self.entries.len() < LARGE {
+            return self.entries.iter().position(|e| e.key == key);
+        }
+        self.index.get(key).copied()
+    }
+
+    fn add(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        let len = self.entries.len();
+        let new = if len == LARGE { 0 } else { len - 1 };
+        if len >= LARGE {
+            let entries = self.entries.iter().enumerate().skip(new);
+            self.index.extend(entries.map(|(at, entry)| (entry.key.clone(), at)));
         }
     }
 }
@@ -304,7 +345,8 @@ impl Object {
 /// YAML 1.2 core schema: `yes`, `on`, dates and the like are strings.
 fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>, span: Span, diags: &mut Diagnostics) -> Value {
     let name = tag.and_then(Tag::core_suffix);
-    let explicit_string = name == Some("str") || tag.is_some_and(|t| t.handle().is_empty() && t.suffix() == "!");
+    let explicit_string =
+        name == Some("str") || tag.is_some_and(|t| t.handle().is_empty() && t.suffix() == "!");
     if explicit_string || (style != ScalarStyle::Plain && name.is_none()) {
         return Value::String(text);
     }
@@ -316,7 +358,8 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>, span: Span, diags
         _ => true,
     };
     if !fits {
-        let message = format!("the tag `!!{}` does not fit this {}", name.unwrap_or_default(), kind_of(&value));
+        let message =
+            format!("the tag `!!{}` does not fit this {}", name.unwrap_or_default(), kind_of(&value));
         diags.push(Diagnostic::error("yaml-tag", span, message));
     }
     value
@@ -350,8 +393,12 @@ fn plain(text: String, span: Span, diags: &mut Diagnostics) -> Value {
     let float = if is_float(&text) { text.parse::<f64>().ok() } else { None };
     if infinite || float.is_some_and(f64::is_infinite) {
         diags.push(
-            Diagnostic::warning("number-range", span, format!("`{text}` is no number that JSON has; it is read as text"))
-                .help("put it in quotes when text is what you mean"),
+            Diagnostic::warning(
+                "number-range",
+                span,
+                format!("`{text}` is no number that JSON has; it is read as text"),
+            )
+            .help("put it in quotes when text is what you mean"),
         );
         return Value::String(text);
     }
@@ -377,7 +424,11 @@ fn integer(text: &str) -> Option<serde_json::Number> {
     if !digits(rest, 10) {
         return None;
     }
-    if negative { format!("-{rest}").parse::<i64>().ok().map(Into::into) } else { rest.parse::<u64>().ok().map(Into::into) }
+    if negative {
+        format!("-{rest}").parse::<i64>().ok().map(Into::into)
+    } else {
+        rest.parse::<u64>().ok().map(Into::into)
+    }
 }
 
 /// `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`; Rust's own parser also takes `inf` and `nan`.

@@ -15,6 +15,8 @@ pub struct ChannelInfo {
     pub bindings: &'static [BindingInfo],
     /// Receive operations on it.
     pub operations: &'static [OperationInfo],
+    /// An address that fits, parameters filled in with examples.
+    pub example_address: Cow<'static, str>,
     /// Address for messages that are given up (`x-amgi-dead-letter`).
     pub dead_letter: Option<&'static str>,
 }
@@ -60,8 +62,6 @@ pub struct MessageInfo {
 pub struct ExampleInfo {
     /// Its name; empty when it has none.
     pub name: &'static str,
-    /// An address that fits the channel, parameters filled in.
-    pub address: &'static str,
     /// Header values as a JSON object.
     pub headers: &'static str,
     /// Payload as JSON; `None` where the example has none.

@@ -17,7 +17,10 @@ use serde_json::Value;
 /// assert_eq!(state.get::<u32>(), Some(&42));
 /// ```
 #[derive(Clone, Default)]
-pub struct State(Arc<HashMap<TypeId, (&'static str, Arc<dyn Any + Send + Sync>)>>);
+pub struct State(Arc<HashMap<TypeId, Entry>>);
+
+/// The type's name, for `Debug`, and the value.
+type Entry = (&'static str, Arc<dyn Any + Send + Sync>);
 
 impl State {
     /// Puts a value in; one of the same type that was there is replaced.

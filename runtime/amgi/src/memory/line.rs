@@ -49,11 +49,11 @@ pub(super) fn parse(text: &str) -> Result<Message, String> {
 }
 
 /// The message of an example of the document.
-pub(super) fn example(info: &ExampleInfo) -> Message {
+pub(crate) fn example_message(address: &str, info: &ExampleInfo) -> Message {
     // Both are written by the generator; what it did not write is left out rather than refused.
     let headers =
         serde_json::from_str(info.headers).ok().and_then(|value| headers(&value).ok()).unwrap_or_default();
-    let mut message = Message::new(info.address);
+    let mut message = Message::new(address);
     message.headers = headers;
     message.payload = info.payload.map(|payload| Bytes::from_static(payload.as_bytes()));
     message

@@ -11,6 +11,7 @@ use std::{ffi::OsString, io::Write, sync::Arc};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+pub(crate) use self::line::example_message;
 pub use self::queue::Queue;
 use crate::{
     Result,
@@ -219,20 +220,19 @@ impl<A: Application> Server<A> {
 
 /// Every message example of the channels that `app` receives from, as a message.
 pub fn examples<A: Application>(app: &A) -> Vec<Message> {
-    let operations = app.channels().iter().flat_map(|channel| channel.operations);
-    let messages = operations.flat_map(|operation| operation.messages);
-    let mut seen = Vec::new();
-    messages
-        .flat_map(|message| message.examples)
-        // A message under several operations is delivered once.
-        .filter(|example| {
-            !seen.contains(example) && {
-                seen.push(*example);
-                true
+    let mut out: Vec<Message> = Vec::new();
+    for channel in app.channels() {
+        for message in channel.operations.iter().flat_map(|operation| operation.messages) {
+            for example in message.examples {
+                let message = example_message(&channel.example_address, example);
+                // A message under several operations is delivered once.
+                if !out.contains(&message) {
+                    out.push(message);
+                }
             }
-        })
-        .map(line::example)
-        .collect()
+        }
+    }
+    out
 }
 
 /// Whether the outcome is a scaffold's, which the demonstration forgives.

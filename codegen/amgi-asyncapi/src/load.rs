@@ -1,0 +1,141 @@
+//! From a path or a text to the model: the one way in.
+//!
+//! Never panics; reports everything that was found, and yields what could be read all the same.
+
+use std::path::Path;
+
+use crate::{
+    diag::{Diagnostic, Diagnostics, Span},
+    model::Document,
+    node::{self, Node, Value},
+    source::Sources,
+    v3, validate,
+};
+
+/// Newest minor version of AsyncAPI 3 that is known.
+const NEWEST_MINOR: u32 = 1;
+
+/// What came of loading.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The document, as far as it could be read. Good for generating only when there are no errors.
+    pub document: Document,
+    /// Everything that was found, in the order of the text.
+    pub diagnostics: Diagnostics,
+    /// The files that were read, the document itself first.
+    pub sources: Sources,
+}
+
+impl Loaded {
+    /// All diagnostics as plain text, see [`Sources::render`].
+    pub fn report(&self) -> String {
+        self.sources.report(&self.diagnostics)
+    }
+}
+
+/// Loads the document at `path`, YAML or JSON.
+pub fn load(path: &Path) -> Loaded {
+    let mut sources = Sources::default();
+    let file = sources.read(path);
+    finish(sources, file)
+}
+
+/// Loads a document from a text; `name` stands for the file in diagnostics.
+pub fn load_str(name: &str, text: &str) -> Loaded {
+    let mut sources = Sources::default();
+    let file = sources.add(name, text);
+    finish(sources, file)
+}
+
+fn finish(sources: Sources, file: Result<u32, Box<Diagnostic>>) -> Loaded {
+    let mut diagnostics = Diagnostics::default();
+    let document = match file {
+        Ok(file) => {
+            let text = sources.get(file).map_or("", |f| f.text.as_str());
+            let root = node::read(text, file, &mut diagnostics);
+            if root.is_none() && diagnostics.is_empty() {
+                let span = Span { file, line: 1, column: 1, ..Span::default() };
+                diagnostics.push(Diagnostic::error("document-empty", span, "the document is empty"));
+            }
+            root.map(|root| read(&root, &mut diagnostics))
+        }
+        Err(problem) => {
+            diagnostics.push(*problem);
+            None
+        }
+    };
+    diagnostics.sort();
+    Loaded { document: document.unwrap_or_default(), diagnostics, sources }
+}
+
+fn read(root: &Node, diags: &mut Diagnostics) -> Document {
+    if !is_known_version(root, diags) {
+        let version = root.get("asyncapi").and_then(Node::as_str).unwrap_or_default().to_string();
+        return Document { version, ..Document::default() };
+    }
+    validate::v3(root, diags);
+    v3::read(root, diags)
+}
+
+/// Whether the document is worth reading as AsyncAPI 3. One that does not say its version is, so that everything
+/// else that is wrong with it is reported too.
+fn is_known_version(root: &Node, diags: &mut Diagnostics) -> bool {
+    if !matches!(root.value, Value::Object(_)) {
+        let message = format!("an AsyncAPI document is an object, this is {}", root.kind());
+        diags.push(Diagnostic::error("type-mismatch", root.span, message));
+        return false;
+    }
+    let Some(entry) = root.entry("asyncapi") else {
+        if let Some(other) = ["openapi", "swagger"].iter().find_map(|key| root.entry(key)) {
+            diags.push(
+                Diagnostic::error("version-unsupported", other.key_span, "this is an OpenAPI document")
+                    .help("amgi-gen reads AsyncAPI documents, which begin with `asyncapi: 3.1.0`"),
+            );
+            return false;
+        }
+        return true;
+    };
+    let span = entry.value.span;
+    let text = match &entry.value.value {
+        Value::String(text) => text.clone(),
+        // Validation says that it needs quotes.
+        Value::Number(number) => number.to_string(),
+        _ => return true,
+    };
+    let mut parts = text.split(['.', '-']).map(|part| part.parse::<u32>().ok());
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(3), Some(minor)) => {
+            if minor > NEWEST_MINOR {
+                let message = format!("AsyncAPI {text} is newer than what is known, 3.{NEWEST_MINOR}");
+                diags.push(
+                    Diagnostic::warning("version-newer", span, message)
+                        .help(format!("it is read as 3.{NEWEST_MINOR}; what is new in it is ignored")),
+                );
+            }
+            true
+        }
+        (Some(3), None) => true,
+        (Some(2), _) => {
+            diags.push(
+                Diagnostic::error(
+                    "version-unsupported",
+                    span,
+                    format!("AsyncAPI {text} is not supported yet"),
+                )
+                .help("convert the document: `npx @asyncapi/cli convert FILE --target-version 3.0.0`"),
+            );
+            false
+        }
+        _ => {
+            diags.push(
+                Diagnostic::error(
+                    "version-unsupported",
+                    span,
+                    format!("`{text}` is not a version of AsyncAPI that is known"),
+                )
+                .help("write the version of the document, such as `asyncapi: 3.1.0`"),
+            );
+            false
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Messages and bindings.
+
+use super::{Reader, extensions, is_object, text};
+use crate::{
+    diag::Diagnostic,
+    model::{Binding, Id, Message, MessageExample, Schema},
+    node::{Entry, Node, Value},
+    refs::{Place, Target, cycle, reference},
+};
+
+/// Nodes that resolving the references inside one binding may produce.
+const MAX_BINDING: usize = 10_000;
+
+/// Members of binding objects that are schemas when they are objects.
+fn schema_members(protocol: &str) -> &'static [&'static str] {
+    match protocol {
+        "kafka" => &["key", "groupId", "clientId"],
+        "mqtt" | "mqtt5" => &[
+            "correlationData",
+            "maximumPacketSize",
+            "messageExpiryInterval",
+            "responseTopic",
+            "sessionExpiryInterval",
+        ],
+        "http" | "ws" => &["headers", "query"],
+        "anypointmq" | "jms" => &["headers"],
+        _ => &[],
+    }
+}
+
+impl<'a> Reader<'a, '_> {
+    /// The message at `target`, read once however often it is named.
+    pub(super) fn message(&mut self, target: Target<'a>) -> Id<Message> {
+        if let Some(id) = self.messages.get(&target.place) {
+            return *id;
+        }
+        let node = target.node;
+        let payload = self.schema(&target, "payload");
+        let headers = self.schema(&target, "headers");
+        let correlation = self.member(&target, "correlationId");
+        let message = Message {
+            key: target.place.last().unwrap_or_default().to_string(),
+            name: text(node, "name"),
+            docs: self.docs(&target),
+            content_type: text(node, "contentType").or_else(|| self.document.default_content_type.clone()),
+            payload,
+            headers,
+            correlation_id: correlation.and_then(|t| text(t.node, "location")),
+            bindings: self.bindings(&target),
+            examples: self.elements(&target, "examples").iter().filter_map(example).collect(),
+            extensions: extensions(node),
+            span: target.key_span,
+        };
+        let id = Id::new(self.document.messages.len());
+        self.document.messages.push(message);
+        self.messages.insert(target.place, id);
+        id
+    }
+
+    fn schema(&mut self, target: &Target<'a>, field: &str) -> Option<Id<Schema>> {
+        self.schemas.intern(target.node.get(field)?, target.place.child(field), self.diags)
+    }
+
+    pub(super) fn bindings(&mut self, target: &Target<'a>) -> Vec<Binding> {
+        let Some(parent) = self.member(target, "bindings") else { return Vec::new() };
+        let mut bindings = Vec::new();
+        for entry in parent.node.entries().iter().filter(|e| !e.key.starts_with("x-")) {
+            let place = parent.place.child(&entry.key);
+            let Some(binding) = self.follow(&entry.value, place, entry.key_span) else { continue };
+            if is_object(binding.node) {
+                bindings.push(self.binding(&entry.key, &binding));
+            }
+        }
+        bindings
+    }
+
+    fn binding(&mut self, protocol: &str, target: &Target<'a>) -> Binding {
+        let mut schemas = Vec::new();
+        let mut members = Vec::new();
+        let mut budget = MAX_BINDING;
+        for Entry { key, key_span, value } in target.node.entries() {
+            let schema = schema_members(protocol).contains(&key.as_str()) && is_object(value);
+            let value = if schema {
+                let id = self.schemas.intern(value, target.place.child(key), self.diags);
+                schemas.extend(id.map(|id| (key.clone(), id)));
+                value.clone()
+            } else {
+                self.expand(value, &mut Vec::new(), &mut budget)
+            };
+            members.push(Entry { key: key.clone(), key_span: *key_span, value });
+        }
+        let value = Node { value: Value::Object(members), span: target.node.span };
+        Binding { protocol: protocol.to_string(), value, schemas }
+    }
+
+    /// A copy without references. `trail` is the way here, so that a cycle is seen.
+    fn expand(&mut self, node: &'a Node, trail: &mut Vec<Place>, budget: &mut usize) -> Node {
+        let span = node.span;
+        let nothing = Node { value: Value::Null, span };
+        if *budget == 0 {
+            self.diags.push(Diagnostic::error(
+                "ref-limit",
+                span,
+                "references in this binding multiply too much",
+            ));
+            return nothing;
+        }
+        *budget -= 1;
+        if let Some(text) = reference(node) {
+            let Some(found) = self.report(self.refs.resolve(text)) else { return nothing };
+            if trail.contains(&found.place) {
+                self.diags.push(cycle(text));
+                return nothing;
+            }
+            trail.push(found.place);
+            let value = self.expand(found.node, trail, budget);
+            trail.pop();
+            return value;
+        }
+        let value = match &node.value {
+            Value::Array(items) => {
+                Value::Array(items.iter().map(|i| self.expand(i, trail, budget)).collect())
+            }
+            Value::Object(entries) => {
+                let entries = entries.iter().map(|e| Entry {
+                    key: e.key.clone(),
+                    key_span: e.key_span,
+                    value: self.expand(&e.value, trail, budget),
+                });
+                Value::Object(entries.collect())
+            }
+            other => other.clone(),
+        };
+        Node { value, span }
+    }
+}
+
+fn example(target: &Target<'_>) -> Option<MessageExample> {
+    let node = target.node;
+    is_object(node).then(|| MessageExample {
+        name: text(node, "name"),
+        summary: text(node, "summary"),
+        headers: node.get("headers").cloned(),
+        payload: node.get("payload").cloned(),
+        span: node.span,
+    })
+}

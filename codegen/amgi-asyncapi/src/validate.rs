@@ -1,0 +1,225 @@
+//! Validation: what is wrong with the shape of a document, everything at once.
+//!
+//! The tree is walked along tables of what each object may hold. References must lead somewhere but are not followed:
+//! what they name is walked where it stands. No finding here is about what a valid document may say.
+
+mod address;
+mod schema;
+mod shape;
+
+use crate::{
+    diag::{Diagnostic, Diagnostics, nearest},
+    node::{Entry, Node, Value},
+    refs::{Refs, external, is_internal, reference},
+    schema::{is_native, multi_format},
+};
+use shape::{Kind, Ty};
+
+/// Checks an AsyncAPI 3 document.
+pub(crate) fn v3(root: &Node, diags: &mut Diagnostics) {
+    Walk { refs: &Refs::new(root), diags }.object(root, &shape::ROOT);
+}
+
+struct Walk<'a, 'd> {
+    refs: &'a Refs<'a>,
+    diags: &'d mut Diagnostics,
+}
+
+impl Walk<'_, '_> {
+    fn object(&mut self, node: &Node, kind: &Kind) {
+        let Value::Object(entries) = &node.value else {
+            self.mismatch(node, kind.name, "an object");
+            return;
+        };
+        if kind.may_refer && self.refers(node) {
+            return;
+        }
+        for field in kind.fields.iter().filter(|f| f.required && node.get(f.name).is_none()) {
+            self.diags.push(
+                Diagnostic::error(
+                    "missing-field",
+                    node.span,
+                    format!("{} has no `{}`", kind.name, field.name),
+                )
+                .help(format!("add `{}: …`", field.name)),
+            );
+        }
+        for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
+            match kind.fields.iter().find(|f| f.name == entry.key) {
+                Some(field) => self.value(entry, &field.ty),
+                None if kind.open => {}
+                None => self.unknown(entry, kind),
+            }
+        }
+        (kind.also)(node, self.diags);
+    }
+
+    fn value(&mut self, entry: &Entry, ty: &Ty) {
+        let Entry { key, value, .. } = entry;
+        match ty {
+            Ty::Any => {}
+            Ty::Text => self.expect(value, key, "a string", value.as_str().is_some()),
+            Ty::TextOrNull => {
+                let fits = matches!(value.value, Value::String(_) | Value::Null);
+                self.expect(value, key, "a string or null", fits);
+            }
+            Ty::Texts => self.list(value, key, |walk, item| {
+                walk.expect(item, key, "a list of strings", item.as_str().is_some());
+            }),
+            Ty::Choice(choices) => self.choice(value, key, choices),
+            Ty::Object(kind) => self.object(value, kind),
+            Ty::Objects(kind) => self.list(value, key, |walk, item| walk.object(item, kind)),
+            Ty::Map(kind) => self.map(value, key, |walk, entry| walk.object(&entry.value, kind)),
+            Ty::AnyMap => self.expect(value, key, "an object", matches!(value.value, Value::Object(_))),
+            Ty::Schema => self.schema(value, key),
+            Ty::Schemas => self.map(value, key, |walk, entry| walk.schema(&entry.value, &entry.key)),
+            Ty::Reference => self.reference(value, key),
+            Ty::References => self.list(value, key, |walk, item| walk.reference(item, key)),
+            Ty::Components(kind) => {
+                self.object(value, kind);
+                for entry in value.entries().iter().filter(|e| !e.key.starts_with("x-")) {
+                    self.component_keys(&entry.value);
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, node: &Node, key: &str, each: impl Fn(&mut Self, &Node)) {
+        match &node.value {
+            Value::Array(items) => items.iter().for_each(|item| each(self, item)),
+            _ => self.mismatch(node, &format!("`{key}`"), "a list"),
+        }
+    }
+
+    fn map(&mut self, node: &Node, key: &str, each: impl Fn(&mut Self, &Entry)) {
+        match &node.value {
+            Value::Object(entries) => {
+                // A member may be called `x-…`; what is no object there is an extension.
+                let extension =
+                    |e: &&Entry| e.key.starts_with("x-") && !matches!(e.value.value, Value::Object(_));
+                entries.iter().filter(|e| !extension(e)).for_each(|entry| each(self, entry));
+            }
+            _ => self.mismatch(node, &format!("`{key}`"), "an object"),
+        }
+    }
+
+    fn choice(&mut self, node: &Node, key: &str, choices: &[&str]) {
+        let Some(text) = node.as_str() else {
+            self.mismatch(node, &format!("`{key}`"), "a string");
+            return;
+        };
+        if !choices.contains(&text) {
+            let known = choices.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" or ");
+            let diagnostic = Diagnostic::error("unknown-value", node.span, format!("`{text}` is no {key}"));
+            let old = match text {
+                "publish" => Some("`publish` of AsyncAPI 2 is `receive` now"),
+                "subscribe" => Some("`subscribe` of AsyncAPI 2 is `send` now"),
+                _ => None,
+            };
+            let near =
+                || nearest(text, choices.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let help = old.map(str::to_string).or_else(near).unwrap_or_else(|| format!("write {known}"));
+            self.diags.push(diagnostic.help(help));
+        }
+    }
+
+    fn schema(&mut self, node: &Node, key: &str) {
+        match multi_format(node) {
+            Some((format, inner)) if is_native(format.as_str().unwrap_or_default()) => {
+                schema::check(inner, key, self.diags);
+            }
+            Some(_) => {}
+            None if node.get("schemaFormat").is_some() => self.diags.push(
+                Diagnostic::error("missing-field", node.span, "a schema with `schemaFormat` has no `schema`")
+                    .help("write `schema: …` beside `schemaFormat`"),
+            ),
+            None => schema::check(node, key, self.diags),
+        }
+    }
+
+    fn reference(&mut self, node: &Node, key: &str) {
+        match &node.value {
+            Value::Object(_) if reference(node).is_some() => {
+                self.refers(node);
+            }
+            _ => self.diags.push(
+                Diagnostic::error(
+                    "type-mismatch",
+                    node.span,
+                    format!("`{key}` must be a reference, not {}", node.kind()),
+                )
+                .help("write `$ref: '#/…'`"),
+            ),
+        }
+    }
+
+    /// Whether this is a Reference Object, in which everything else is ignored.
+    fn refers(&mut self, node: &Node) -> bool {
+        let Some(target) = node.get("$ref") else { return false };
+        if target.as_str().is_none() {
+            self.mismatch(target, "`$ref`", "a string");
+        } else if let Err(problem) = self.refs.resolve(target) {
+            // The reader says the same where it follows this one; it is kept once.
+            self.diags.push(*problem);
+        }
+        for sibling in node.entries().iter().filter(|e| e.key != "$ref" && !e.key.starts_with("x-")) {
+            let message = format!("`{}` beside `$ref` is ignored", sibling.key);
+            self.diags.push(Diagnostic::info("ref-siblings", sibling.key_span, message));
+        }
+        true
+    }
+
+    fn unknown(&mut self, entry: &Entry, kind: &Kind) {
+        let message = format!("{} has no field `{}`", kind.name, entry.key);
+        let mut diagnostic = Diagnostic::warning("unknown-field", entry.key_span, message);
+        let moved = kind.moved.iter().find(|(old, _)| *old == entry.key).map(|(_, hint)| (*hint).to_string());
+        let near = || {
+            nearest(&entry.key, kind.fields.iter().map(|f| f.name)).map(|n| format!("did you mean `{n}`?"))
+        };
+        diagnostic.help = moved.or_else(near);
+        self.diags.push(diagnostic);
+    }
+
+    fn component_keys(&mut self, collection: &Node) {
+        for Entry { key, key_span, .. } in collection.entries() {
+            let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            if key.is_empty() || !key.chars().all(legal) {
+                let message = format!("`{key}` is not a name for a component");
+                self.diags.push(
+                    Diagnostic::warning("component-key", *key_span, message)
+                        .help("use letters, digits, `.`, `-` and `_` only"),
+                );
+            }
+        }
+    }
+
+    fn expect(&mut self, node: &Node, key: &str, what: &str, fits: bool) {
+        if !fits {
+            self.mismatch(node, &format!("`{key}`"), what);
+        }
+    }
+
+    fn mismatch(&mut self, node: &Node, whose: &str, what: &str) {
+        self.diags.push(mismatch(node, whose, what));
+    }
+}
+
+fn mismatch(node: &Node, whose: &str, what: &str) -> Diagnostic {
+    // Texts in files of their own: the specification has no such thing, but tools that bundle do.
+    if let Some(text) = reference(node)
+        && !is_internal(text.as_str().unwrap_or_default())
+    {
+        return external(text);
+    }
+    let found = match &node.value {
+        Value::Number(number) => number.to_string(),
+        _ => node.kind().to_string(),
+    };
+    let diagnostic =
+        Diagnostic::error("type-mismatch", node.span, format!("{whose} must be {what}, not {found}"));
+    match &node.value {
+        Value::Number(_) | Value::Bool(_) if what.contains("string") => diagnostic.help("put it in quotes"),
+        Value::Null => diagnostic.help("leave it out when there is nothing to say"),
+        _ => diagnostic,
+    }
+}

@@ -1,0 +1,140 @@
+//! Addresses and hosts with their `{parameters}`, and the outer form of bindings.
+
+use std::collections::HashSet;
+
+use crate::{
+    diag::{Diagnostic, Diagnostics, Span, nearest},
+    node::{Node, Value},
+    refs::reference,
+};
+
+/// Parameters of a channel's address are those that are defined.
+pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
+    let defined = names(node, "parameters");
+    let Some((address, span)) = text(node, "address") else {
+        if let Some((name, span)) = defined.first() {
+            diags.push(
+                Diagnostic::warning(
+                    "parameter-unused",
+                    *span,
+                    format!("there is no address with `{{{name}}}`"),
+                )
+                .help("the key of a channel is not its address; add `address: '…'`"),
+            );
+        }
+        return;
+    };
+    let used = braces(address, span, diags);
+    let known: HashSet<&str> = defined.iter().map(|(name, _)| *name).collect();
+    for name in used.iter().filter(|name| !known.contains(*name)) {
+        let diagnostic = Diagnostic::warning(
+            "parameter-undefined",
+            span,
+            format!("the address has `{{{name}}}`, which `parameters` does not define"),
+        );
+        let near = nearest(name, defined.iter().map(|(d, _)| *d));
+        let near = near
+            .map_or(format!("add `{name}: {{}}` to `parameters`"), |n| format!("did you mean `{{{n}}}`?"));
+        diags.push(diagnostic.help(near));
+    }
+    let known: HashSet<&str> = used.into_iter().collect();
+    for (name, span) in defined.iter().filter(|(name, _)| !known.contains(name)) {
+        diags.push(
+            Diagnostic::warning("parameter-unused", *span, format!("the address has no `{{{name}}}`"))
+                .help("remove the parameter, or write it into the address"),
+        );
+    }
+}
+
+/// Variables of a server's host and path are those that are defined.
+pub(super) fn server(node: &Node, diags: &mut Diagnostics) {
+    let defined = names(node, "variables");
+    for (text, span) in ["host", "pathname"].iter().filter_map(|field| text(node, field)) {
+        for name in braces(text, span, diags) {
+            if !defined.iter().any(|(d, _)| *d == name) {
+                diags.push(
+                    Diagnostic::warning(
+                        "variable-undefined",
+                        span,
+                        format!("`variables` does not define `{{{name}}}`"),
+                    )
+                    .help(format!("add `{name}: {{default: …}}` to `variables`")),
+                );
+            }
+        }
+    }
+}
+
+/// A value outside the allowed ones can never be used.
+pub(super) fn choices(node: &Node, diags: &mut Diagnostics) {
+    let allowed = node.get("enum").map_or(&[][..], Node::items);
+    if let Some((default, span)) = text(node, "default")
+        && !allowed.is_empty()
+        && !allowed.iter().any(|v| v.as_str() == Some(default))
+    {
+        let message = format!("the default `{default}` is not one of the values in `enum`");
+        diags.push(Diagnostic::error("default-not-allowed", span, message));
+    }
+    location(node, diags);
+}
+
+/// `location` is a runtime expression.
+pub(super) fn location(node: &Node, diags: &mut Diagnostics) {
+    let Some((location, span)) = text(node, "location") else { return };
+    let pointer =
+        ["$message.header#", "$message.payload#"].iter().find_map(|prefix| location.strip_prefix(prefix));
+    if !pointer.is_some_and(|p| p.is_empty() || p.starts_with('/')) {
+        diags.push(
+            Diagnostic::error("runtime-expression", span, format!("`{location}` is no runtime expression"))
+                .help("write `$message.header#/name` or `$message.payload#/path/to/it`"),
+        );
+    }
+}
+
+/// Each protocol's part is an object.
+pub(super) fn bindings(node: &Node, diags: &mut Diagnostics) {
+    for entry in node.entries().iter().filter(|e| !e.key.starts_with("x-")) {
+        if !matches!(entry.value.value, Value::Object(_)) {
+            diags.push(super::mismatch(&entry.value, &format!("the binding `{}`", entry.key), "an object"));
+        }
+    }
+}
+
+fn text<'n>(node: &'n Node, field: &str) -> Option<(&'n str, Span)> {
+    let value = node.get(field)?;
+    Some((value.as_str()?, value.span))
+}
+
+fn names<'n>(node: &'n Node, field: &str) -> Vec<(&'n str, Span)> {
+    let members =
+        node.get(field).filter(|members| reference(members).is_none()).map_or(&[][..], Node::entries);
+    members.iter().map(|e| (e.key.as_str(), e.key_span)).collect()
+}
+
+/// Names in braces, once each. Braces that do not pair are an error.
+fn braces<'t>(text: &'t str, span: Span, diags: &mut Diagnostics) -> Vec<&'t str> {
+    let mut names = Vec::new();
+    let mut seen = HashSet::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let inner = &rest[at + 1..];
+        let end = inner
+            .find(['{', '}'])
+            .filter(|end| rest[at..].starts_with('{') && inner[*end..].starts_with('}'));
+        let Some(end) = end else {
+            diags.push(
+                Diagnostic::error("address-braces", span, format!("braces in `{text}` do not pair"))
+                    .help("a parameter is written `{name}`"),
+            );
+            return names;
+        };
+        let name = &inner[..end];
+        if name.is_empty() {
+            diags.push(Diagnostic::error("address-braces", span, format!("`{{}}` in `{text}` has no name")));
+        } else if seen.insert(name) {
+            names.push(name);
+        }
+        rest = &inner[end + 1..];
+    }
+    names
+}

@@ -1,0 +1,155 @@
+//! The command line as clap reads it. Help is part of the interface: it teaches, with examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, builder::ValueParser};
+use clap_complete::Shell;
+
+use crate::settings::{self, Edition, Runtime, SettingsError};
+
+const EXAMPLES: &str = "\
+Examples:
+  amgi-gen specs/user.yaml -o app/          Write a crate into app/, or update it
+  cargo run --manifest-path app/Cargo.toml -- --examples
+                                            Run it on the document's examples
+  amgi-gen specs/user.yaml -o app/ --check  Fail when app/ is out of date (CI)
+  amgi-gen check specs/user.yaml            Say what is wrong with the document
+  amgi-gen ir specs/user.yaml               What templates see, as JSON
+
+Files:
+  src/NAME.rs and README.md are generated: they carry `@generated` and follow
+  the document. A file without that mark is yours and never overwritten.
+  Cargo.toml, .gitignore, src/lib.rs, src/main.rs and src/handlers.rs are
+  created once and yours from then on.
+
+Exit codes:
+  0  done
+  1  the document or a template has errors, --check found a difference, or a
+     file could not be written
+  2  the command line is wrong";
+
+/// Generates message-driven Rust services from AsyncAPI documents.
+///
+/// Reads an AsyncAPI document and writes a Rust crate: payload types, a handler trait per channel, typed senders,
+/// and an application that runs on any AMGI server. You write the handlers, nothing else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "amgi-gen",
+    version,
+    after_long_help = EXAMPLES,
+    after_help = "`amgi-gen --help` shows examples and what happens to your files.",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    subcommand_value_name = "COMMAND"
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(super) generate: Generate,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Generate {
+    /// AsyncAPI document, YAML or JSON
+    ///
+    /// Write `./check` for a file that is called like a command.
+    // Both are there unless a command is: clap cannot say that of a flattened struct as a whole.
+    #[arg(required = true, value_name = "SPEC", value_hint = ValueHint::FilePath)]
+    pub(super) document: Option<PathBuf>,
+
+    /// Folder of the crate, created when it is not there
+    #[arg(required = true, short, long = "out", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) out: Option<PathBuf>,
+
+    /// Write nothing; print a diff and exit with 1 when something would change
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// Where the crate finds `amgi`: a folder, a version, or a git repository
+    ///
+    /// Without it, a crate inside this project's workspace depends on it by path, any other on the version of
+    /// this generator.
+    #[arg(long, value_name = "PATH|VERSION|GIT", value_parser = parse::<Runtime>())]
+    pub(super) runtime: Option<Runtime>,
+
+    /// Folder of templates that come before the built-in ones
+    ///
+    /// `amgi/NAME` always names the built-in one: `{% extends "amgi/main.rs.jinja" %}`.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) templates: Option<PathBuf>,
+
+    /// Edition of the crate: 2021 or 2024
+    #[arg(long, value_name = "YEAR", default_value = "2024", value_parser = parse::<Edition>())]
+    pub(super) edition: Edition,
+
+    #[command(flatten)]
+    pub(super) name: Name,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Name {
+    /// Name of the generated module [default: from the file name]
+    #[arg(long, value_parser = module_name)]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+
+    /// Colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say what is wrong with a document, and write nothing
+    Check(Document),
+    /// Print the intermediate representation as JSON: what templates see as `api`
+    Ir(Document),
+    /// Print a completion script for a shell
+    Completions {
+        /// Shell to complete in
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Document {
+    /// AsyncAPI document, YAML or JSON
+    #[arg(value_name = "SPEC", value_hint = ValueHint::FilePath)]
+    pub(super) document: PathBuf,
+
+    #[command(flatten)]
+    pub(super) name: Name,
+}
+
+fn parse<T>() -> ValueParser
+where
+    T: std::str::FromStr<Err = SettingsError> + Clone + Send + Sync + 'static,
+{
+    ValueParser::new(|text: &str| text.parse::<T>())
+}
+
+fn module_name(text: &str) -> Result<String, SettingsError> {
+    settings::check_name(text).map(|()| text.to_owned())
+}

@@ -1,0 +1,275 @@
+//! The command line: what is asked for, what is said, and the exit code.
+//!
+//! Standard output holds what was asked for (a diff, JSON, a script), standard error everything else. Nothing is
+//! written before the whole output is known.
+
+mod args;
+mod report;
+
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
+use amgi_asyncapi::diag::Severity;
+use clap::{CommandFactory, Parser};
+
+use self::args::{Cli, Color, Command, Common, Document, Generate};
+use crate::{
+    Generation, generate,
+    plan::{self, PlanError},
+    settings::{Settings, SettingsError},
+    write::{self, Change, Outcome, WriteError},
+};
+
+/// Shorter work needs no word about it.
+const MOMENT: Duration = Duration::from_millis(300);
+
+const PROBLEM: u8 = 1;
+const USAGE: u8 = 2;
+
+/// Runs the command with these arguments, the program's name first.
+pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output, the rest to standard error; a closed pipe is no matter.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    let common = cli.common;
+    let result = match cli.command {
+        Some(Command::Check(document)) => check(&document, &common),
+        Some(Command::Ir(document)) => ir(&document, &common),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "amgi-gen", &mut script);
+            print(&script)
+        }
+        None => write_crate(&cli.generate, &common),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = failure.to_string();
+            if !text.is_empty() {
+                say(&format!("{} {text}\n", paint("error:", "1;31", colored(common.color, &io::stderr()))));
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Why the exit code is not 0.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It was said already.
+    #[error("")]
+    Said,
+    #[error(transparent)]
+    Usage(#[from] SettingsError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("cannot print: {0}")]
+    Print(io::Error),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Plan(PlanError::Name(_)) => USAGE,
+            _ => PROBLEM,
+        }
+    }
+}
+
+fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
+    let (document, dir) =
+        (args.document.as_deref().unwrap_or(Path::new("")), args.out.as_deref().unwrap_or(Path::new(".")));
+    let settings = Settings {
+        name: args.name.name.clone(),
+        edition: args.edition,
+        runtime: args.runtime.clone().unwrap_or_default().locate(dir)?,
+        templates: args.templates.clone(),
+    };
+    let changes = patiently(document, common, || {
+        let generation = read(document, &settings, common)?;
+        let files = plan::crate_files(&generation, &settings, dir)?;
+        Ok::<_, Failure>(write::compare(dir, files)?)
+    })?;
+    if args.check {
+        return compare(dir, &changes, common);
+    }
+    write::apply(&changes)?;
+    if !common.quiet {
+        say(&summary(dir, &changes));
+    }
+    Ok(())
+}
+
+/// Reads the document and shows what is wrong with it; errors end it here.
+fn read(document: &Path, settings: &Settings, common: &Common) -> Result<Generation, Failure> {
+    let generation = generate(document, settings);
+    let least = if common.quiet { Severity::Error } else { Severity::Info };
+    let color = colored(common.color, &io::stderr());
+    say(&report::text(&generation.diagnostics, &generation.sources, least, color));
+    if generation.diagnostics.has_errors() {
+        if let Some(counts) = report::counts(&generation.diagnostics).filter(|_| !common.quiet) {
+            say(&format!("{}: {counts}; nothing was written\n", document.display()));
+        }
+        return Err(Failure::Said);
+    }
+    Ok(generation)
+}
+
+fn check(args: &Document, common: &Common) -> Result<(), Failure> {
+    let settings = Settings { name: args.name.name.clone(), ..Settings::default() };
+    let generation = patiently(&args.document, common, || read(&args.document, &settings, common))?;
+    if !common.quiet {
+        let counts = report::counts(&generation.diagnostics);
+        say(&format!("{}: {}\n", args.document.display(), counts.as_deref().unwrap_or("no problems")));
+    }
+    Ok(())
+}
+
+fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
+    let settings = Settings { name: args.name.name.clone(), ..Settings::default() };
+    let generation = read(&args.document, &settings, common)?;
+    let api = generation.api.as_ref().ok_or(PlanError::Document)?;
+    let mut json = serde_json::to_vec_pretty(api).map_err(|error| Failure::Print(error.into()))?;
+    json.push(b'\n');
+    print(&json)
+}
+
+/// Shows what would change; fails when anything would.
+fn compare(dir: &Path, changes: &[Change], common: &Common) -> Result<(), Failure> {
+    let color = colored(common.color, &io::stdout());
+    let different: Vec<&Change> =
+        changes.iter().filter(|change| change.outcome == Outcome::Written).collect();
+    let mut out = String::new();
+    for change in &different {
+        diff(change, color, &mut out);
+    }
+    print(out.as_bytes())?;
+    if different.is_empty() {
+        if !common.quiet {
+            say(&format!("{}: up to date\n", dir.display()));
+        }
+        return Ok(());
+    }
+    if !common.quiet {
+        let (count, files) = (different.len(), if different.len() == 1 { "file" } else { "files" });
+        say(&format!("{}: {count} {files} would change; run without --check to write\n", dir.display()));
+    }
+    Err(Failure::Said)
+}
+
+fn diff(change: &Change, color: bool, out: &mut String) {
+    let path = change.target.display().to_string();
+    let old = change.existing.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let from = if change.existing.is_some() { path.as_str() } else { "/dev/null" };
+    let diff = similar::TextDiff::from_lines(old.as_ref(), change.file.contents.as_str());
+    let text = diff.unified_diff().context_radius(3).header(from, &path).to_string();
+    for line in text.split_inclusive('\n') {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => "32",
+            Some(b'-') => "31",
+            Some(b'@') => "36",
+            _ => "",
+        };
+        let body = line.trim_end_matches('\n');
+        out.push_str(&paint(body, style, color && !style.is_empty()));
+        out.push_str(&line[body.len()..]);
+    }
+}
+
+/// What happened to each file, and what to do next with a new crate.
+fn summary(dir: &Path, changes: &[Change]) -> String {
+    let count = |outcome| changes.iter().filter(|change| change.outcome == outcome).count();
+    let mut out = format!(
+        "{}: {} written, {} kept, {} unchanged\n",
+        dir.display(),
+        count(Outcome::Written),
+        count(Outcome::Kept),
+        count(Outcome::Unchanged)
+    );
+    // Writing to a string does not fail.
+    for change in changes {
+        let path = change.file.path.display();
+        let _ = match change.outcome {
+            Outcome::Written => writeln!(out, "  written    {path}"),
+            Outcome::Kept => writeln!(out, "  kept       {path} (yours)"),
+            Outcome::Unchanged => writeln!(out, "  unchanged  {path}"),
+        };
+    }
+    let new = |change: &Change| change.existing.is_none() && change.file.path == Path::new("Cargo.toml");
+    if changes.iter().any(new) {
+        let manifest = dir.join("Cargo.toml");
+        let _ = writeln!(
+            out,
+            "\nRun it on the examples of the document:\n  cargo run --manifest-path {} -- --examples",
+            manifest.display()
+        );
+        let handlers = dir.join("src").join("handlers.rs");
+        let _ = writeln!(out, "Then say what it does with a message:\n  {}", handlers.display());
+    }
+    out
+}
+
+/// Does `work`, and says so on a terminal when it takes longer than a moment.
+fn patiently<T>(document: &Path, common: &Common, work: impl FnOnce() -> T) -> T {
+    if common.quiet || !io::stderr().is_terminal() {
+        return work();
+    }
+    let (done, waiting) = channel::<()>();
+    let line = format!("Generating from {} …\n", document.display());
+    let teller = thread::spawn(move || {
+        if waiting.recv_timeout(MOMENT) == Err(RecvTimeoutError::Timeout) {
+            say(&line);
+        }
+    });
+    let result = work();
+    drop(done);
+    // It only prints.
+    let _ = teller.join();
+    result
+}
+
+fn colored(color: Color, stream: &impl IsTerminal) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            stream.is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+fn paint(text: &str, style: &str, color: bool) -> String {
+    if color { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+fn say(text: &str) {
+    // Nobody is there to be told that nobody listens.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        // A reader that has seen enough, such as `head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(Failure::Print),
+    }
+}

@@ -1,0 +1,287 @@
+//! The application: `app`, `app_with`, `App`, `Handlers`, and the dispatch from address to handler.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote};
+
+use super::{GROUP, channel::signature, constant, ident};
+use crate::ir::{Api, Channel, Handler, Route};
+
+/// Above this many channels a struct with a type parameter each helps nobody.
+const MOST_PARTS: usize = 24;
+
+/// Channels with a handler, with their index.
+fn handled(api: &Api) -> Vec<(usize, &Channel, &Handler)> {
+    api.channels
+        .iter()
+        .enumerate()
+        .filter_map(|(index, channel)| channel.handler.as_ref().map(|handler| (index, channel, handler)))
+        .collect()
+}
+
+/// Channels whose address is given when the application is made.
+fn given(api: &Api) -> Vec<&Channel> {
+    handled(api)
+        .into_iter()
+        .map(|(_, channel, _)| channel)
+        .filter(|channel| channel.address.is_none())
+        .collect()
+}
+
+pub(super) fn app(api: &Api) -> TokenStream {
+    let handled = handled(api);
+    let grouped = api.dispatch.len() > GROUP;
+    let bounds: Vec<TokenStream> = if grouped {
+        (0..api.dispatch.len().div_ceil(GROUP)).map(|n| format_ident!("Group{n}").to_token_stream()).collect()
+    } else {
+        handled.iter().map(|(_, _, handler)| ident(&handler.name).to_token_stream()).collect()
+    };
+    let bound = if bounds.is_empty() { quote!(Send + Sync + 'static) } else { quote!(#(#bounds)+*) };
+    let groups = grouped.then(|| group_traits(api));
+    let given = given(api);
+    let fields: Vec<_> = given.iter().map(|channel| address_field(channel)).collect();
+    let arguments: Vec<TokenStream> = fields.iter().map(|field| quote!(#field: impl Into<String>)).collect();
+    let conversions: Vec<TokenStream> =
+        fields.iter().map(|field| quote!(let #field = #field.into();)).collect();
+    let generic = if fields.is_empty() { quote!() } else { quote!(, #(#fields: String),*) };
+    let title = format!(" The application *{}*, version {}.", escape(&api.title), escape(&api.version));
+    let several = handled.len() > 1 && handled.len() <= MOST_PARTS;
+    let wanted = if handled.is_empty() {
+        quote!(#[doc = " The document receives nothing, so `handlers` may be anything."])
+    } else if several {
+        quote! {
+            /// `handlers` implements every handler trait, or is a [`Handlers`] of several types: the application is complete
+            /// or does not compile.
+        }
+    } else {
+        quote! {
+            /// `handlers` implements every handler trait: the application is complete or does not compile.
+        }
+    };
+    let parts = several.then(|| parts(&handled));
+    let dispatch = dispatch(api, grouped);
+    let message = if dispatch.is_empty() {
+        quote!(amgi::codegen::no_channel(cx))
+    } else {
+        quote! {
+            let Some(handlers) = self.lifecycle.get() else {
+                return amgi::codegen::not_started();
+            };
+            #dispatch
+        }
+    };
+    // With given addresses the startup closure comes last, as in `app`.
+    quote! {
+        #[doc = #title]
+        #[doc = ""]
+        #wanted
+        pub fn app<A: #bound>(handlers: A, #(#arguments),*) -> App<A> {
+            #(#conversions)*
+            App::new(amgi::codegen::Lifecycle::ready(handlers), #(#fields),*)
+        }
+
+        /// The application with handlers that are made when the server starts, for those that connect to something first.
+        ///
+        /// A startup that fails stops the server with its error.
+        pub fn app_with<A, F, Fut, E>(startup: F, #(#arguments),*) -> App<A>
+        where
+            A: #bound,
+            F: Fn() -> Fut + Send + Sync + 'static,
+            Fut: std::future::Future<Output = Result<A, E>> + Send + 'static,
+            E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        {
+            #(#conversions)*
+            App::new(amgi::codegen::Lifecycle::starting(startup), #(#fields),*)
+        }
+
+        /// What [`app`] makes; any AMGI server runs it.
+        #[derive(Debug)]
+        pub struct App<A> {
+            lifecycle: amgi::codegen::Lifecycle<A>,
+            channels: Vec<amgi::ChannelInfo>,
+            #(#fields: String,)*
+        }
+
+        impl<A> App<A> {
+            fn new(lifecycle: amgi::codegen::Lifecycle<A> #generic) -> Self {
+                let channels = wire::channels(#(&#fields),*);
+                Self { lifecycle, channels, #(#fields),* }
+            }
+        }
+
+        impl<A: #bound> amgi::Application for App<A> {
+            fn channels(&self) -> &[amgi::ChannelInfo] {
+                &self.channels
+            }
+
+            fn servers(&self) -> &[amgi::ServerInfo] {
+                wire::SERVERS
+            }
+
+            async fn startup(&self, _state: &mut amgi::State) -> Result<(), amgi::StartupError> {
+                self.lifecycle.startup().await
+            }
+
+            async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
+                #message
+            }
+        }
+
+        #parts
+        #groups
+    }
+}
+
+fn escape(text: &str) -> String {
+    crate::docs::clean(text).join(" ")
+}
+
+fn address_field(channel: &Channel) -> proc_macro2::Ident {
+    format_ident!("{}_address", channel.field.trim_start_matches("r#"))
+}
+
+/// `match` over literal addresses, then patterns, then addresses given at run time.
+fn dispatch(api: &Api, grouped: bool) -> TokenStream {
+    let routes: Vec<(usize, &Route)> = api.dispatch.iter().enumerate().collect();
+    let call = |index: usize, route: &Route, values: TokenStream| {
+        if grouped {
+            let group = format_ident!("group_{}", index / GROUP);
+            quote!(wire::#group(handlers, cx).await)
+        } else {
+            let function = ident(&api.channels[route.channels[0]].field);
+            quote!(wire::#function(handlers, #values cx).await)
+        }
+    };
+    let literal: Vec<TokenStream> = if grouped {
+        // One arm a group: the group finds the channel.
+        (0..routes.len().div_ceil(GROUP))
+            .filter_map(|group| {
+                let addresses: Vec<&str> = routes
+                    .iter()
+                    .filter(|(index, route)| index / GROUP == group && !route.pattern)
+                    .filter_map(|(_, route)| route.address.as_deref())
+                    .collect();
+                let function = format_ident!("group_{group}");
+                (!addresses.is_empty())
+                    .then(|| quote!(#(#addresses)|* => wire::#function(handlers, cx).await,))
+            })
+            .collect()
+    } else {
+        routes
+            .iter()
+            .filter(|(_, route)| !route.pattern)
+            .filter_map(|(index, route)| {
+                let address = route.address.as_deref()?;
+                let call = call(*index, route, quote!());
+                Some(quote!(#address => #call,))
+            })
+            .collect()
+    };
+    let patterns: Vec<TokenStream> = routes
+        .iter()
+        .filter(|(_, route)| route.pattern)
+        .map(|(index, route)| {
+            let pattern = constant(&api.channels[route.channels[0]].field);
+            if grouped {
+                let call = call(*index, route, quote!());
+                quote!(if wire::#pattern.matches(address) { return #call; })
+            } else {
+                let call = call(*index, route, quote!(values,));
+                quote!(if let Some(values) = wire::#pattern.captures(address) { return #call; })
+            }
+        })
+        .collect();
+    let given: Vec<TokenStream> = routes
+        .iter()
+        .filter(|(_, route)| route.address.is_none())
+        .map(|(_, route)| {
+            let channel = &api.channels[route.channels[0]];
+            let (field, function) = (address_field(channel), ident(&channel.field));
+            quote!(if address == self.#field { return wire::#function(handlers, cx).await; })
+        })
+        .collect();
+    match (literal.is_empty(), patterns.is_empty() && given.is_empty()) {
+        (true, true) => TokenStream::new(),
+        (false, true) => quote! {
+            match cx.address() {
+                #(#literal)*
+                _ => amgi::codegen::no_channel(cx),
+            }
+        },
+        (true, false) => quote! {
+            let address = cx.address();
+            #(#patterns)*
+            #(#given)*
+            amgi::codegen::no_channel(cx)
+        },
+        (false, false) => quote! {
+            match cx.address() {
+                #(#literal)*
+                address => {
+                    #(#patterns)*
+                    #(#given)*
+                    amgi::codegen::no_channel(cx)
+                }
+            }
+        },
+    }
+}
+
+/// A struct of handlers that forwards each channel to its own part.
+fn parts(handled: &[(usize, &Channel, &Handler)]) -> TokenStream {
+    let letters: Vec<_> = (0..handled.len()).map(|n| format_ident!("H{n}")).collect();
+    let fields: Vec<_> = handled.iter().map(|(_, channel, _)| ident(&channel.field)).collect();
+    let lines: Vec<String> =
+        handled.iter().map(|(_, _, handler)| format!(" Implements [`{}`].", handler.name)).collect();
+    let impls = handled.iter().enumerate().map(|(n, (_, channel, handler))| {
+        let (name, letter, field) = (ident(&handler.name), &letters[n], ident(&channel.field));
+        let others = letters.iter().enumerate().map(|(m, letter)| {
+            if m == n { quote!(#letter: #name) } else { quote!(#letter: Send + Sync + 'static) }
+        });
+        let methods = handler.methods.iter().map(|method| {
+            let signature = signature(channel, method);
+            let (method_name, argument) = (ident(&method.name), ident(&method.argument));
+            let address = channel.parameters.as_ref().map(|_| quote!(channel,));
+            quote! {
+                #signature {
+                    self.#field.#method_name(#address #argument, cx)
+                }
+            }
+        });
+        quote! {
+            impl<#(#others),*> #name for Handlers<#(#letters),*> {
+                type Error = #letter::Error;
+                #(#methods)*
+            }
+        }
+    });
+    quote! {
+        /// Handlers of several types, one a channel.
+        #[derive(Debug, Clone, Copy)]
+        pub struct Handlers<#(#letters),*> {
+            #(#[doc = #lines] pub #fields: #letters,)*
+        }
+        #(#impls)*
+    }
+}
+
+/// One trait for every group of channels of a large document, implemented by what implements all of them.
+fn group_traits(api: &Api) -> TokenStream {
+    api.dispatch
+        .chunks(GROUP)
+        .enumerate()
+        .map(|(n, routes)| {
+            let group = format_ident!("Group{n}");
+            let traits: Vec<_> = routes
+                .iter()
+                .flat_map(|route| &route.channels)
+                .filter_map(|&channel| api.channels[channel].handler.as_ref())
+                .map(|handler| ident(&handler.name))
+                .collect();
+            quote! {
+                /// Some of the handler traits; implemented by what implements all of them.
+                pub trait #group: #(#traits)+* {}
+                impl<A: #(#traits)+*> #group for A {}
+            }
+        })
+        .collect()
+}

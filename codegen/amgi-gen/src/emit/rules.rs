@@ -1,0 +1,123 @@
+//! Rules to statements. All of them live in the module `wire`, with `At` and its helpers in scope.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use serde_json::{Number, Value};
+
+use super::types::number_literal;
+use crate::ir::{Rule, Ty};
+
+/// Statements that check `value`, an expression of type `&T`, at `at`, an expression of type `&At`.
+pub(super) fn checks(rules: &[Rule], ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenStream {
+    if rules.is_empty() {
+        return TokenStream::new();
+    }
+    match ty {
+        Ty::Option(inner) => {
+            let inner = checks(rules, inner, &quote!(value), at);
+            if inner.is_empty() { inner } else { quote!(if let Some(value) = #value { #inner }) }
+        }
+        Ty::Box(inner) => checks(rules, inner, &quote!((#value).as_ref()), at),
+        _ => rules.iter().map(|rule| check(rule, ty, value, at)).collect(),
+    }
+}
+
+fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenStream {
+    let limit = |limit: &Option<usize>| match limit {
+        Some(most) => {
+            let most = proc_macro2::Literal::usize_unsuffixed(*most);
+            quote!(#most)
+        }
+        None => quote!(usize::MAX),
+    };
+    match (rule, ty) {
+        (Rule::Named, Ty::Named(_)) => quote!(Check::check(#value, #at)?;),
+        (Rule::Length(least, most), Ty::String) => {
+            let (least, most) = (proc_macro2::Literal::usize_unsuffixed(*least), limit(most));
+            quote!(codegen::length(#at, #value, #least, #most)?;)
+        }
+        (Rule::Pattern(source), Ty::String) => quote! {
+            {
+                static PATTERN: codegen::TextPattern = codegen::TextPattern::new(#source);
+                PATTERN.check(#at, #value)?;
+            }
+        },
+        (Rule::Minimum(least, exclusive), Ty::Number(name)) => {
+            bound(name, least, value, at, *exclusive, true)
+        }
+        (Rule::Maximum(most, exclusive), Ty::Number(name)) => bound(name, most, value, at, *exclusive, false),
+        (Rule::MultipleOf(of), Ty::Number(name)) => {
+            let rule = format!("is not a multiple of {of}");
+            let whole =
+                !name.starts_with('f') && of.as_f64().is_some_and(|of| of.fract() == 0.0 && of < 9e15);
+            if whole {
+                let of = proc_macro2::Literal::u64_unsuffixed(of.as_f64().unwrap_or(1.0) as u64);
+                quote!(codegen::ensure(#at, *#value % #of == 0, #rule)?;)
+            } else {
+                let of = number_literal("f64", of);
+                quote!(codegen::ensure(#at, codegen::is_multiple(*#value as f64, #of), #rule)?;)
+            }
+        }
+        (Rule::Size(least, most), Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject) => {
+            let (least, most) = (proc_macro2::Literal::usize_unsuffixed(*least), limit(most));
+            quote!(codegen::size(#at, #value.len(), #least, #most)?;)
+        }
+        (Rule::Unique, Ty::Vec(_)) => {
+            quote!(codegen::ensure(#at, codegen::unique(#value), "holds the same item twice")?;)
+        }
+        (Rule::OneOf(values), Ty::String) if values.iter().all(Value::is_string) => {
+            let texts = values.iter().filter_map(Value::as_str);
+            let rule = format!("is not one of {}", Value::Array(values.clone()));
+            quote!(codegen::ensure(#at, matches!(#value.as_str(), #(#texts)|*), #rule)?;)
+        }
+        (Rule::OneOf(values), _) => {
+            let json = Value::Array(values.clone()).to_string();
+            quote!(codegen::one_of(#at, #value, #json)?;)
+        }
+        (Rule::Each(rules), Ty::Vec(inner)) => {
+            let inner = checks(rules, inner, &quote!(item), &quote!(&at));
+            quote!(for (index, item) in #value.iter().enumerate() { let at = (#at).index(index); #inner })
+        }
+        (Rule::Each(rules), Ty::Map(inner)) => {
+            let inner = checks(rules, inner, &quote!(item), &quote!(&at));
+            quote!(for (name, item) in #value { let at = (#at).name(name); #inner })
+        }
+        _ => TokenStream::new(),
+    }
+}
+
+/// `minimum` and `maximum`. A bound beyond the type holds by itself.
+fn bound(
+    name: &str,
+    bound: &Number,
+    value: &TokenStream,
+    at: &TokenStream,
+    exclusive: bool,
+    least: bool,
+) -> TokenStream {
+    let word = match (least, exclusive) {
+        (true, false) => "is less than the minimum",
+        (true, true) => "is not greater than",
+        (false, false) => "is greater than the maximum",
+        (false, true) => "is not less than",
+    };
+    let rule = format!("{word} {bound}");
+    let fits = match name {
+        "i64" => bound.is_i64(),
+        "u64" => bound.is_u64(),
+        _ => true,
+    };
+    let (left, right) = if fits {
+        (quote!(*#value), number_literal(name, bound))
+    } else {
+        // A fraction, or a bound on the far side: compared as numbers.
+        (quote!((*#value as f64)), number_literal("f64", bound))
+    };
+    let holds = match (least, exclusive) {
+        (true, false) => quote!(#left >= #right),
+        (true, true) => quote!(#left > #right),
+        (false, false) => quote!(#left <= #right),
+        (false, true) => quote!(#left < #right),
+    };
+    quote!(codegen::ensure(#at, #holds, #rule)?;)
+}

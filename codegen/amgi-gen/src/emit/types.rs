@@ -1,0 +1,275 @@
+//! The module `types`: payload types with public fields and plain types.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use serde_json::Value;
+
+use super::{docs, ident, ty};
+use crate::ir::{Api, Content, Field, Missing, StringVariant, Tagging, Ty, TypeDef, TypeKind, Variant};
+
+pub(super) fn module(api: &Api) -> TokenStream {
+    if api.types.is_empty() {
+        return TokenStream::new();
+    }
+    let items = api.types.iter().map(|def| item(def));
+    let defaults: Vec<TokenStream> = api.types.iter().flat_map(|def| defaults(api, def)).collect();
+    let defaults = (!defaults.is_empty()).then(|| {
+        quote! {
+            /// Values of members that are missing.
+            mod defaults {
+                #(#defaults)*
+            }
+        }
+    });
+    quote! {
+        /// Types of the document's schemas.
+        pub mod types {
+            use amgi::codegen::serde::{Deserialize, Serialize};
+
+            #(#items)*
+            #defaults
+        }
+    }
+}
+
+fn item(def: &TypeDef) -> TokenStream {
+    let name = ident(&def.name);
+    let lines = docs(&def.docs);
+    match &def.kind {
+        TypeKind::Struct { fields, closed, default } => structure(def, fields, *closed, *default),
+        TypeKind::Strings { variants } => strings(&name, &lines, variants),
+        TypeKind::Union { tagging, variants } => union(&name, &lines, tagging, variants),
+        TypeKind::Newtype { ty: of, .. } => {
+            let of = ty(of, &quote!());
+            quote! {
+                #lines
+                #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+                #[serde(crate = "amgi::codegen::serde", transparent)]
+                pub struct #name(
+                    /// The value.
+                    pub #of,
+                );
+            }
+        }
+    }
+}
+
+fn structure(def: &TypeDef, fields: &[Field], closed: bool, default: bool) -> TokenStream {
+    let name = ident(&def.name);
+    let lines = docs(&def.docs);
+    let own_default = default && fields.iter().any(|field| matches!(field.missing, Missing::Value(_)));
+    let derived = (default && !own_default).then(|| quote!(, Default));
+    let closed = closed.then(|| quote!(, deny_unknown_fields));
+    let flags = fields.iter().filter(|field| field.ty == Ty::Bool).count();
+    let allow = (flags > 3).then(|| quote!(#[allow(clippy::struct_excessive_bools)]));
+    let members = fields.iter().map(|field| self::field(def, field, true));
+    let default_impl = own_default.then(|| {
+        let values = fields.iter().map(|field| {
+            let member = ident(&field.name);
+            match field.missing {
+                Missing::Value(_) => {
+                    let function = default_name(def, field);
+                    quote!(#member: defaults::#function(),)
+                }
+                _ => quote!(#member: Default::default(),),
+            }
+        });
+        quote! {
+            impl Default for #name {
+                fn default() -> Self {
+                    Self { #(#values)* }
+                }
+            }
+        }
+    });
+    quote! {
+        #lines
+        #[derive(Debug, Clone, PartialEq #derived, Serialize, Deserialize)]
+        #[serde(crate = "amgi::codegen::serde" #closed)]
+        #allow
+        pub struct #name { #(#members)* }
+        #default_impl
+    }
+}
+
+fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
+    let name = ident(&field.name);
+    let lines = docs(&field.docs);
+    let of = ty(&field.ty, &quote!());
+    let mut words = Vec::new();
+    if field.missing != Missing::Flatten && field.wire != field.name.trim_start_matches("r#") {
+        let wire = &field.wire;
+        words.push(quote!(rename = #wire));
+    }
+    match &field.missing {
+        Missing::Refused => {}
+        Missing::Flatten => words.push(quote!(flatten)),
+        Missing::Value(_) => {
+            let function = format!("defaults::{}", default_name(def, field));
+            words.push(quote!(default = #function));
+        }
+        Missing::Empty => {
+            words.push(quote!(default));
+            let empty = match &field.ty {
+                Ty::Option(_) => Some("Option::is_none"),
+                Ty::Vec(_) => Some("Vec::is_empty"),
+                Ty::Map(_) => Some("std::collections::BTreeMap::is_empty"),
+                Ty::JsonObject => Some("amgi::codegen::serde_json::Map::is_empty"),
+                Ty::Json => Some("amgi::codegen::serde_json::Value::is_null"),
+                _ => None,
+            };
+            if let Some(empty) = empty {
+                words.push(quote!(skip_serializing_if = #empty));
+            }
+        }
+    }
+    let serde = (!words.is_empty()).then(|| quote!(#[serde(#(#words),*)]));
+    let public = public.then(|| quote!(pub));
+    quote!(#lines #serde #public #name: #of,)
+}
+
+fn default_name(def: &TypeDef, field: &Field) -> proc_macro2::Ident {
+    format_ident!("{}_{}", crate::name::snake(&def.name), field.name.trim_start_matches("r#"))
+}
+
+/// A function for every default of a type.
+fn defaults(api: &Api, def: &TypeDef) -> Vec<TokenStream> {
+    let TypeKind::Struct { fields, .. } = &def.kind else { return Vec::new() };
+    fields
+        .iter()
+        .filter_map(|field| {
+            let Missing::Value(value) = &field.missing else { return None };
+            let function = default_name(def, field);
+            let of = ty(&field.ty, &quote!(super::));
+            let value = literal(api, &field.ty, value, &quote!(super::));
+            Some(quote!(pub(super) fn #function() -> #of { #value }))
+        })
+        .collect()
+}
+
+/// A default as an expression; lowering has made sure that it fits.
+pub(super) fn literal(api: &Api, of: &Ty, value: &Value, prefix: &TokenStream) -> TokenStream {
+    match (of, value) {
+        (Ty::String, Value::String(text)) => quote!(#text.to_owned()),
+        (Ty::Bool, Value::Bool(flag)) => quote!(#flag),
+        (Ty::Number(name), Value::Number(number)) => number_literal(name, number),
+        (Ty::Named(name), Value::String(text)) => {
+            let variant = api.types.iter().find(|def| def.name == *name).and_then(|def| match &def.kind {
+                TypeKind::Strings { variants } => variants.iter().find(|variant| variant.wire == *text),
+                _ => None,
+            });
+            let name = ident(name);
+            let variant = variant.map_or_else(|| ident("Unknown"), |variant| ident(&variant.name));
+            quote!(#prefix #name::#variant)
+        }
+        (_, value) => {
+            let json = value.to_string();
+            quote!(amgi::codegen::serde_json::from_str(#json).unwrap_or_default())
+        }
+    }
+}
+
+/// A number as an unsuffixed literal of the type.
+pub(super) fn number_literal(name: &str, number: &serde_json::Number) -> TokenStream {
+    let negative = number.as_f64().is_some_and(|n| n < 0.0);
+    let minus = negative.then(|| quote!(-));
+    let magnitude = if name.starts_with('f') {
+        proc_macro2::Literal::f64_unsuffixed(number.as_f64().unwrap_or_default().abs())
+    } else if let Some(unsigned) = number.as_u64() {
+        proc_macro2::Literal::u64_unsuffixed(unsigned)
+    } else {
+        proc_macro2::Literal::u64_unsuffixed(number.as_i64().unwrap_or_default().unsigned_abs())
+    };
+    quote!(#minus #magnitude)
+}
+
+fn strings(name: &proc_macro2::Ident, lines: &TokenStream, variants: &[StringVariant]) -> TokenStream {
+    let members = variants.iter().map(|variant| {
+        let (member, wire) = (ident(&variant.name), &variant.wire);
+        let line = format!(" `{}`", wire.replace('`', "'"));
+        let rename = (variant.name != *wire).then(|| quote!(#[serde(rename = #wire)]));
+        quote!(#[doc = #line] #rename #member,)
+    });
+    let names: Vec<_> = variants.iter().map(|variant| ident(&variant.name)).collect();
+    let wires: Vec<_> = variants.iter().map(|variant| &variant.wire).collect();
+    quote! {
+        #lines
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(crate = "amgi::codegen::serde")]
+        pub enum #name { #(#members)* }
+
+        amgi::codegen::text_enum!(#name { #(#names = #wires),* });
+    }
+}
+
+fn union(
+    name: &proc_macro2::Ident,
+    lines: &TokenStream,
+    tagging: &Tagging,
+    variants: &[Variant],
+) -> TokenStream {
+    let words = match tagging {
+        Tagging::External => quote!(),
+        Tagging::Internal(tag) => quote!(, tag = #tag),
+        Tagging::Adjacent(tag, content) => quote!(, tag = #tag, content = #content),
+        Tagging::Untagged => quote!(, untagged),
+    };
+    let untagged = *tagging == Tagging::Untagged;
+    let members = variants.iter().map(|variant| {
+        let (member, lines) = (ident(&variant.name), docs(&variant.docs));
+        let rename = (!untagged && variant.name != variant.wire).then(|| {
+            let wire = &variant.wire;
+            quote!(#[serde(rename = #wire)])
+        });
+        let content = match &variant.content {
+            Content::Unit => quote!(),
+            Content::Value(of, _) => {
+                let of = ty(of, &quote!());
+                quote!((#of))
+            }
+            Content::Tuple(types) => {
+                let types = types.iter().map(|of| ty(of, &quote!()));
+                quote!((#(#types),*))
+            }
+            Content::Fields(fields) => {
+                let owner = TypeDef {
+                    name: format!("{name}{}", variant.name),
+                    docs: Vec::new(),
+                    kind: TypeKind::Strings { variants: Vec::new() },
+                    checked: false,
+                };
+                let fields = fields.iter().map(|field| self::field(&owner, field, false));
+                quote!({ #(#fields)* })
+            }
+        };
+        quote!(#lines #rename #member #content,)
+    });
+    // A conversion where the content says which variant it is.
+    let conversions = variants.iter().filter_map(|variant| {
+        let Content::Value(of @ Ty::Named(_), _) = &variant.content else { return None };
+        let unique = variants
+            .iter()
+            .filter(|other| matches!(&other.content, Content::Value(ty, _) if ty == of))
+            .count()
+            == 1;
+        let member = ident(&variant.name);
+        let of = ty(of, &quote!());
+        unique.then(|| {
+            quote! {
+                impl From<#of> for #name {
+                    fn from(value: #of) -> Self {
+                        Self::#member(value)
+                    }
+                }
+            }
+        })
+    });
+    quote! {
+        #lines
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(crate = "amgi::codegen::serde" #words)]
+        #[allow(clippy::large_enum_variant)]
+        pub enum #name { #(#members)* }
+        #(#conversions)*
+    }
+}

@@ -1,0 +1,476 @@
+//! The private module `wire`: decoding, encoding, checks and dispatch. Compact, not for reading.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use super::{GROUP, constant, ident, info, outer_ty, rules::checks, sender::presets, types::literal};
+use crate::ir::{
+    Api, Candidate, Channel, Codec, Content, Fields, Location, Message, Method, Reply, Route, Select, Ty,
+    TypeDef, TypeKind, Union,
+};
+
+pub(super) fn module(api: &Api) -> TokenStream {
+    let patterns = api.channels.iter().filter(|channel| channel.parameters.is_some()).map(pattern);
+    let addresses = api.channels.iter().filter(|channel| channel.parameters.is_some()).map(read_address);
+    let servers = info::servers(api);
+    let channels = info::channels(api);
+    let messages = api.messages.iter().map(|message| typed_message(api, message));
+    let unions = api.unions.iter().map(|union| typed_union(api, union));
+    let checks = api.types.iter().filter(|def| def.checked).map(type_check);
+    let routes = api.dispatch.iter().map(|route| route_function(api, route));
+    let groups = (api.dispatch.len() > GROUP).then(|| groups(api));
+    quote! {
+        /// Between bytes and types, and from addresses to handlers.
+        #[allow(unused_imports, clippy::all, clippy::pedantic)]
+        mod wire {
+            use super::*;
+            use amgi::{
+                Context, Message, Rejection, Settlement, TypedMessage,
+                address::{self, Pattern},
+                codegen::{self, At, Check, Scalar},
+                error::Part,
+                reply::{Location, ReplyInfo},
+            };
+
+            #(#patterns)*
+            #(#addresses)*
+            #servers
+            #channels
+            #(#messages)*
+            #(#unions)*
+            #(#checks)*
+            #(#routes)*
+            #groups
+        }
+    }
+}
+
+fn pattern(channel: &Channel) -> TokenStream {
+    let name = constant(&channel.field);
+    let parts_name = format_ident!("{}_PARTS", name.to_string().trim_start_matches("r#"));
+    let mut parts = Vec::new();
+    let mut rest = channel.address.as_deref().unwrap_or_default();
+    while let Some(open) = rest.find('{') {
+        let Some(close) = rest[open..].find('}').map(|close| open + close) else { break };
+        let (literal, parameter) = (&rest[..open], &rest[open + 1..close]);
+        if !literal.is_empty() {
+            parts.push(quote!(address::Part::literal(#literal)));
+        }
+        parts.push(quote!(address::Part::parameter(#parameter)));
+        rest = &rest[close + 1..];
+    }
+    if !rest.is_empty() {
+        parts.push(quote!(address::Part::literal(#rest)));
+    }
+    let count = proc_macro2::Literal::usize_unsuffixed(parts.len());
+    quote! {
+        static #parts_name: [address::Part; #count] = [#(#parts),*];
+        pub(super) static #name: Pattern = Pattern::from_parts(&#parts_name);
+    }
+}
+
+/// The constructor of an address from what its pattern captured.
+fn read_address(channel: &Channel) -> TokenStream {
+    let Some(parameters) = &channel.parameters else { return TokenStream::new() };
+    let name = ident(&parameters.name);
+    let count = proc_macro2::Literal::usize_unsuffixed(parameters.fields.len());
+    let names: Vec<_> = parameters.fields.iter().map(|field| ident(&field.field)).collect();
+    let wires = parameters.fields.iter().map(|field| &field.wire);
+    quote! {
+        impl #name {
+            pub(super) fn read([#(#names),*]: [&str; #count]) -> Result<Self, Rejection> {
+                Ok(Self { #(#names: codegen::parameter(#wires, #names)?,)* })
+            }
+        }
+    }
+}
+
+fn typed_message(api: &Api, message: &Message) -> TokenStream {
+    let name = ident(&message.name);
+    let key = &message.key;
+    let examples = info::examples(message);
+    let mut reads = Vec::new();
+    let mut writes = Vec::new();
+    let mut members = Vec::new();
+    if let Some(payload) = &message.payload {
+        let ty = outer_ty(&payload.ty);
+        let check = checks(&payload.rules, &payload.ty, &quote!(payload), &quote!(at));
+        let check = (!check.is_empty()).then(|| {
+            quote! {
+                {
+                    let (payload, at) = (&payload, &At::root(Part::Payload));
+                    #check
+                }
+            }
+        });
+        let read = match payload.codec {
+            Codec::Json => quote!(codegen::json_payload(message)?),
+            Codec::Text => quote!(codegen::text_payload(message)?),
+            Codec::Raw => quote!(codegen::raw_payload(message)),
+        };
+        reads.push(quote!(let payload: #ty = #read; #check));
+        let write = match payload.codec {
+            Codec::Json => quote!(codegen::set_json_payload(message, payload)?;),
+            Codec::Text => quote!(codegen::set_text_payload(message, payload);),
+            Codec::Raw => quote!(message.payload = Some(payload.clone());),
+        };
+        let check = check.map(|_| {
+            let check = checks(&payload.rules, &payload.ty, &quote!(payload), &quote!(at));
+            quote!({ let at = &At::root(Part::Payload); #check })
+        });
+        writes.push(quote!(let payload = &self.payload; #check #write));
+        members.push(quote!(payload));
+    }
+    for (fields, member, part) in
+        [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")]
+    {
+        if let Some(fields) = fields {
+            let member = ident(member);
+            let part = ident(part);
+            let (read, write) = wire_fields(api, fields, &member, &part);
+            reads.push(quote!(let #member = #read;));
+            writes.push(write);
+            members.push(quote!(#member));
+        }
+    }
+    let unused = writes.is_empty().then(|| quote!(let _ = message;));
+    let unread = reads.is_empty().then(|| quote!(let _ = message;));
+    quote! {
+        impl TypedMessage for #name {
+            const NAME: &'static str = #key;
+            const EXAMPLES: &'static [amgi::ExampleInfo] = #examples;
+
+            fn decode(message: &Message) -> Result<Self, Rejection> {
+                #unread
+                #(#reads)*
+                Ok(Self { #(#members),* })
+            }
+
+            fn encode(&self, message: &mut Message) -> Result<(), Rejection> {
+                #unused
+                #(#writes)*
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reading and writing of headers or bindings, one field after the other.
+fn wire_fields(
+    api: &Api,
+    fields: &Fields,
+    member: &proc_macro2::Ident,
+    part: &proc_macro2::Ident,
+) -> (TokenStream, TokenStream) {
+    let name = ident(&fields.name);
+    let mut reads = Vec::new();
+    let mut writes = Vec::new();
+    for field in &fields.fields {
+        let (field_name, wire) = (ident(&field.field), &field.wire);
+        let kind = if field.text { quote!(Scalar::Text) } else { quote!(Scalar::Json) };
+        let optional = matches!(field.ty, Ty::Option(_));
+        let read = match (&field.protocol, optional || field.default.is_some()) {
+            (Some(protocol), _) => quote!(codegen::binding(&message.bindings, #protocol, #wire, #kind)?),
+            (None, true) => quote!(codegen::optional_header(&message.headers, #wire, #kind)?),
+            (None, false) => quote!(codegen::header(&message.headers, #wire, #kind)?),
+        };
+        let read = match &field.default {
+            Some(default) => {
+                let default = literal(api, &field.ty, default, &quote!(types::));
+                quote!(#read.unwrap_or_else(|| #default))
+            }
+            None => read,
+        };
+        let value = if optional { quote!(value) } else { quote!(&fields.#field_name) };
+        let write = match &field.protocol {
+            Some(protocol) => {
+                quote!(codegen::set_binding(&mut message.bindings, #protocol, #wire, #kind, #value)?;)
+            }
+            None => quote!(codegen::set_header(&mut message.headers, #wire, #kind, #value)?;),
+        };
+        let write =
+            if optional { quote!(if let Some(value) = &fields.#field_name { #write }) } else { write };
+        let check = checks(&field.rules, &field.ty, &quote!(value), &quote!(at));
+        let check = |subject: TokenStream| {
+            (!check.is_empty()).then(|| {
+                quote! {
+                    {
+                        let value = #subject;
+                        let root = At::root(Part::#part);
+                        let at = &root.name(#wire);
+                        #check
+                    }
+                }
+            })
+        };
+        let (after, before) = (check(quote!(&fields.#field_name)), check(quote!(&fields.#field_name)));
+        reads.push((quote!(#field_name: #read,), after));
+        writes.push(quote!(#before #write));
+    }
+    let checks: Vec<_> = reads.iter().filter_map(|(_, check)| check.clone()).collect();
+    let members = reads.iter().map(|(read, _)| read);
+    let read = if checks.is_empty() {
+        quote!(#name { #(#members)* })
+    } else {
+        quote!({ let fields = #name { #(#members)* }; #(#checks)* fields })
+    };
+    (read, quote!({ let fields = &self.#member; #(#writes)* }))
+}
+
+fn typed_union(api: &Api, union: &Union) -> TokenStream {
+    let name = ident(&union.name);
+    let label = &union.name;
+    let variants: Vec<_> = union.messages.iter().map(|&index| ident(&api.messages[index].name)).collect();
+    let first = &variants[0];
+    quote! {
+        impl TypedMessage for #name {
+            const NAME: &'static str = #label;
+            const EXAMPLES: &'static [amgi::ExampleInfo] = <#first as TypedMessage>::EXAMPLES;
+
+            fn decode(message: &Message) -> Result<Self, Rejection> {
+                let mut tried = Vec::new();
+                #(
+                    match #variants::decode(message) {
+                        Ok(value) => return Ok(Self::#variants(value)),
+                        Err(rejection) => tried.push((#variants::NAME, rejection)),
+                    }
+                )*
+                Err(codegen::no_alternative(&tried))
+            }
+
+            fn encode(&self, message: &mut Message) -> Result<(), Rejection> {
+                match self {
+                    #(Self::#variants(value) => value.encode(message),)*
+                }
+            }
+        }
+    }
+}
+
+fn type_check(def: &TypeDef) -> TokenStream {
+    let name = ident(&def.name);
+    let body = match &def.kind {
+        TypeKind::Struct { fields, .. } => fields
+            .iter()
+            .filter_map(|field| {
+                let member = ident(&field.name);
+                let wire = &field.wire;
+                let check = checks(&field.rules, &field.ty, &quote!(value), &quote!(at));
+                // An optional list that is empty was not there.
+                let missing = matches!(field.missing, crate::ir::Missing::Empty)
+                    && matches!(field.ty, Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject);
+                let check = if missing { quote!(if !value.is_empty() { #check }) } else { check };
+                (!field.rules.is_empty()).then(|| {
+                    quote! {
+                        {
+                            let (value, at) = (&self.#member, &at.name(#wire));
+                            #check
+                        }
+                    }
+                })
+            })
+            .collect::<TokenStream>(),
+        TypeKind::Newtype { ty, rules } => {
+            let check = checks(rules, ty, &quote!(value), &quote!(at));
+            quote!(let value = &self.0; #check)
+        }
+        TypeKind::Union { variants, .. } => {
+            let arms = variants.iter().map(|variant| {
+                let member = ident(&variant.name);
+                match &variant.content {
+                    Content::Value(ty, rules) if !rules.is_empty() => {
+                        let check = checks(rules, ty, &quote!(value), &quote!(at));
+                        quote!(Self::#member(value) => { #check })
+                    }
+                    _ => quote!(Self::#member { .. } => {}),
+                }
+            });
+            quote!(match self { #(#arms)* })
+        }
+        TypeKind::Strings { .. } => TokenStream::new(),
+    };
+    quote! {
+        impl Check for types::#name {
+            fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
+                #body
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The traits that the channels of a route need.
+fn bounds(api: &Api, route: &Route) -> TokenStream {
+    let traits = route.channels.iter().filter_map(|&channel| api.channels[channel].handler.as_ref());
+    let traits = traits.map(|handler| ident(&handler.name));
+    quote!(#(#traits)+*)
+}
+
+fn route_function(api: &Api, route: &Route) -> TokenStream {
+    let channel = &api.channels[route.channels[0]];
+    let name = ident(&channel.field);
+    let bounds = bounds(api, route);
+    let count = channel.parameters.as_ref().map_or(0, |parameters| parameters.fields.len());
+    let argument = route.pattern.then(|| {
+        let count = proc_macro2::Literal::usize_unsuffixed(count);
+        quote!(values: [&str; #count],)
+    });
+    let body = match &route.select {
+        Select::Only => match route.candidates.first() {
+            Some(candidate) => {
+                let call = call(api, candidate);
+                let message = ident(&api.messages[candidate.message].name);
+                quote! {
+                    match #message::decode(cx.message()) {
+                        Ok(message) => #call,
+                        Err(rejection) => codegen::reject(rejection),
+                    }
+                }
+            }
+            None => quote!(codegen::no_channel(cx)),
+        },
+        Select::Payload(member) => tagged(api, route, &quote!(codegen::peek_payload), "Payload", member),
+        Select::Header(header) => tagged(api, route, &quote!(codegen::peek_header), "Headers", header),
+        Select::Trial => {
+            let tries = route.candidates.iter().map(|candidate| {
+                let call = call(api, candidate);
+                let message = ident(&api.messages[candidate.message].name);
+                quote! {
+                    match #message::decode(cx.message()) {
+                        Ok(message) => return #call,
+                        Err(rejection) => tried.push((#message::NAME, rejection)),
+                    }
+                }
+            });
+            quote! {
+                let mut tried = Vec::new();
+                #(#tries)*
+                codegen::reject(codegen::no_alternative(&tried))
+            }
+        }
+    };
+    quote! {
+        pub(super) async fn #name<A: #bounds>(handlers: &A, #argument cx: &Context) -> Settlement {
+            #body
+        }
+    }
+}
+
+fn tagged(api: &Api, route: &Route, peek: &TokenStream, part: &str, member: &str) -> TokenStream {
+    let part = ident(part);
+    let expected = route
+        .candidates
+        .iter()
+        .filter_map(|c| c.tag.as_deref())
+        .map(|t| format!("`{t}`"))
+        .collect::<Vec<_>>()
+        .join(" or ");
+    let arms = route.candidates.iter().map(|candidate| {
+        let call = call(api, candidate);
+        let tag = candidate.tag.as_deref().unwrap_or_default();
+        let message = ident(&api.messages[candidate.message].name);
+        quote! {
+            Some(#tag) => match #message::decode(cx.message()) {
+                Ok(message) => #call,
+                Err(rejection) => codegen::reject(rejection),
+            },
+        }
+    });
+    quote! {
+        match #peek(cx.message(), #member).as_deref() {
+            #(#arms)*
+            found => codegen::unknown_message(Part::#part, #member, found, #expected),
+        }
+    }
+}
+
+/// The call of a handler with `message` in scope.
+fn call(api: &Api, candidate: &Candidate) -> TokenStream {
+    let channel = &api.channels[candidate.channel];
+    let Some(handler) = &channel.handler else { return TokenStream::new() };
+    let method: &Method = &handler.methods[candidate.method];
+    let (handler, method_name) = (ident(&handler.name), ident(&method.name));
+    let message = if method.messages.len() > 1 {
+        let (input, variant) = (ident(&method.input), ident(&api.messages[candidate.message].name));
+        quote!(#input::#variant(message))
+    } else {
+        quote!(message)
+    };
+    let address = channel.parameters.as_ref().map(|_| quote!(channel,));
+    let call = quote!(#handler::#method_name(handlers, #address #message, cx).await);
+    let settled = match &method.reply {
+        None => quote!(codegen::settle(#call)),
+        Some(reply) => {
+            let info = reply_info(reply);
+            let presets = presets(&reply.bindings);
+            quote! {
+                {
+                    const REPLY: ReplyInfo = #info;
+                    codegen::reply(cx, &REPLY, #presets, #call).await
+                }
+            }
+        }
+    };
+    match &channel.parameters {
+        Some(parameters) => {
+            let ty = ident(&parameters.name);
+            quote! {
+                match #ty::read(values) {
+                    Ok(channel) => #settled,
+                    Err(rejection) => codegen::reject(rejection),
+                }
+            }
+        }
+        None => settled,
+    }
+}
+
+fn reply_info(reply: &Reply) -> TokenStream {
+    let location = |location: &Location| match location {
+        Location::Header(name) => quote!(Location::Header(#name)),
+        Location::Payload(pointer) => quote!(Location::Payload(#pointer)),
+    };
+    let option = |value: Option<TokenStream>| match value {
+        Some(value) => quote!(Some(#value)),
+        None => quote!(None),
+    };
+    let from = option(reply.location.as_ref().map(location));
+    let address = option(reply.address.as_ref().map(|address| quote!(#address)));
+    let correlation = option(reply.correlation.as_ref().map(|(request, reply)| {
+        let (request, reply) = (location(request), location(reply));
+        quote!((#request, #reply))
+    }));
+    quote!(ReplyInfo { location: #from, address: #address, correlation: #correlation })
+}
+
+/// Dispatch within groups of channels, so that no function knows them all.
+fn groups(api: &Api) -> TokenStream {
+    api.dispatch
+        .chunks(GROUP)
+        .enumerate()
+        .map(|(n, routes)| {
+            let (function, group) = (format_ident!("group_{n}"), format_ident!("Group{n}"));
+            let name = |route: &Route| ident(&api.channels[route.channels[0]].field);
+            let literal = routes.iter().filter(|route| !route.pattern).filter_map(|route| {
+                let (address, name) = (route.address.as_deref()?, name(route));
+                Some(quote!(#address => #name(handlers, cx).await,))
+            });
+            let patterns = routes.iter().filter(|route| route.pattern).map(|route| {
+                let (pattern, name) = (constant(&api.channels[route.channels[0]].field), name(route));
+                quote!(if let Some(values) = #pattern.captures(address) { return #name(handlers, values, cx).await; })
+            });
+            quote! {
+                pub(super) async fn #function<A: #group>(handlers: &A, cx: &Context) -> Settlement {
+                    match cx.address() {
+                        #(#literal)*
+                        address => {
+                            #(#patterns)*
+                            let _ = address;
+                            codegen::no_channel(cx)
+                        }
+                    }
+                }
+            }
+        })
+        .collect()
+}

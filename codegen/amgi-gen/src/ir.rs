@@ -1,0 +1,537 @@
+//! The intermediate representation: what will be written, decided. No tokens, no document.
+//!
+//! Every name is final and unique in its scope, every choice is made. Templates see it as JSON (`amgi-gen ir SPEC`).
+
+use serde::Serialize;
+
+/// One generated module.
+#[derive(Debug, Clone, Serialize)]
+pub struct Api {
+    /// Module name, such as `user`.
+    pub name: String,
+    /// `info.title`.
+    pub title: String,
+    /// `info.version`.
+    pub version: String,
+    /// `info.description`.
+    pub description: Option<String>,
+    /// File name of the document.
+    pub source: String,
+    /// Hex SHA-256 over everything that was read.
+    pub digest: String,
+    /// Servers of the document.
+    pub servers: Vec<Server>,
+    /// Channels that have a handler, an address type, or a send.
+    pub channels: Vec<Channel>,
+    /// Messages that are received, sent or replied.
+    pub messages: Vec<Message>,
+    /// Enums over several messages: requests, replies, sends.
+    pub unions: Vec<Union>,
+    /// Send operations.
+    pub sends: Vec<Send>,
+    /// How an address finds its handlers, in order of precedence.
+    pub dispatch: Vec<Route>,
+    /// Types of the module `types`.
+    pub types: Vec<TypeDef>,
+}
+
+/// A server of the document.
+#[derive(Debug, Clone, Serialize)]
+pub struct Server {
+    /// Key in the document.
+    pub key: String,
+    /// Protocol.
+    pub protocol: String,
+    /// Host, variables replaced by their defaults.
+    pub host: String,
+    /// Path, variables replaced by their defaults; may be empty.
+    pub path: String,
+    /// Summary or description.
+    pub docs: Option<String>,
+    /// Server bindings.
+    pub bindings: Vec<Binding>,
+}
+
+/// A binding object as JSON text.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Binding {
+    /// Protocol.
+    pub protocol: String,
+    /// The object as JSON.
+    pub json: String,
+}
+
+/// A channel.
+#[derive(Debug, Clone, Serialize)]
+pub struct Channel {
+    /// Key in the document.
+    pub key: String,
+    /// Snake-case name: field of `Handlers`, function of the dispatch.
+    pub field: String,
+    /// Address with parameters; `None` when it is known only at run time.
+    pub address: Option<String>,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// Type of the address, when it has parameters.
+    pub parameters: Option<Parameters>,
+    /// The trait, when something is received from the channel.
+    pub handler: Option<Handler>,
+    /// Keys of the servers it is on; empty means all.
+    pub servers: Vec<String>,
+    /// Channel bindings.
+    pub bindings: Vec<Binding>,
+    /// `x-amgi-dead-letter`.
+    pub dead_letter: Option<String>,
+}
+
+/// The type of an address with parameters.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parameters {
+    /// Type name.
+    pub name: String,
+    /// One field a parameter, in the order of the address.
+    pub fields: Vec<Parameter>,
+}
+
+/// A parameter of an address.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parameter {
+    /// Name between the braces.
+    pub wire: String,
+    /// Field name.
+    pub field: String,
+    /// `String`, or a string enum of `types`.
+    pub ty: Ty,
+    /// A value that the document gives as an example or default.
+    pub example: Option<String>,
+    /// Documentation.
+    pub docs: Vec<String>,
+}
+
+/// A handler trait.
+#[derive(Debug, Clone, Serialize)]
+pub struct Handler {
+    /// Trait name.
+    pub name: String,
+    /// Its methods.
+    pub methods: Vec<Method>,
+    /// Receive operations on the channel, for the subscription.
+    pub operations: Vec<Operation>,
+}
+
+/// A receive operation, as servers see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Operation {
+    /// Key in the document.
+    pub key: String,
+    /// Operation bindings.
+    pub bindings: Vec<Binding>,
+    /// Indexes of its messages in [`Api::messages`].
+    pub messages: Vec<usize>,
+}
+
+/// A method of a handler trait.
+#[derive(Debug, Clone, Serialize)]
+pub struct Method {
+    /// Method name.
+    pub name: String,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// Keys of the operations it serves.
+    pub operations: Vec<String>,
+    /// Name of the message argument: `message` or `request`.
+    pub argument: String,
+    /// Messages it takes; with several, `input` is a union.
+    pub messages: Vec<usize>,
+    /// Type of the message argument.
+    pub input: String,
+    /// Present for request/reply.
+    pub reply: Option<Reply>,
+}
+
+/// The answer of a method.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reply {
+    /// Type the method returns.
+    pub output: String,
+    /// Messages it may be.
+    pub messages: Vec<usize>,
+    /// Where the request says the address.
+    pub location: Option<Location>,
+    /// Address of the reply channel, when it is constant.
+    pub address: Option<String>,
+    /// Correlation ids of request and reply.
+    pub correlation: Option<(Location, Location)>,
+    /// Bindings set on the reply by the document: protocol, field, value as JSON.
+    pub bindings: Vec<Preset>,
+}
+
+/// A runtime expression.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Location {
+    /// `$message.header#/NAME`
+    Header(String),
+    /// `$message.payload#POINTER`
+    Payload(String),
+}
+
+/// A binding field whose value the document gives.
+#[derive(Debug, Clone, Serialize, PartialEq)]
+pub struct Preset {
+    /// Protocol.
+    pub protocol: String,
+    /// Field, as AMGI names it.
+    pub field: String,
+    /// Integer, boolean or string.
+    pub value: serde_json::Value,
+}
+
+/// A message type.
+#[derive(Debug, Clone, Serialize)]
+pub struct Message {
+    /// Name in the document.
+    pub key: String,
+    /// Type name.
+    pub name: String,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// Content type of the payload.
+    pub content_type: String,
+    /// How the payload is read; `None` when the message has none.
+    pub payload: Option<Payload>,
+    /// Type of the headers, when the document describes them.
+    pub headers: Option<Fields>,
+    /// Type of the bindings, when the document describes values that differ by message.
+    pub bindings: Option<Fields>,
+    /// Message bindings, for servers.
+    pub info_bindings: Vec<Binding>,
+    /// Examples.
+    pub examples: Vec<Example>,
+}
+
+/// The payload of a message.
+#[derive(Debug, Clone, Serialize)]
+pub struct Payload {
+    /// Codec.
+    pub codec: Codec,
+    /// Type.
+    pub ty: Ty,
+    /// Rules beyond the type.
+    pub rules: Vec<Rule>,
+}
+
+/// How bytes become a value.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// JSON.
+    Json,
+    /// UTF-8 text.
+    Text,
+    /// As they are.
+    Raw,
+}
+
+/// A struct of scalars that travel one by one: headers or bindings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fields {
+    /// Type name.
+    pub name: String,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// Its fields.
+    pub fields: Vec<WireField>,
+}
+
+/// A header or binding.
+#[derive(Debug, Clone, Serialize)]
+pub struct WireField {
+    /// Name on the wire.
+    pub wire: String,
+    /// Protocol, for a binding.
+    pub protocol: Option<String>,
+    /// Field name.
+    pub field: String,
+    /// Type; `Option` where it may be missing.
+    pub ty: Ty,
+    /// Whether the bytes are the text itself, else JSON text.
+    pub text: bool,
+    /// Value when it is missing, as JSON.
+    pub default: Option<serde_json::Value>,
+    /// Rules beyond the type.
+    pub rules: Vec<Rule>,
+    /// Documentation.
+    pub docs: Vec<String>,
+}
+
+/// A message example.
+#[derive(Debug, Clone, Serialize)]
+pub struct Example {
+    /// Name; may be empty.
+    pub name: String,
+    /// Header values, a JSON object.
+    pub headers: serde_json::Value,
+    /// Payload.
+    pub payload: Option<serde_json::Value>,
+}
+
+/// An enum over several messages.
+#[derive(Debug, Clone, Serialize)]
+pub struct Union {
+    /// Type name.
+    pub name: String,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// Indexes into [`Api::messages`]; variants are named like the messages.
+    pub messages: Vec<usize>,
+}
+
+/// A send operation.
+#[derive(Debug, Clone, Serialize)]
+pub struct Send {
+    /// Method name.
+    pub name: String,
+    /// Key of the operation.
+    pub operation: String,
+    /// Index into [`Api::channels`].
+    pub channel: usize,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// Type of the message argument.
+    pub input: String,
+    /// Messages it takes; with several, `input` is a union.
+    pub messages: Vec<usize>,
+    /// Bindings set by the document.
+    pub bindings: Vec<Preset>,
+}
+
+/// One address and who handles what comes from it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Route {
+    /// Address; `None` when it is given at run time.
+    pub address: Option<String>,
+    /// Whether it has parameters.
+    pub pattern: bool,
+    /// Channels with this address, as indexes into [`Api::channels`].
+    pub channels: Vec<usize>,
+    /// How its messages are told apart.
+    pub select: Select,
+    /// The messages, in order of the document.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A message on a route.
+#[derive(Debug, Clone, Serialize)]
+pub struct Candidate {
+    /// Index into [`Api::channels`].
+    pub channel: usize,
+    /// Index into the methods of the channel's handler.
+    pub method: usize,
+    /// Index into [`Api::messages`].
+    pub message: usize,
+    /// What the discriminating member must hold.
+    pub tag: Option<String>,
+}
+
+/// How the messages of a route are told apart.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Select {
+    /// There is only one.
+    Only,
+    /// By a string member of the payload.
+    Payload(String),
+    /// By a header.
+    Header(String),
+    /// The first whose schema fits.
+    Trial,
+}
+
+/// A type of the module `types`.
+#[derive(Debug, Clone, Serialize)]
+pub struct TypeDef {
+    /// Type name.
+    pub name: String,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// What it is.
+    pub kind: TypeKind,
+    /// Whether it implements `Check`.
+    pub checked: bool,
+}
+
+/// Kinds of type.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TypeKind {
+    /// A struct with named fields.
+    Struct {
+        /// Fields in order of the document.
+        fields: Vec<Field>,
+        /// Whether other members are refused.
+        closed: bool,
+        /// Whether `Default` can be derived.
+        default: bool,
+    },
+    /// An enum of strings.
+    Strings {
+        /// Variants.
+        variants: Vec<StringVariant>,
+    },
+    /// An enum of alternatives.
+    Union {
+        /// Serde's tagging.
+        tagging: Tagging,
+        /// Variants.
+        variants: Vec<Variant>,
+    },
+    /// A struct around one value, for what refers to itself without an object between.
+    Newtype {
+        /// The value.
+        ty: Ty,
+        /// Rules beyond the type.
+        rules: Vec<Rule>,
+    },
+}
+
+/// Serde's enum representations.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Tagging {
+    /// By the only member.
+    External,
+    /// By a member within.
+    Internal(String),
+    /// By a member beside the content.
+    Adjacent(String, String),
+    /// By what fits.
+    Untagged,
+}
+
+/// A field of a struct.
+#[derive(Debug, Clone, Serialize)]
+pub struct Field {
+    /// Member name on the wire; empty for the map of additional members.
+    pub wire: String,
+    /// Field name.
+    pub name: String,
+    /// Type.
+    pub ty: Ty,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// How a missing member is treated.
+    pub missing: Missing,
+    /// Rules beyond the type.
+    pub rules: Vec<Rule>,
+}
+
+/// What happens when a member is missing.
+#[derive(Debug, Clone, Serialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// It is refused.
+    Refused,
+    /// The type's own empty value is taken, and not written.
+    Empty,
+    /// This JSON value is taken.
+    Value(serde_json::Value),
+    /// The field holds all members that have no field.
+    Flatten,
+}
+
+/// A variant of a string enum.
+#[derive(Debug, Clone, Serialize)]
+pub struct StringVariant {
+    /// Variant name.
+    pub name: String,
+    /// Text on the wire.
+    pub wire: String,
+}
+
+/// A variant of a union.
+#[derive(Debug, Clone, Serialize)]
+pub struct Variant {
+    /// Variant name.
+    pub name: String,
+    /// Tag on the wire.
+    pub wire: String,
+    /// Documentation.
+    pub docs: Vec<String>,
+    /// Content.
+    pub content: Content,
+}
+
+/// Content of a variant.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// Nothing.
+    Unit,
+    /// One value and the rules for it.
+    Value(Ty, Vec<Rule>),
+    /// Several values.
+    Tuple(Vec<Ty>),
+    /// Named fields.
+    Fields(Vec<Field>),
+}
+
+/// A Rust type.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Ty {
+    /// `String`
+    String,
+    /// `bool`
+    Bool,
+    /// A number type by name, such as `i64`.
+    Number(String),
+    /// Any JSON.
+    Json,
+    /// Any JSON object.
+    JsonObject,
+    /// Bytes as they are.
+    Bytes,
+    /// `()`
+    Unit,
+    /// `Option<_>`
+    Option(Box<Ty>),
+    /// `Box<_>`
+    Box(Box<Ty>),
+    /// `Vec<_>`
+    Vec(Box<Ty>),
+    /// A map from strings.
+    Map(Box<Ty>),
+    /// `(_, _)`
+    Tuple(Vec<Ty>),
+    /// `[_; N]`
+    Array(Box<Ty>, usize),
+    /// A type of the module `types`.
+    Named(String),
+}
+
+/// A rule beyond the type.
+#[derive(Debug, Clone, Serialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// `minLength`, `maxLength`: code points.
+    Length(usize, Option<usize>),
+    /// `pattern`
+    Pattern(String),
+    /// `minimum`, and whether it is exclusive.
+    Minimum(serde_json::Number, bool),
+    /// `maximum`, and whether it is exclusive.
+    Maximum(serde_json::Number, bool),
+    /// `multipleOf`
+    MultipleOf(serde_json::Number),
+    /// `minItems`, `maxItems`, or the same of properties.
+    Size(usize, Option<usize>),
+    /// `uniqueItems`
+    Unique,
+    /// `const`, or `enum` of what is no enum type.
+    OneOf(Vec<serde_json::Value>),
+    /// Rules for every element of an array or map.
+    Each(Vec<Rule>),
+    /// The rules of the named type.
+    Named,
+}

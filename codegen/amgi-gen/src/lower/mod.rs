@@ -1,0 +1,264 @@
+//! Document to IR: the only place that sees both.
+//!
+//! Names are claimed in the order of the document. Problems are collected; what can be lowered is lowered.
+
+mod message;
+mod operation;
+mod route;
+mod rules;
+mod shape;
+mod typedefs;
+
+use amgi_asyncapi::{
+    diag::{Diagnostic, Diagnostics, Span},
+    model::{Action, Channel, Document, Id, Message, Server},
+    node::Node,
+};
+
+use self::{message::binding_json, shape::Shaper, typedefs::Types};
+use crate::{
+    docs, ir,
+    name::{Namer, pascal, snake},
+};
+
+/// What the IR says about where it came from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Module name.
+    pub name: String,
+    /// File name of the document.
+    pub source: String,
+    /// Hex SHA-256 over everything that was read.
+    pub digest: String,
+}
+
+/// Lowers a document.
+pub fn lower(document: &Document, origin: Origin) -> (ir::Api, Diagnostics) {
+    let mut lowering = Lowering {
+        doc: document,
+        shaper: Shaper::new(document),
+        names: Namer::types(),
+        message_ids: Vec::new(),
+        messages: Vec::new(),
+        unions: Vec::new(),
+    };
+    let api = lowering.run(origin);
+    (api, lowering.shaper.diagnostics)
+}
+
+struct Lowering<'d> {
+    doc: &'d Document,
+    shaper: Shaper<'d>,
+    /// The module's own scope; `types` has another.
+    names: Namer,
+    /// Messages in use, in order of the document.
+    message_ids: Vec<Id<Message>>,
+    messages: Vec<ir::Message>,
+    unions: Vec<ir::Union>,
+}
+
+impl<'d> Lowering<'d> {
+    fn run(&mut self, origin: Origin) -> ir::Api {
+        let doc = self.doc;
+        self.message_ids = used_messages(doc);
+        let drafts: Vec<_> = self.message_ids.clone().into_iter().map(|id| self.draft(id)).collect();
+        let ids: Vec<Id<Channel>> = (0..doc.channels.len())
+            .map(Id::new)
+            .filter(|&id| doc.operations.iter().any(|op| op.channel == id))
+            .collect();
+        let parameter_sites: Vec<Vec<Option<String>>> =
+            ids.iter().map(|&id| self.parameter_enums(&doc[id])).collect();
+        let mut types = typedefs::types(&mut self.shaper);
+        for draft in &drafts {
+            let message = self.message(draft, &types);
+            self.messages.push(message);
+        }
+        let mut fields = Namer::members();
+        let mut channels = Vec::new();
+        for (&id, enums) in ids.iter().zip(&parameter_sites) {
+            let channel = self.channel(id, enums, &mut fields, &mut types);
+            channels.push(channel);
+        }
+        let mut methods = Namer::members();
+        let mut sends = Vec::new();
+        for operation in doc.operations.iter().filter(|op| op.action == Action::Send) {
+            if let Some(channel) = ids.iter().position(|&id| id == operation.channel) {
+                sends.extend(self.send(operation, channel, &mut methods));
+            }
+        }
+        let dispatch = self.routes(&channels, &ids);
+        if dispatch.is_empty() {
+            self.shaper.diagnostics.push(
+                Diagnostic::warning(
+                    "no-handlers",
+                    doc.info.span,
+                    "the document receives nothing, so there is no handler to write",
+                )
+                .help("a document speaks for the application that has it: `action: receive` makes a handler"),
+            );
+        }
+        ir::Api {
+            name: origin.name,
+            title: doc.info.title.clone(),
+            version: doc.info.version.clone(),
+            description: doc.info.description.clone(),
+            source: origin.source,
+            digest: origin.digest,
+            servers: doc.servers.iter().map(server).collect(),
+            channels,
+            messages: std::mem::take(&mut self.messages),
+            unions: std::mem::take(&mut self.unions),
+            sends,
+            dispatch,
+            types: types.defs,
+        }
+    }
+
+    /// Index of a message in the IR.
+    fn index(&self, id: Id<Message>) -> usize {
+        self.message_ids.iter().position(|&other| other == id).unwrap_or_default()
+    }
+
+    /// The name a document asks for with `x-rust-name`, else its own.
+    fn wanted(&self, extensions: &[(String, Node)], key: &str) -> String {
+        extensions
+            .iter()
+            .find(|(name, _)| name == "x-rust-name")
+            .and_then(|(_, node)| node.as_str())
+            .unwrap_or(key)
+            .to_owned()
+    }
+
+    fn type_name(&mut self, extensions: &[(String, Node)], key: &str, kind: &str, span: Span) -> String {
+        let wanted = self.wanted(extensions, key);
+        let claim = self.names.type_name(&wanted, kind);
+        if claim.clashed {
+            self.shaper.diagnostics.push(
+                Diagnostic::warning(
+                    "name-clash",
+                    span,
+                    format!("`{}` is taken, so this becomes `{}`", pascal(&wanted), claim.name),
+                )
+                .help("choose a name with `x-rust-name`"),
+            );
+        }
+        claim.name
+    }
+
+    /// Names of the enums for parameters that allow only some values.
+    fn parameter_enums(&mut self, channel: &'d Channel) -> Vec<Option<String>> {
+        let names = parameters_in(channel);
+        names
+            .into_iter()
+            .map(|name| {
+                let parameter = channel.parameters.iter().find(|parameter| parameter.name == name)?;
+                (!parameter.values.is_empty())
+                    .then(|| self.shaper.claim_name(&format!("{}{}", pascal(&channel.key), pascal(&name))))
+            })
+            .collect()
+    }
+
+    fn channel(
+        &mut self,
+        id: Id<Channel>,
+        enums: &[Option<String>],
+        fields: &mut Namer,
+        types: &mut Types,
+    ) -> ir::Channel {
+        let channel = &self.doc[id];
+        let parameters = parameters_in(channel);
+        let parameters = (!parameters.is_empty()).then(|| {
+            // A channel and its message often share their name; the message has it.
+            let wanted = self.wanted(&channel.extensions, &channel.key);
+            let name = self.names.type_name(&wanted, "Channel").name;
+            let mut members = Namer::members();
+            let fields = parameters
+                .iter()
+                .zip(enums)
+                .map(|(wire, values)| {
+                    let parameter = channel.parameters.iter().find(|parameter| parameter.name == *wire);
+                    let fallback = format!("Parameter `{wire}`.");
+                    let docs = match parameter.and_then(|p| p.description.as_deref()) {
+                        Some(text) if !text.trim().is_empty() => docs::clean(text),
+                        _ => vec![fallback],
+                    };
+                    let ty = match (values, parameter) {
+                        (Some(values), Some(parameter)) => {
+                            types.add_strings(values, &docs, &parameter.values);
+                            ir::Ty::Named(values.clone())
+                        }
+                        _ => ir::Ty::String,
+                    };
+                    let example = parameter.and_then(|p| p.examples.first().or(p.default.as_ref()).cloned());
+                    ir::Parameter { wire: wire.clone(), field: members.member(wire).name, ty, example, docs }
+                })
+                .collect();
+            ir::Parameters { name, fields }
+        });
+        let fallback = match &channel.address {
+            Some(address) => format!("Channel `{}` at `{address}`.", channel.key),
+            None => format!("Channel `{}`.", channel.key),
+        };
+        let mut docs = docs::lines(&channel.docs, &fallback);
+        if docs != [fallback.clone()] {
+            docs.push(String::new());
+            docs.push(fallback);
+        }
+        ir::Channel {
+            key: channel.key.clone(),
+            field: fields.member(&snake(&self.wanted(&channel.extensions, &channel.key))).name,
+            address: channel.address.clone(),
+            docs,
+            parameters,
+            handler: self.handler(id),
+            servers: channel.servers.iter().map(|&id| self.doc[id].key.clone()).collect(),
+            bindings: channel.bindings.iter().map(binding_json).collect(),
+            dead_letter: channel
+                .extensions
+                .iter()
+                .find(|(name, _)| name == "x-amgi-dead-letter")
+                .and_then(|(_, node)| node.as_str())
+                .map(str::to_owned),
+        }
+    }
+}
+
+/// Messages of operations and replies, in order of the document.
+fn used_messages(doc: &Document) -> Vec<Id<Message>> {
+    let used: Vec<Id<Message>> = doc
+        .operations
+        .iter()
+        .flat_map(|op| op.messages.iter().chain(op.reply.iter().flat_map(|reply| &reply.messages)))
+        .copied()
+        .collect();
+    (0..doc.messages.len()).map(Id::new).filter(|id| used.contains(id)).collect()
+}
+
+/// Names of the parameters in a channel's address, in order.
+fn parameters_in(channel: &Channel) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut rest = channel.address.as_deref().unwrap_or_default();
+    while let Some(open) = rest.find('{') {
+        let Some(close) = rest[open..].find('}') else { break };
+        out.push(rest[open + 1..open + close].to_owned());
+        rest = &rest[open + close + 1..];
+    }
+    out
+}
+
+fn server(server: &Server) -> ir::Server {
+    let fill = |text: &str| {
+        server.variables.iter().fold(text.to_owned(), |text, variable| {
+            let value = variable.default.as_ref().or(variable.values.first());
+            value.map_or_else(|| text.clone(), |value| text.replace(&format!("{{{}}}", variable.name), value))
+        })
+    };
+    ir::Server {
+        key: server.key.clone(),
+        protocol: server.protocol.clone(),
+        host: fill(&server.host),
+        path: server.pathname.as_deref().map(fill).unwrap_or_default(),
+        docs: server.docs.summary.clone().or_else(|| server.docs.description.clone()),
+        bindings: server.bindings.iter().map(binding_json).collect(),
+    }
+}

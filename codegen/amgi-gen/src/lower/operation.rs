@@ -1,0 +1,247 @@
+//! Operations: handler traits, replies and sends.
+
+use amgi_asyncapi::{
+    diag::Diagnostic,
+    model::{Action, Channel, Docs, Id, Message, Operation, Reply},
+};
+
+use super::{
+    Lowering,
+    message::{binding_json, presets},
+};
+use crate::{
+    docs, ir,
+    name::{Namer, pascal, snake},
+};
+
+impl Lowering<'_> {
+    /// The handler trait of a channel; `None` when nothing is received from it.
+    pub(super) fn handler(&mut self, id: Id<Channel>) -> Option<ir::Handler> {
+        let doc = self.doc;
+        let channel = &doc[id];
+        let operations: Vec<&Operation> =
+            doc.operations.iter().filter(|op| op.channel == id && op.action == Action::Receive).collect();
+        if operations.iter().all(|op| op.messages.is_empty()) {
+            return None;
+        }
+        let name =
+            self.type_name(&channel.extensions, &format!("{}Handler", channel.key), "Trait", channel.span);
+        let mut methods: Vec<ir::Method> = Vec::new();
+        let mut names = Namer::members();
+        for operation in operations.iter().filter(|op| op.reply.is_none()) {
+            for &message in &operation.messages {
+                self.receive(operation, message, &mut methods, &mut names);
+            }
+        }
+        for operation in &operations {
+            if let Some(reply) = &operation.reply {
+                self.request(operation, reply, &mut methods, &mut names);
+            }
+        }
+        let operations = operations
+            .iter()
+            .map(|operation| ir::Operation {
+                key: operation.key.clone(),
+                bindings: operation.bindings.iter().map(binding_json).collect(),
+                messages: operation.messages.iter().map(|&message| self.index(message)).collect(),
+            })
+            .collect();
+        Some(ir::Handler { name, methods, operations })
+    }
+
+    fn receive(
+        &mut self,
+        operation: &Operation,
+        message: Id<Message>,
+        methods: &mut Vec<ir::Method>,
+        names: &mut Namer,
+    ) {
+        let index = self.index(message);
+        if let Some(method) = methods.iter_mut().find(|method| method.messages == [index]) {
+            // The same message under another operation: one method that names them all.
+            method.operations.push(operation.key.clone());
+            method.docs.push(String::new());
+            method.docs.extend(operation_docs(operation));
+            return;
+        }
+        let type_name = self.messages[index].name.clone();
+        let mut docs = operation_docs(operation);
+        let own = docs::lines(&self.doc[message].docs, "");
+        if own.iter().any(|line| !line.is_empty()) && own != docs {
+            docs.push(String::new());
+            docs.extend(own);
+        }
+        methods.push(ir::Method {
+            name: names.member(&format!("on_{}", snake(&type_name))).name,
+            docs,
+            operations: vec![operation.key.clone()],
+            argument: "message".to_owned(),
+            messages: vec![index],
+            input: type_name,
+            reply: None,
+        });
+    }
+
+    fn request(
+        &mut self,
+        operation: &Operation,
+        reply: &Reply,
+        methods: &mut Vec<ir::Method>,
+        names: &mut Namer,
+    ) {
+        let doc = self.doc;
+        let requests: Vec<usize> = operation.messages.iter().map(|&message| self.index(message)).collect();
+        if requests.is_empty() {
+            return;
+        }
+        if let Some(other) =
+            methods.iter().find(|method| method.messages.iter().any(|message| requests.contains(message)))
+        {
+            self.shaper.diagnostics.push(
+                Diagnostic::error(
+                    "reply-conflict",
+                    operation.span,
+                    format!(
+                        "operation `{}` replies to a message that {} handles too",
+                        operation.key,
+                        other.operations.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+                    ),
+                )
+                .help("a message on a channel can have one reply; give the operations different messages or channels"),
+            );
+            return;
+        }
+        let replies: Vec<usize> = reply.messages.iter().map(|&message| self.index(message)).collect();
+        let channel = reply.channel.map(|id| &doc[id]);
+        let mut address = channel.and_then(|channel| channel.address.clone());
+        let location = reply.address.as_deref().and_then(|text| self.location(text, reply.span));
+        if address.as_deref().is_some_and(|address| address.contains('{')) {
+            // Which of the addresses it is, only the request can say.
+            if location.is_none() {
+                self.shaper.diagnostics.push(
+                    Diagnostic::error(
+                        "reply-address",
+                        reply.span,
+                        "the reply channel has parameters, and nothing says their values",
+                    )
+                    .help("name the address with `reply.address.location`"),
+                );
+            }
+            address = None;
+        } else if location.is_none() && address.is_none() {
+            // AsyncAPI leaves open where such a reply goes; the address of the request would be a loop.
+            self.shaper.diagnostics.push(
+                Diagnostic::error("reply-address", reply.span, "nothing says where the reply goes")
+                    .help("give `reply.address.location`, or a reply channel with an address"),
+            );
+        }
+        if replies.is_empty() {
+            self.shaper.diagnostics.push(
+                Diagnostic::error("reply-empty", reply.span, "the reply has no message")
+                    .help("name a channel with messages, or `messages`, in the reply"),
+            );
+            return;
+        }
+        let output = self.union(&operation.key, "Reply", &replies, operation);
+        let input = self.union(&operation.key, "Request", &requests, operation);
+        let bindings = {
+            let messages = reply.messages.iter().flat_map(|&id| &doc[id].bindings);
+            presets(messages.chain(channel.into_iter().flat_map(|channel| &channel.bindings)))
+        };
+        let correlation = match (operation.messages.first(), reply.messages.first()) {
+            (Some(&request), Some(&answer)) => self.correlation(&doc[request], &doc[answer]),
+            _ => None,
+        };
+        methods.push(ir::Method {
+            name: names.member(&self.wanted(&operation.extensions, &operation.key)).name,
+            docs: operation_docs(operation),
+            operations: vec![operation.key.clone()],
+            argument: "request".to_owned(),
+            messages: requests,
+            input,
+            reply: Some(ir::Reply { output, messages: replies, location, address, correlation, bindings }),
+        });
+    }
+
+    fn correlation(&mut self, request: &Message, reply: &Message) -> Option<(ir::Location, ir::Location)> {
+        let from = self.location(request.correlation_id.as_deref()?, request.span)?;
+        let to = self.location(reply.correlation_id.as_deref()?, reply.span)?;
+        Some((from, to))
+    }
+
+    /// AsyncAPI 3.1, Runtime Expression.
+    fn location(&mut self, text: &str, span: amgi_asyncapi::diag::Span) -> Option<ir::Location> {
+        if let Some(pointer) = text.strip_prefix("$message.header#/") {
+            return Some(ir::Location::Header(pointer.replace("~1", "/").replace("~0", "~")));
+        }
+        if let Some(pointer) = text.strip_prefix("$message.payload#") {
+            return Some(ir::Location::Payload(pointer.to_owned()));
+        }
+        self.shaper.diagnostics.push(
+            Diagnostic::error("runtime-expression", span, format!("`{text}` is no runtime expression"))
+                .help("write `$message.header#/NAME` or `$message.payload#/POINTER`"),
+        );
+        None
+    }
+
+    /// One message stands for itself; several become an enum.
+    fn union(&mut self, operation: &str, kind: &str, messages: &[usize], from: &Operation) -> String {
+        if let [only] = messages {
+            return self.messages[*only].name.clone();
+        }
+        let name = self.names.type_name(&format!("{}{kind}", pascal(operation)), "Messages").name;
+        let docs = vec![format!("{kind} of operation `{}`: one of its messages.", from.key)];
+        self.unions.push(ir::Union { name: name.clone(), docs, messages: messages.to_vec() });
+        name
+    }
+
+    /// The typed method of a send operation.
+    pub(super) fn send(
+        &mut self,
+        operation: &Operation,
+        channel: usize,
+        names: &mut Namer,
+    ) -> Option<ir::Send> {
+        let doc = self.doc;
+        let messages: Vec<usize> = operation.messages.iter().map(|&message| self.index(message)).collect();
+        if messages.is_empty() {
+            self.shaper.diagnostics.push(Diagnostic::info(
+                "operation-empty",
+                operation.span,
+                format!("operation `{}` has no messages, so nothing is generated for it", operation.key),
+            ));
+            return None;
+        }
+        let bindings = {
+            let messages = operation.messages.iter().flat_map(|&id| &doc[id].bindings);
+            presets(operation.bindings.iter().chain(messages).chain(&doc[operation.channel].bindings))
+        };
+        let input = self.union(&operation.key, "Message", &messages, operation);
+        let wanted = self.wanted(&operation.extensions, &operation.key);
+        let mut docs = operation_docs(operation);
+        docs.push(String::new());
+        docs.push(match &doc[operation.channel].address {
+            Some(address) => format!("Goes to `{address}`."),
+            None => "Goes to the address that is given.".to_owned(),
+        });
+        Some(ir::Send {
+            name: names.member(&wanted).name,
+            operation: operation.key.clone(),
+            channel,
+            docs,
+            input,
+            messages,
+            bindings,
+        })
+    }
+}
+
+fn operation_docs(operation: &Operation) -> Vec<String> {
+    let fallback = format!("Operation `{}`.", operation.key);
+    let mut lines = docs::lines(&operation.docs, &fallback);
+    if operation.docs != Docs::default() && lines != [fallback.clone()] {
+        lines.push(String::new());
+        lines.push(fallback);
+    }
+    lines
+}

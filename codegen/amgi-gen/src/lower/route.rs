@@ -1,0 +1,184 @@
+//! Dispatch: which address reaches which channel, and how the messages of an address are told apart.
+//!
+//! A literal address beats a pattern; among patterns the one with more literal characters; a tie that can matter is
+//! reported.
+
+use amgi_asyncapi::{
+    diag::Diagnostic,
+    model::{Channel, Id, Message},
+    node::Node,
+};
+
+use super::Lowering;
+use crate::ir;
+
+impl<'d> Lowering<'d> {
+    /// The routes of all channels that have handlers, in order of precedence. `ids` are the channels' ids in the document.
+    pub(super) fn routes(&mut self, channels: &[ir::Channel], ids: &[Id<Channel>]) -> Vec<ir::Route> {
+        let mut routes: Vec<ir::Route> = Vec::new();
+        for (index, channel) in channels.iter().enumerate() {
+            if channel.handler.is_none() {
+                continue;
+            }
+            let same =
+                routes.iter_mut().find(|route| route.address.is_some() && route.address == channel.address);
+            match same {
+                Some(route) => route.channels.push(index),
+                None => routes.push(ir::Route {
+                    address: channel.address.clone(),
+                    pattern: channel.parameters.is_some(),
+                    channels: vec![index],
+                    select: ir::Select::Only,
+                    candidates: Vec::new(),
+                }),
+            }
+        }
+        for route in &mut routes {
+            self.candidates(route, channels, ids);
+        }
+        routes.sort_by_key(|route| {
+            let literal = route.address.as_deref().map_or(0, literal_characters);
+            (route.pattern, if route.pattern { usize::MAX - literal } else { 0 })
+        });
+        self.ties(&routes, ids);
+        routes
+    }
+
+    fn candidates(&mut self, route: &mut ir::Route, channels: &[ir::Channel], ids: &[Id<Channel>]) {
+        for &channel in &route.channels {
+            let Some(handler) = &channels[channel].handler else { continue };
+            for (method, item) in handler.methods.iter().enumerate() {
+                for &message in &item.messages {
+                    if route.candidates.iter().any(|candidate| candidate.message == message) {
+                        let span = self.doc[ids[channel]].span;
+                        self.shaper.diagnostics.push(
+                            Diagnostic::warning(
+                                "message-twice",
+                                span,
+                                format!(
+                                    "message `{}` is received twice from the same address; only the first channel gets it",
+                                    self.messages[message].key
+                                ),
+                            )
+                            .help("let the channels share one receive operation"),
+                        );
+                        continue;
+                    }
+                    route.candidates.push(ir::Candidate { channel, method, message, tag: None });
+                }
+            }
+        }
+        route.select = self.select(&mut route.candidates);
+    }
+
+    /// A required constant that differs in every message tells them apart, else their schemas do.
+    fn select(&self, candidates: &mut [ir::Candidate]) -> ir::Select {
+        if candidates.len() < 2 {
+            return ir::Select::Only;
+        }
+        let doc = self.doc;
+        let messages: Vec<&'d Message> =
+            candidates.iter().map(|candidate| &doc[self.message_ids[candidate.message]]).collect();
+        type SchemaOf = fn(&Message) -> Option<Id<amgi_asyncapi::model::Schema>>;
+        let parts: [(SchemaOf, fn(String) -> ir::Select); 2] =
+            [(|m| m.payload, ir::Select::Payload), (|m| m.headers, ir::Select::Header)];
+        for (schema, select) in parts {
+            let nodes: Option<Vec<&'d Node>> =
+                messages.iter().map(|message| schema(message).map(|id| &doc[id].node)).collect();
+            let Some(nodes) = nodes else { continue };
+            let constants: Vec<Vec<(&'d str, &'d str)>> =
+                nodes.into_iter().map(|node| self.constants(node)).collect();
+            for (wire, _) in &constants[0] {
+                let tags: Option<Vec<&str>> = constants
+                    .iter()
+                    .map(|all| all.iter().find(|(name, _)| name == wire).map(|(_, value)| *value))
+                    .collect();
+                let Some(tags) = tags else { continue };
+                let distinct = tags.iter().enumerate().all(|(i, tag)| !tags[..i].contains(tag));
+                if distinct {
+                    for (candidate, tag) in candidates.iter_mut().zip(&tags) {
+                        candidate.tag = Some((*tag).to_owned());
+                    }
+                    return select((*wire).to_owned());
+                }
+            }
+        }
+        ir::Select::Trial
+    }
+
+    /// Required members that can only hold one text.
+    fn constants(&self, node: &'d Node) -> Vec<(&'d str, &'d str)> {
+        let Some(object) = self.shaper.object(&[node]) else { return Vec::new() };
+        object
+            .properties
+            .iter()
+            .filter(|(wire, _)| object.required.contains(wire))
+            .filter_map(|(wire, nodes)| {
+                let values = nodes.iter().find_map(|node| self.shaper.strings(self.shaper.resolve(node)))?;
+                (values.len() == 1).then(|| (*wire, values[0]))
+            })
+            .collect()
+    }
+
+    fn ties(&mut self, routes: &[ir::Route], ids: &[Id<Channel>]) {
+        for (index, route) in routes.iter().enumerate() {
+            let Some(address) = route.address.as_deref().filter(|_| route.pattern) else { continue };
+            for other in &routes[..index] {
+                let Some(earlier) = other.address.as_deref().filter(|_| other.pattern) else { continue };
+                if literal_characters(address) == literal_characters(earlier) && overlap(address, earlier) {
+                    let span = |route: &ir::Route| self.doc[ids[route.channels[0]]].span;
+                    let diagnostic = Diagnostic::error(
+                        "address-ambiguous",
+                        span(route),
+                        format!("an address can fit both `{address}` and `{earlier}`, and neither says more"),
+                    )
+                    .label(span(other), "the other channel")
+                    .help("make one of the addresses more particular");
+                    self.shaper.diagnostics.push(diagnostic);
+                }
+            }
+        }
+    }
+}
+
+fn literal_characters(address: &str) -> usize {
+    let mut inside = false;
+    address
+        .chars()
+        .filter(|&c| {
+            match c {
+                '{' => inside = true,
+                '}' => {
+                    inside = false;
+                    return false;
+                }
+                _ => {}
+            }
+            !inside
+        })
+        .count()
+}
+
+/// Whether some address fits both patterns, level by level.
+fn overlap(a: &str, b: &str) -> bool {
+    let separator = |address: &str| ['/', '.', ':'].into_iter().find(|&c| address.contains(c)).unwrap_or('/');
+    let (sa, sb) = (separator(a), separator(b));
+    if sa != sb {
+        return false;
+    }
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.split(sa).collect(), b.split(sb).collect());
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a == b || a.contains('{') || b.contains('{'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{literal_characters, overlap};
+
+    #[test]
+    fn overlap_is_seen_level_by_level() {
+        assert!(overlap("user.{id}.a", "user.x.{b}"));
+        assert!(!overlap("user.{id}.a", "user.{id}.b"));
+        assert!(!overlap("user.{id}", "user.{id}.b"));
+        assert_eq!(literal_characters("user.{id}.a"), 7);
+    }
+}

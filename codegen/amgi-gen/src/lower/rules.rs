@@ -1,0 +1,129 @@
+//! What a schema asks beyond the type, as rules on the typed value.
+
+use amgi_asyncapi::node::{Node, Value};
+use serde_json::Number;
+
+use super::shape::Shaper;
+use crate::ir::{Rule, Ty};
+
+/// The rules of `node` for a value of type `ty`. Rules that the type cannot break are left out.
+pub(super) fn rules<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty) -> Vec<Rule> {
+    let mut out = Vec::new();
+    collect(shaper, node, ty, 0, &mut out);
+    out
+}
+
+fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: &mut Vec<Rule>) {
+    // Deeper than this only a schema of itself goes, and its type has a name before that.
+    if depth > 32 {
+        return;
+    }
+    let node = shaper.resolve(node);
+    match ty {
+        Ty::Option(inner) | Ty::Box(inner) => return collect(shaper, node, inner, depth + 1, out),
+        Ty::Named(_) => {
+            if !out.contains(&Rule::Named) {
+                out.push(Rule::Named);
+            }
+            return;
+        }
+        _ => {}
+    }
+    for part in node.get("allOf").map(Node::items).unwrap_or_default() {
+        collect(shaper, part, ty, depth + 1, out);
+    }
+    if let Some([only]) = shaper.branches(node).as_deref() {
+        collect(shaper, only, ty, depth + 1, out);
+    }
+    match ty {
+        Ty::String => {
+            out.extend(size(node, "minLength", "maxLength").map(|rule| match rule {
+                Rule::Size(least, most) => Rule::Length(least, most),
+                other => other,
+            }));
+            if let Some(pattern) = node.get("pattern").and_then(Node::as_str) {
+                out.push(Rule::Pattern(pattern.to_owned()));
+            }
+        }
+        Ty::Number(name) => numbers(node, name, out),
+        Ty::Vec(inner) => {
+            out.extend(size(node, "minItems", "maxItems"));
+            if matches!(node.get("uniqueItems"), Some(Node { value: Value::Bool(true), .. })) {
+                out.push(Rule::Unique);
+            }
+            each(shaper, node.get("items"), inner, depth, out);
+        }
+        Ty::Map(inner) => {
+            out.extend(size(node, "minProperties", "maxProperties"));
+            each(shaper, node.get("additionalProperties"), inner, depth, out);
+        }
+        Ty::JsonObject => out.extend(size(node, "minProperties", "maxProperties")),
+        _ => {}
+    }
+    literals(node, ty, out);
+}
+
+fn each<'d>(shaper: &Shaper<'d>, node: Option<&'d Node>, inner: &Ty, depth: usize, out: &mut Vec<Rule>) {
+    let Some(node) = node.filter(|node| matches!(node.value, Value::Object(_))) else { return };
+    let mut rules = Vec::new();
+    collect(shaper, node, inner, depth + 1, &mut rules);
+    if !rules.is_empty() {
+        out.push(Rule::Each(rules));
+    }
+}
+
+fn literals(node: &Node, ty: &Ty, out: &mut Vec<Rule>) {
+    let values = match (node.get("const"), node.get("enum")) {
+        (Some(constant), _) => vec![constant.to_json()],
+        (_, Some(values)) => values.items().iter().map(Node::to_json).collect(),
+        _ => return,
+    };
+    if !matches!(ty, Ty::Unit) {
+        out.push(Rule::OneOf(values));
+    }
+}
+
+fn number<'d>(node: &'d Node, key: &str) -> Option<&'d Number> {
+    match &node.get(key)?.value {
+        Value::Number(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn numbers(node: &Node, ty: &str, out: &mut Vec<Rule>) {
+    // Draft 4 wrote `exclusiveMinimum: true` beside `minimum`; documents still do.
+    let exclusive = |key: &str| matches!(node.get(key), Some(Node { value: Value::Bool(true), .. }));
+    if let Some(least) = number(node, "minimum") {
+        let exclusive = exclusive("exclusiveMinimum");
+        let implied = ty.starts_with('u') && !exclusive && least.as_f64().is_some_and(|least| least <= 0.0);
+        if !implied {
+            out.push(Rule::Minimum(least.clone(), exclusive));
+        }
+    }
+    if let Some(least) = number(node, "exclusiveMinimum") {
+        out.push(Rule::Minimum(least.clone(), true));
+    }
+    if let Some(most) = number(node, "maximum") {
+        out.push(Rule::Maximum(most.clone(), exclusive("exclusiveMaximum")));
+    }
+    if let Some(most) = number(node, "exclusiveMaximum") {
+        out.push(Rule::Maximum(most.clone(), true));
+    }
+    let integer = !ty.starts_with('f');
+    if let Some(of) = number(node, "multipleOf").filter(|of| of.as_f64().is_some_and(|of| of > 0.0)) {
+        if !(integer && of.as_f64() == Some(1.0)) {
+            out.push(Rule::MultipleOf(of.clone()));
+        }
+    }
+}
+
+fn size(node: &Node, least: &str, most: &str) -> Option<Rule> {
+    // A limit written as a float counts when it is whole.
+    let limit = |key: &str| {
+        number(node, key)
+            .and_then(|n| n.as_u64().or_else(|| n.as_f64().filter(|n| n.fract() == 0.0).map(|n| n as u64)))
+    };
+    let (least, most) = (limit(least).unwrap_or(0), limit(most));
+    let as_usize = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    (least > 0 || most.is_some()).then(|| Rule::Size(as_usize(least), most.map(as_usize)))
+}

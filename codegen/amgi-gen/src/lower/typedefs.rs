@@ -1,0 +1,365 @@
+//! Shapes to types: names of fields and variants, documentation, order and rules, from the schemas themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use amgi_asyncapi::{diag::Diagnostic, model::Docs, node::Node};
+use serde_json::Value as Json;
+
+use super::{
+    rules::rules,
+    shape::{Definition, SITES, Shaper},
+};
+use crate::{
+    docs,
+    ir::{Content, Field, Missing, Rule, StringVariant, Ty, TypeDef, TypeKind, Variant},
+    name::Namer,
+    types::{Shape, ShapeContent, ShapeField, ShapeVariant, shapes},
+};
+
+/// The types of a document.
+pub(super) struct Types {
+    pub defs: Vec<TypeDef>,
+    sites: BTreeMap<String, Ty>,
+    checked: BTreeSet<String>,
+    strings: BTreeSet<String>,
+}
+
+impl Types {
+    /// Type at a site.
+    pub(super) fn site(&self, site: super::shape::Site) -> Ty {
+        self.sites.get(&format!("s{}", site.0)).cloned().unwrap_or(Ty::Json)
+    }
+
+    /// Whether a value of this type is text on the wire.
+    pub(super) fn is_text(&self, ty: &Ty) -> bool {
+        match ty {
+            Ty::String => true,
+            Ty::Named(name) => self.strings.contains(name),
+            Ty::Option(inner) | Ty::Box(inner) => self.is_text(inner),
+            _ => false,
+        }
+    }
+
+    /// Adds an enum of texts.
+    pub(super) fn add_strings(&mut self, name: &str, docs: &[String], values: &[String]) {
+        self.defs.push(TypeDef {
+            name: name.to_owned(),
+            docs: docs.to_vec(),
+            kind: strings(values.iter().cloned()),
+            checked: false,
+        });
+        self.strings.insert(name.to_owned());
+    }
+
+    /// Drops rules that lead to types without any.
+    pub(super) fn prune(&self, rules: Vec<Rule>, ty: &Ty) -> Vec<Rule> {
+        prune(rules, ty, &self.checked)
+    }
+}
+
+pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
+    let (mut shapes, refused) = shapes(&shaper.for_typify());
+    for definition in shaper.definitions.iter().filter(|d| refused.contains(&d.name)) {
+        let Some(node) = definition.nodes.first() else { continue };
+        shaper.diagnostics.push(
+            Diagnostic::warning(
+                "schema-too-complex",
+                node.span,
+                format!("this schema has no Rust type yet, so `{}` holds any JSON", definition.name),
+            )
+            .help("keywords such as `not` inside an object are not turned into types"),
+        );
+    }
+    let sites = match shapes.remove(SITES) {
+        Some(Shape::Struct { fields, .. }) => {
+            fields.into_iter().map(|field| (field.wire, field.ty)).collect()
+        }
+        _ => BTreeMap::new(),
+    };
+    let mut defs = Vec::new();
+    for definition in &shaper.definitions {
+        let shape = shapes.remove(&definition.name).unwrap_or(Shape::Newtype(Ty::Json));
+        defs.push(define(shaper, definition, shape));
+    }
+    // What typify made beside what it was asked for, such as parts of merged schemas.
+    for (name, shape) in shapes {
+        let about = format!("Schema `{name}`.");
+        let definition = Definition { name, nodes: Vec::new(), shape: Json::Null, about };
+        defs.push(define(shaper, &definition, shape));
+    }
+    let checked = mark_checked(&mut defs);
+    let strings =
+        defs.iter().filter(|d| matches!(d.kind, TypeKind::Strings { .. })).map(|d| d.name.clone()).collect();
+    Types { defs, sites, checked, strings }
+}
+
+fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, shape: Shape) -> TypeDef {
+    let node = definition.nodes.first().copied();
+    let fallback = definition.about.as_str();
+    let docs = node.map_or_else(
+        || vec![fallback.to_owned()],
+        |node| docs::lines(&describe(shaper.resolve(node)), fallback),
+    );
+    let kind = match shape {
+        Shape::Struct { fields, closed } => {
+            let fields = fields_of(shaper, &definition.nodes, fields);
+            let default =
+                fields.iter().all(|field| matches!(field.missing, Missing::Empty | Missing::Flatten));
+            TypeKind::Struct { fields, closed, default }
+        }
+        Shape::Strings(values) => strings(values),
+        Shape::Union(tagging, variants) => {
+            let branches = node.and_then(|node| shaper.branches(shaper.resolve(node))).unwrap_or_default();
+            let branches = if branches.len() == variants.len() { branches } else { Vec::new() };
+            let mut names = Namer::members();
+            let variants = variants
+                .into_iter()
+                .enumerate()
+                .map(|(index, variant)| variant_of(shaper, branches.get(index).copied(), variant, &mut names))
+                .collect();
+            TypeKind::Union { tagging, variants }
+        }
+        Shape::Newtype(ty) => {
+            let rules = node.map(|node| rules(shaper, node, &ty)).unwrap_or_default();
+            TypeKind::Newtype { ty, rules }
+        }
+    };
+    TypeDef { name: definition.name.clone(), docs, kind, checked: false }
+}
+
+fn strings(values: impl IntoIterator<Item = String>) -> TypeKind {
+    let mut names = Namer::members();
+    let variants =
+        values.into_iter().map(|wire| StringVariant { name: names.variant(&wire).name, wire }).collect();
+    TypeKind::Strings { variants }
+}
+
+fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut shapes: Vec<ShapeField>) -> Vec<Field> {
+    let object = shaper.object(nodes).unwrap_or_default();
+    let place =
+        |wire: &str| object.properties.iter().position(|(name, _)| *name == wire).unwrap_or(usize::MAX);
+    shapes.sort_by_key(|field| place(&field.wire));
+    let mut names = Namer::members();
+    shapes
+        .into_iter()
+        .map(|shape| {
+            if shape.wire.is_empty() {
+                return Field {
+                    name: names.member("additional").name,
+                    docs: vec!["Members that have no field.".to_owned()],
+                    missing: Missing::Flatten,
+                    rules: Vec::new(),
+                    wire: shape.wire,
+                    ty: shape.ty,
+                };
+            }
+            let described = object.properties.iter().find(|(name, _)| *name == shape.wire);
+            let nodes: &[&Node] = described.map_or(&[], |(_, nodes)| nodes);
+            field(shaper, nodes, shape, &object.required, &mut names)
+        })
+        .collect()
+}
+
+fn field<'d>(
+    shaper: &Shaper<'d>,
+    nodes: &[&'d Node],
+    shape: ShapeField,
+    required: &BTreeSet<&str>,
+    names: &mut Namer,
+) -> Field {
+    let default = (!required.contains(shape.wire.as_str()))
+        .then(|| nodes.iter().find_map(|node| default_of(shaper, node)))
+        .flatten();
+    let (ty, missing) = match (shape.ty, default) {
+        (Ty::Option(inner), Some(default)) if fits(&inner, &default) => (*inner, Missing::Value(default)),
+        (ty, _) if shape.optional => (ty, Missing::Empty),
+        (ty, _) => (ty, Missing::Refused),
+    };
+    let fallback = format!("Member `{}`.", shape.wire);
+    let docs = nodes.iter().map(|node| docs::lines(&property_docs(shaper, node), &fallback)).next();
+    let wanted =
+        nodes.iter().find_map(|node| node.get("x-rust-name").and_then(Node::as_str)).unwrap_or(&shape.wire);
+    Field {
+        name: names.member(wanted).name,
+        docs: docs.unwrap_or_else(|| vec![fallback]),
+        rules: nodes.iter().flat_map(|node| rules(shaper, node, &ty)).fold(Vec::new(), |mut all, rule| {
+            if !all.contains(&rule) {
+                all.push(rule);
+            }
+            all
+        }),
+        missing,
+        wire: shape.wire,
+        ty,
+    }
+}
+
+fn variant_of<'d>(
+    shaper: &Shaper<'d>,
+    branch: Option<&'d Node>,
+    shape: ShapeVariant,
+    names: &mut Namer,
+) -> Variant {
+    let anonymous =
+        shape.name.strip_prefix("Variant").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
+    let wanted = match &shape.content {
+        ShapeContent::Tuple(types) if anonymous => types.first().map_or("Nothing", ty_name).to_owned(),
+        _ => shape.name,
+    };
+    let fallback = format!("Alternative `{wanted}`.");
+    let docs = branch
+        .map_or_else(|| vec![fallback.clone()], |b| docs::lines(&describe(shaper.resolve(b)), &fallback));
+    let content = match shape.content {
+        ShapeContent::Unit => Content::Unit,
+        ShapeContent::Tuple(mut types) if types.len() == 1 => {
+            let ty = types.remove(0);
+            let rules = branch.map(|branch| rules(shaper, branch, &ty)).unwrap_or_default();
+            Content::Value(ty, rules)
+        }
+        ShapeContent::Tuple(types) => Content::Tuple(types),
+        ShapeContent::Fields(fields) => {
+            Content::Fields(fields_of(shaper, &branch.into_iter().collect::<Vec<_>>(), fields))
+        }
+    };
+    Variant { name: names.variant(&wanted).name, wire: shape.wire, docs, content }
+}
+
+/// What a value of a type is called where it has no name.
+fn ty_name(ty: &Ty) -> &str {
+    match ty {
+        Ty::String => "Text",
+        Ty::Bool => "Flag",
+        Ty::Number(name) if name.starts_with('f') => "Number",
+        Ty::Number(_) => "Integer",
+        Ty::Json => "Any",
+        Ty::JsonObject | Ty::Map(_) => "Object",
+        Ty::Bytes => "Bytes",
+        Ty::Unit => "Nothing",
+        Ty::Option(inner) | Ty::Box(inner) => ty_name(inner),
+        Ty::Vec(_) | Ty::Tuple(_) | Ty::Array(..) => "List",
+        Ty::Named(name) => name,
+    }
+}
+
+fn describe(node: &Node) -> Docs {
+    let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
+    Docs { title: text("title"), description: text("description"), ..Docs::default() }
+}
+
+/// A property's own words, else those of the schema it refers to.
+pub(super) fn property_docs<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Docs {
+    let own = describe(node);
+    if own.title.is_some() || own.description.is_some() { own } else { describe(shaper.resolve(node)) }
+}
+
+/// `default`, beside the reference or behind it.
+pub(super) fn default_of<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Option<Json> {
+    node.get("default").or_else(|| shaper.resolve(node).get("default")).map(Node::to_json)
+}
+
+/// Whether a default can be written as a value of the type.
+pub(super) fn fits(ty: &Ty, value: &Json) -> bool {
+    match (ty, value) {
+        (Ty::String, Json::String(_))
+        | (Ty::Bool, Json::Bool(_))
+        | (Ty::Json, _)
+        | (Ty::Named(_), Json::String(_)) => true,
+        (Ty::Number(name), Json::Number(number)) => match name.as_str() {
+            "i64" => number.is_i64(),
+            "u64" => number.is_u64(),
+            "f64" => true,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Marks the types that have rules, directly or through others, and drops rules that lead nowhere.
+fn mark_checked(defs: &mut [TypeDef]) -> BTreeSet<String> {
+    fn leads(rules: &[Rule], ty: &Ty, checked: &BTreeSet<String>) -> bool {
+        rules.iter().any(|rule| match rule {
+            Rule::Named => innermost(ty).is_some_and(|name| checked.contains(name)),
+            Rule::Each(inner) => leads(inner, element(ty), checked),
+            _ => true,
+        })
+    }
+    let mut checked = BTreeSet::new();
+    loop {
+        let before = checked.len();
+        for def in defs.iter() {
+            let has = match &def.kind {
+                TypeKind::Struct { fields, .. } => {
+                    fields.iter().any(|field| leads(&field.rules, &field.ty, &checked))
+                }
+                TypeKind::Union { variants, .. } => variants.iter().any(|variant| match &variant.content {
+                    Content::Value(ty, rules) => leads(rules, ty, &checked),
+                    Content::Fields(fields) => {
+                        fields.iter().any(|field| leads(&field.rules, &field.ty, &checked))
+                    }
+                    _ => false,
+                }),
+                TypeKind::Newtype { ty, rules } => leads(rules, ty, &checked),
+                TypeKind::Strings { .. } => false,
+            };
+            if has {
+                checked.insert(def.name.clone());
+            }
+        }
+        if checked.len() == before {
+            break;
+        }
+    }
+    let clean = |fields: &mut Vec<Field>| {
+        for field in fields {
+            field.rules = prune(std::mem::take(&mut field.rules), &field.ty, &checked);
+        }
+    };
+    for def in defs {
+        def.checked = checked.contains(&def.name);
+        match &mut def.kind {
+            TypeKind::Struct { fields, .. } => clean(fields),
+            TypeKind::Union { variants, .. } => {
+                for variant in variants {
+                    match &mut variant.content {
+                        Content::Value(ty, rules) => *rules = prune(std::mem::take(rules), ty, &checked),
+                        Content::Fields(fields) => clean(fields),
+                        _ => {}
+                    }
+                }
+            }
+            TypeKind::Newtype { ty, rules } => *rules = prune(std::mem::take(rules), ty, &checked),
+            TypeKind::Strings { .. } => {}
+        }
+    }
+    checked
+}
+
+fn prune(rules: Vec<Rule>, ty: &Ty, checked: &BTreeSet<String>) -> Vec<Rule> {
+    rules
+        .into_iter()
+        .filter_map(|rule| match rule {
+            Rule::Named => innermost(ty).is_some_and(|name| checked.contains(name)).then_some(Rule::Named),
+            Rule::Each(inner) => {
+                let inner = prune(inner, element(ty), checked);
+                (!inner.is_empty()).then_some(Rule::Each(inner))
+            }
+            rule => Some(rule),
+        })
+        .collect()
+}
+
+fn innermost(ty: &Ty) -> Option<&str> {
+    match ty {
+        Ty::Option(inner) | Ty::Box(inner) => innermost(inner),
+        Ty::Named(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn element(ty: &Ty) -> &Ty {
+    match ty {
+        Ty::Option(inner) | Ty::Box(inner) => element(inner),
+        Ty::Vec(inner) | Ty::Map(inner) => inner,
+        other => other,
+    }
+}

@@ -1,0 +1,341 @@
+//! What templates see beside the IR: everything that would be awkward to work out in a template.
+//!
+//! Names of the document are settled by the IR; here they only meet the few names of the scaffold itself.
+
+use std::collections::BTreeSet;
+
+use minijinja::{Value, value::Serde};
+use serde::Serialize;
+
+use super::mermaid;
+use crate::{
+    format,
+    ir::{Api, Channel, Example, Method},
+    settings::{Runtime, Settings},
+};
+
+/// Width that rustfmt allows by default.
+const WIDTH: usize = 100;
+
+/// Width of arguments that rustfmt leaves on one line.
+const CALL_WIDTH: usize = 60;
+
+/// Names the scaffold's handlers use; a type of the document that is called like one is written with its module.
+const TAKEN: &[&str] =
+    &["Context", "Err", "Failure", "NotImplemented", "Ok", "Result", "Self", "Service", "TypedMessage"];
+
+/// The context of every template, see the README of `amgi-templates`.
+#[derive(Debug, Serialize)]
+pub(crate) struct View<'a> {
+    api: &'a Api,
+    marker: String,
+    package: &'a str,
+    krate: String,
+    module: &'a str,
+    edition: &'a str,
+    rust_version: &'a str,
+    runtime: String,
+    mqtt: String,
+    app: String,
+    addresses: Vec<Address<'a>>,
+    handlers: Vec<Handler<'a>>,
+    imports: Imports,
+    mermaid: String,
+    example: Option<String>,
+}
+
+/// A channel whose address is given at run time.
+#[derive(Debug, Serialize)]
+struct Address<'a> {
+    key: &'a str,
+    variable: String,
+    environment: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Handler<'a> {
+    name: String,
+    channel: &'a Channel,
+    methods: Vec<MethodView<'a>>,
+}
+
+/// A method to implement.
+#[derive(Debug, Serialize)]
+struct MethodView<'a> {
+    name: &'a str,
+    signature: String,
+    note: String,
+    log: String,
+    reply: Option<ReplyView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReplyView {
+    statement: String,
+    value: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Imports {
+    amgi: String,
+    generated: String,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(api: &'a Api, settings: &Settings, package: &'a str) -> Self {
+        let mut names = Names { module: &api.name, used: BTreeSet::new(), qualified: false, replies: false };
+        let handlers: Vec<_> = api
+            .channels
+            .iter()
+            .filter_map(|channel| {
+                let handler = channel.handler.as_ref()?;
+                let name = names.path(&handler.name);
+                let methods = handler
+                    .methods
+                    .iter()
+                    .map(|method| method_view(api, channel, method, &mut names))
+                    .collect();
+                Some(Handler { name, channel, methods })
+            })
+            .collect();
+        let addresses: Vec<_> = handlers.iter().filter_map(|handler| address(handler.channel)).collect();
+        let arguments: String = addresses.iter().map(|address| format!(", {}", address.variable)).collect();
+        let krate = package.replace('-', "_");
+        Self {
+            marker: format::marker(api),
+            package,
+            // A library and a module of one name are told apart by where the path starts.
+            krate: if krate == api.name { format!("::{krate}") } else { krate },
+            module: &api.name,
+            edition: settings.edition.as_str(),
+            rust_version: env!("CARGO_PKG_RUST_VERSION"),
+            runtime: dependency(&settings.runtime, "amgi"),
+            mqtt: dependency(&settings.runtime, "amgi-mqtt"),
+            app: format!("{}::app(Service{arguments})", api.name),
+            addresses,
+            imports: names.imports(),
+            handlers,
+            mermaid: mermaid::flowchart(api),
+            example: example(api),
+            api,
+        }
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        Value::from(Serde(self))
+    }
+}
+
+fn dependency(runtime: &Runtime, name: &str) -> String {
+    match runtime {
+        Runtime::Path(folder) => {
+            let path = folder.join(name).display().to_string().replace('\\', "/");
+            format!("{{ path = {} }}", super::toml(&path))
+        }
+        Runtime::Git(url) => format!("{{ git = {} }}", super::toml(url)),
+        Runtime::Version(version) => super::toml(version),
+        Runtime::Auto => super::toml(env!("CARGO_PKG_VERSION")),
+    }
+}
+
+fn address(channel: &Channel) -> Option<Address<'_>> {
+    if channel.address.is_some() {
+        return None;
+    }
+    let field = channel.field.trim_start_matches("r#");
+    Some(Address {
+        key: &channel.key,
+        variable: format!("{field}_address"),
+        environment: format!("{}_ADDRESS", field.to_uppercase()),
+    })
+}
+
+fn method_view<'a>(
+    api: &Api,
+    channel: &Channel,
+    method: &'a Method,
+    names: &mut Names<'_>,
+) -> MethodView<'a> {
+    let mut arguments = vec!["&self".to_owned()];
+    let mut fields = vec!["address = cx.address()".to_owned()];
+    if let Some(parameters) = &channel.parameters {
+        arguments.push(format!("channel: {}", names.path(&parameters.name)));
+        fields.push("?channel".to_owned());
+    }
+    arguments.push(format!("{}: {}", method.argument, names.path(&method.input)));
+    arguments.push("cx: &Context".to_owned());
+    fields.extend([format!("?{}", method.argument), format!("{:?}", method.name)]);
+    let output = match &method.reply {
+        Some(reply) => names.path(&reply.output),
+        None => "()".to_owned(),
+    };
+    let reply = method.reply.as_ref().and_then(|reply| {
+        let first = api.messages.get(*reply.messages.first()?)?;
+        names.replies = true;
+        let several = reply.messages.len() > 1;
+        Some(ReplyView {
+            statement: format!("let reply = {}::example().ok_or(NotImplemented)?;", names.path(&first.name)),
+            value: if several {
+                format!("{}::{}(reply)", names.path(&reply.output), first.name)
+            } else {
+                "reply".to_owned()
+            },
+        })
+    });
+    MethodView {
+        name: &method.name,
+        signature: signature(&method.name, &arguments, &output),
+        note: note(method),
+        log: log(&fields),
+        reply,
+    }
+}
+
+/// One line about a method.
+fn note(method: &Method) -> String {
+    let first = method.docs.iter().flat_map(|text| text.lines()).map(str::trim).find(|line| !line.is_empty());
+    super::one_line(first.unwrap_or_default())
+}
+
+/// The head of a method the way rustfmt writes it.
+fn signature(name: &str, arguments: &[String], output: &str) -> String {
+    let end = format!(") -> Result<{output}, Self::Error> {{");
+    let line = format!("    async fn {name}({}{end}", arguments.join(", "));
+    if line.chars().count() <= WIDTH {
+        return line;
+    }
+    let arguments: String = arguments.iter().map(|argument| format!("        {argument},\n")).collect();
+    format!("    async fn {name}(\n{arguments}    {end}")
+}
+
+/// The statement that shows what was received, the way rustfmt writes it.
+fn log(fields: &[String]) -> String {
+    let line = fields.join(", ");
+    if line.chars().count() <= CALL_WIDTH {
+        return format!("tracing::info!({line});");
+    }
+    format!("tracing::info!(\n            {}\n        );", fields.join(",\n            "))
+}
+
+/// The names of the generated module that the handlers use.
+struct Names<'a> {
+    module: &'a str,
+    used: BTreeSet<String>,
+    qualified: bool,
+    replies: bool,
+}
+
+impl Names<'_> {
+    fn path(&mut self, name: &str) -> String {
+        if TAKEN.contains(&name) {
+            self.qualified = true;
+            return format!("{}::{name}", self.module);
+        }
+        // `()` and the like are types, and no names of the module.
+        if name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            self.used.insert(name.to_owned());
+        }
+        name.to_owned()
+    }
+
+    fn imports(&self) -> Imports {
+        let mut amgi = vec!["Context", "Failure", "NotImplemented"];
+        amgi.extend(self.replies.then_some("TypedMessage"));
+        let own = self.qualified.then_some("self");
+        let generated: Vec<&str> = own.into_iter().chain(self.used.iter().map(String::as_str)).collect();
+        Imports {
+            amgi: import("amgi", &amgi),
+            generated: import(&format!("crate::{}", self.module), &generated),
+        }
+    }
+}
+
+/// A `use` declaration the way rustfmt writes it.
+fn import(path: &str, names: &[&str]) -> String {
+    if let [name] = names
+        && *name != "self"
+    {
+        return format!("use {path}::{name};");
+    }
+    let line = format!("use {path}::{{{}}};", names.join(", "));
+    if line.chars().count() <= WIDTH {
+        return line;
+    }
+    let mut out = format!("use {path}::{{\n   ");
+    let mut width = 3;
+    for name in names {
+        let wide = name.chars().count() + 2;
+        if width + wide > WIDTH && width > 3 {
+            out.push_str("\n   ");
+            width = 3;
+        }
+        out.push_str(&format!(" {name},"));
+        width += wide;
+    }
+    out.push_str("\n};");
+    out
+}
+
+/// The first example that the application receives, as the in-memory server reads it.
+fn example(api: &Api) -> Option<String> {
+    let (channel, example) = api.channels.iter().find_map(|channel| {
+        let methods = channel.handler.as_ref()?.methods.iter();
+        let mut messages =
+            methods.flat_map(|method| &method.messages).filter_map(|index| api.messages.get(*index));
+        Some((channel, messages.find_map(|message| message.examples.first())?))
+    })?;
+    example_line(channel, example)
+}
+
+fn example_line(channel: &Channel, example: &Example) -> Option<String> {
+    let mut address = channel.address.clone()?;
+    for parameter in channel.parameters.iter().flat_map(|parameters| &parameters.fields) {
+        let value = parameter.example.as_deref().unwrap_or("42");
+        address = address.replace(&format!("{{{}}}", parameter.wire), value);
+    }
+    let mut line = serde_json::Map::new();
+    line.insert("address".to_owned(), address.into());
+    if example.headers.as_object().is_some_and(|headers| !headers.is_empty()) {
+        line.insert("headers".to_owned(), example.headers.clone());
+    }
+    if let Some(payload) = &example.payload {
+        line.insert("payload".to_owned(), payload.clone());
+    }
+    Some(serde_json::Value::Object(line).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_wrap_like_rustfmt() {
+        let arguments = ["&self", "message: UserCreated", "cx: &Context"].map(str::to_owned);
+        let head = signature("on_user_created", &arguments, "()");
+        assert_eq!(
+            head,
+            "    async fn on_user_created(&self, message: UserCreated, cx: &Context) -> Result<(), Self::Error> {"
+        );
+        let head = signature("on_a_user_was_created", &arguments, "()");
+        assert_eq!(head.lines().count(), 5);
+    }
+
+    #[test]
+    fn imports_wrap_like_rustfmt() {
+        assert_eq!(import("crate::user", &["A"]), "use crate::user::A;");
+        assert_eq!(import("crate::user", &["self", "A"]), "use crate::user::{self, A};");
+        let names = ["UserCreatedHandler"; 6];
+        let text = import("crate::user", &names);
+        assert_eq!(text.lines().count(), 4);
+        assert!(text.lines().all(|line| line.len() <= WIDTH));
+    }
+
+    #[test]
+    fn names_of_the_scaffold_are_not_shadowed() {
+        let mut names = Names { module: "user", used: BTreeSet::new(), qualified: false, replies: false };
+        assert_eq!(names.path("Context"), "user::Context");
+        assert_eq!(names.path("User"), "User");
+        assert_eq!(names.path("()"), "()");
+        assert_eq!(names.imports().generated, "use crate::user::{self, User};");
+    }
+}

@@ -1,0 +1,217 @@
+//! What a user can choose about the output.
+//!
+//! Front ends parse into this; nothing below them knows where a choice came from. [`Runtime::locate`] is the only
+//! part that looks at the disk, so that what is planned from the result is the same wherever it is planned.
+
+use std::{
+    fmt,
+    path::{Component, Path, PathBuf},
+    str::FromStr,
+};
+
+use amgi_asyncapi::source::Sources;
+
+/// Choices for one generation.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Name of the module; by default from the file name, `user.yaml` gives `user`.
+    pub name: Option<String>,
+    /// Edition of the crate that is written.
+    pub edition: Edition,
+    /// Where the crate that is written finds the runtime.
+    pub runtime: Runtime,
+    /// Folder of templates that come before the built-in ones.
+    pub templates: Option<PathBuf>,
+}
+
+/// A choice that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+/// Checks that `name` can name a Rust module and, by that, a file.
+pub fn check_name(name: &str) -> Result<(), SettingsError> {
+    // `r#type` would be a module, and an odd file.
+    if name.starts_with("r#") || syn::parse_str::<syn::Ident>(name).is_err() {
+        return Err(SettingsError(format!("`{name}` cannot name a Rust module")));
+    }
+    Ok(())
+}
+
+/// Rust edition of a crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Edition {
+    /// 2021
+    E2021,
+    /// 2024
+    #[default]
+    E2024,
+}
+
+impl Edition {
+    /// As Cargo writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::E2021 => "2021",
+            Self::E2024 => "2024",
+        }
+    }
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Edition {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        [Self::E2021, Self::E2024]
+            .into_iter()
+            .find(|edition| edition.as_str() == text)
+            .ok_or_else(|| SettingsError(format!("`{text}` is not an edition, use 2021 or 2024")))
+    }
+}
+
+/// Where a crate finds the runtime `amgi`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Runtime {
+    /// A path when the crate lies inside the workspace of the runtime, else this generator's own version.
+    #[default]
+    Auto,
+    /// A folder that holds the runtime crates.
+    Path(PathBuf),
+    /// A version requirement.
+    Version(String),
+    /// A git repository.
+    Git(String),
+}
+
+impl FromStr for Runtime {
+    type Err = SettingsError;
+
+    /// `https://…`, `git@…` and what ends in `.git` is a repository, `0.1` or `=0.1.0` a version, the rest a path.
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let is_git = text.contains("://")
+            || text.starts_with("git@")
+            || Path::new(text).extension().is_some_and(|end| end == "git");
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err(SettingsError("a path, a version or the address of a git repository".to_owned()));
+        }
+        if is_git {
+            return Ok(Self::Git(text.to_owned()));
+        }
+        let is_version =
+            text.trim_start_matches(['^', '~', '=', '>', '<', ' ']).starts_with(|c: char| c.is_ascii_digit())
+                && !text.contains(['/', '\\'])
+                && !Path::new(text).is_dir();
+        Ok(if is_version { Self::Version(text.to_owned()) } else { Self::Path(text.into()) })
+    }
+}
+
+impl Runtime {
+    /// Settles what a crate in `dir` has to write: [`Auto`](Self::Auto) becomes what it stands for, and a path is
+    /// seen from `dir`.
+    pub fn locate(&self, dir: &Path) -> Result<Self, SettingsError> {
+        let dir = resolved(dir);
+        match self {
+            Self::Auto => Ok(dir
+                .ancestors()
+                .skip(1)
+                .map(|above| above.join("runtime"))
+                .find(|runtime| holds_runtime(runtime))
+                .map_or(Self::Auto, |runtime| Self::Path(relative(&runtime, &dir)))),
+            Self::Path(path) => {
+                let base = resolved(path);
+                // The workspace, its folder of crates, or the crate itself: all are meant well.
+                let runtime = [base.join("runtime"), base.clone()]
+                    .into_iter()
+                    .chain(base.parent().map(Path::to_path_buf))
+                    .find(|runtime| holds_runtime(runtime));
+                match runtime {
+                    Some(runtime) if path.is_absolute() => Ok(Self::Path(runtime)),
+                    Some(runtime) => Ok(Self::Path(relative(&runtime, &dir))),
+                    None => Err(SettingsError(format!("there is no crate `amgi` in `{}`", path.display()))),
+                }
+            }
+            Self::Version(_) | Self::Git(_) => Ok(self.clone()),
+        }
+    }
+}
+
+fn holds_runtime(folder: &Path) -> bool {
+    let manifest = folder.join("amgi").join("Cargo.toml");
+    let mut sources = Sources::default();
+    manifest.is_file()
+        && sources.read(&manifest).is_ok()
+        && sources.iter().any(|file| file.text.lines().any(|line| line.trim() == "name = \"amgi\""))
+}
+
+/// The absolute path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    for existing in absolute.ancestors() {
+        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), absolute.strip_prefix(existing)) {
+            return rest.components().fold(real, |mut path, part| {
+                match part {
+                    Component::ParentDir => drop(path.pop()),
+                    part => path.push(part),
+                }
+                path
+            });
+        }
+    }
+    absolute
+}
+
+/// `target` as seen from `from`; both resolved.
+fn relative(target: &Path, from: &Path) -> PathBuf {
+    let shared = target.components().zip(from.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    up.chain(target.components().skip(shared)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtime_is_told_by_its_form() {
+        for version in ["0.1", "^0.1.0", "=0.1.0", ">= 0.1, <0.3", "1"] {
+            assert_eq!(version.parse(), Ok(Runtime::Version(version.to_owned())));
+        }
+        for git in ["https://example.org/amgi", "git@example.org:amgi", "ssh://git@x/y", "../amgi.git"] {
+            assert_eq!(git.parse(), Ok(Runtime::Git(git.to_owned())));
+        }
+        for path in ["../runtime", ".", "/opt/amgi", "0.1/x"] {
+            assert_eq!(path.parse(), Ok(Runtime::Path(path.into())));
+        }
+        assert!("".parse::<Runtime>().is_err());
+    }
+
+    #[test]
+    fn a_crate_in_this_checkout_finds_the_runtime_by_path() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let located = Runtime::Auto.locate(&root.join("some/where/app")).unwrap();
+        assert_eq!(located, Runtime::Path("../../../runtime".into()));
+        let outside = Runtime::Auto.locate(Path::new("/nowhere/app")).unwrap();
+        assert_eq!(outside, Runtime::Auto);
+        for path in [root.join("runtime"), root.clone(), root.join("runtime/amgi")] {
+            let Ok(Runtime::Path(found)) = Runtime::Path(path).locate(Path::new("/nowhere/app")) else {
+                panic!("not found");
+            };
+            assert!(found.ends_with("runtime"), "{found:?}");
+        }
+        assert!(Runtime::Path("/nowhere".into()).locate(Path::new("x")).is_err());
+    }
+
+    #[test]
+    fn names_are_identifiers() {
+        assert!(check_name("user").is_ok());
+        for bad in ["", "type", "r#type", "a-b", "../x", "1a"] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

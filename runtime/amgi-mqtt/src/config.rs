@@ -1,0 +1,371 @@
+//! Configuration: what the document says, what the builder says over it, and what the environment says over both.
+
+use std::{fmt, time::Duration};
+
+use amgi::{Application, ChannelInfo, Error, Result, ServerInfo, server::Backoff};
+
+use crate::{Version, wire::Connect};
+
+/// Where one source says nothing, the field is `None`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) url: Option<String>,
+    pub(crate) version: Option<Version>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) credentials: Option<(String, String)>,
+    pub(crate) group: Option<String>,
+    pub(crate) clean_session: Option<bool>,
+    pub(crate) session_expiry: Option<Duration>,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) maximum_packet_size: Option<u32>,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) inflight: Option<u16>,
+    pub(crate) qos: Option<u8>,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) send_timeout: Option<Duration>,
+    pub(crate) shutdown_deadline: Option<Duration>,
+    pub(crate) reconnect: Option<Backoff>,
+}
+
+macro_rules! over {
+    ($over:ident, $under:ident: $($field:ident)*) => {
+        Options { $($field: $over.$field.or($under.$field)),* }
+    };
+}
+
+impl Options {
+    /// These options, and `under` where they say nothing.
+    fn over(self, under: Self) -> Self {
+        over!(self, under: url version client_id credentials group clean_session session_expiry keep_alive
+            maximum_packet_size concurrency inflight qos connect_timeout send_timeout shutdown_deadline reconnect)
+    }
+}
+
+/// Everything that a connection and a session need to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) url: Url,
+    pub(crate) version: Version,
+    pub(crate) connect: Connect,
+    pub(crate) group: Option<String>,
+    pub(crate) keep_alive: Duration,
+    pub(crate) concurrency: usize,
+    pub(crate) inflight: usize,
+    pub(crate) qos: u8,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) shutdown_deadline: Duration,
+    pub(crate) reconnect: Backoff,
+}
+
+/// The parts of `mqtt://user:password@host:port`. Shown without the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) login: Option<(String, String)>,
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mqtt://")?;
+        if let Some((user, _)) = &self.login {
+            write!(f, "{user}@")?;
+        }
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl Url {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("mqtt", text));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (login, address) = match authority.rsplit_once('@') {
+            Some((login, address)) => (Some(login), address),
+            None => (None, authority),
+        };
+        // Whatever is wrong, the password is not repeated.
+        let fail = |detail: &str| Error::Config(format!("url `{scheme}://{address}`: {detail}"));
+        match scheme {
+            "mqtt" | "tcp" | "mqtt5" => {}
+            "mqtts" | "ssl" | "tls" | "secure-mqtt" => {
+                return Err(fail("TLS is not supported yet; use mqtt:// or a local TLS proxy"));
+            }
+            "ws" | "wss" => return Err(fail("websockets are not supported yet; use mqtt://")),
+            _ => return Err(fail("the scheme must be mqtt")),
+        }
+        let (host, port) = match address.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or_else(|| fail("`[` without `]`"))?;
+                (host, port.strip_prefix(':'))
+            }
+            None => match address.rsplit_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (address, None),
+            },
+        };
+        if host.is_empty() {
+            return Err(fail("the host is missing"));
+        }
+        let port = match port {
+            None | Some("") => 1883,
+            Some(port) => port.parse().map_err(|_| fail("the port is no number from 1 to 65535"))?,
+        };
+        let login = login.map(|login| {
+            let (user, password) = login.split_once(':').unwrap_or((login, ""));
+            (amgi::address::decode(user).into_owned(), amgi::address::decode(password).into_owned())
+        });
+        Ok(Self { host: host.to_owned(), port, login })
+    }
+}
+
+/// The document's server that is meant: the named one, or the first that speaks MQTT.
+pub(crate) fn server<'a, A: Application>(app: &'a A, name: Option<&str>) -> Result<Option<&'a ServerInfo>> {
+    match name {
+        None => Ok(app.servers().iter().find(|server| is_mqtt(server.protocol))),
+        Some(name) => {
+            let server = app.servers().iter().find(|server| server.name == name);
+            match server {
+                Some(server) if is_mqtt(server.protocol) => Ok(Some(server)),
+                Some(server) => Err(Error::Config(format!(
+                    "server `{name}` of the document speaks {}, not MQTT",
+                    server.protocol
+                ))),
+                None => Err(Error::Config(format!("the document has no server `{name}`"))),
+            }
+        }
+    }
+}
+
+fn is_mqtt(protocol: &str) -> bool {
+    matches!(protocol, "mqtt" | "mqtt5" | "mqtts" | "secure-mqtt")
+}
+
+/// Whether `channel` is on the server that was chosen.
+pub(crate) fn is_on(channel: &ChannelInfo, server: Option<&ServerInfo>) -> bool {
+    channel.servers.is_empty() || server.is_none_or(|server| channel.servers.contains(&server.name))
+}
+
+/// What the document says.
+fn document(server: Option<&ServerInfo>) -> Options {
+    let Some(server) = server else { return Options::default() };
+    let field = |name: &str| {
+        server.bindings.iter().filter(|binding| is_mqtt(binding.protocol)).find_map(|b| b.field(name))
+    };
+    let number = |name: &str| field(name).and_then(|value| value.as_u64());
+    let scheme = if matches!(server.protocol, "mqtts" | "secure-mqtt") { "mqtts" } else { "mqtt" };
+    Options {
+        url: Some(format!("{scheme}://{}{}", server.host, server.path)),
+        version: (server.protocol == "mqtt5").then_some(Version::V5),
+        client_id: field("clientId").and_then(|value| value.as_str().map(str::to_owned)),
+        clean_session: field("cleanSession").and_then(|value| value.as_bool()),
+        session_expiry: number("sessionExpiryInterval").map(Duration::from_secs),
+        keep_alive: number("keepAlive").map(Duration::from_secs),
+        maximum_packet_size: number("maximumPacketSize").and_then(|size| u32::try_from(size).ok()),
+        ..Options::default()
+    }
+}
+
+/// What the environment says.
+pub(crate) fn environment(lookup: impl Fn(&str) -> Option<String>) -> Result<Options> {
+    fn parsed<T: std::str::FromStr>(name: &str, text: Option<String>) -> Result<Option<T>> {
+        text.map(|text| {
+            text.trim().parse().map_err(|_| Error::Config(format!("{name}: `{text}` cannot be read")))
+        })
+        .transpose()
+    }
+    let get = |name: &str| {
+        let name = format!("AMGI_MQTT_{name}");
+        let text = lookup(&name).filter(|text| !text.is_empty());
+        (name, text)
+    };
+    macro_rules! read {
+        ($name:literal) => {{
+            let (name, text) = get($name);
+            parsed(&name, text)?
+        }};
+    }
+    let seconds = |value: Option<f64>| {
+        value.map(|s| Duration::try_from_secs_f64(s).map_err(|error| Error::Config(error.to_string()))).transpose()
+    };
+    let user: Option<String> = read!("USERNAME");
+    let password: Option<String> = read!("PASSWORD");
+    let (version_name, version) = get("VERSION");
+    Ok(Options {
+        url: read!("URL"),
+        version: match version.as_deref().map(str::trim) {
+            None => None,
+            Some("5" | "5.0") => Some(Version::V5),
+            Some("3.1.1" | "4") => Some(Version::V311),
+            Some(other) => {
+                return Err(Error::Config(format!("{version_name}: `{other}` is neither 5 nor 3.1.1")));
+            }
+        },
+        client_id: read!("CLIENT_ID"),
+        credentials: user.map(|user| (user, password.unwrap_or_default())),
+        group: read!("GROUP"),
+        clean_session: read!("CLEAN_SESSION"),
+        session_expiry: seconds(read!("SESSION_EXPIRY"))?,
+        keep_alive: seconds(read!("KEEP_ALIVE"))?,
+        maximum_packet_size: read!("MAXIMUM_PACKET_SIZE"),
+        concurrency: read!("CONCURRENCY"),
+        inflight: read!("INFLIGHT"),
+        qos: read!("QOS"),
+        connect_timeout: seconds(read!("CONNECT_TIMEOUT"))?,
+        send_timeout: seconds(read!("SEND_TIMEOUT"))?,
+        shutdown_deadline: seconds(read!("SHUTDOWN_DEADLINE"))?,
+        reconnect: None,
+    })
+}
+
+/// Puts the sources together and fills in the defaults.
+pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment: Options) -> Result<Config> {
+    let options = environment.over(builder).over(document(server));
+    let url = Url::parse(options.url.as_deref().unwrap_or("mqtt://localhost:1883"))?;
+    let version = options.version.unwrap_or_default();
+    if version == Version::V311 && options.group.is_some() {
+        return Err(Error::Config("a group needs shared subscriptions, which MQTT 3.1.1 does not have".into()));
+    }
+    if let Some(group) = &options.group
+        && (group.is_empty() || group.contains(['/', '+', '#', '\0']))
+    {
+        return Err(Error::Config(format!("group `{group}` must not be empty nor hold `/`, `+`, `#`")));
+    }
+    let qos = options.qos.unwrap_or(1);
+    if qos > 2 {
+        return Err(Error::Config(format!("qos {qos} does not exist")));
+    }
+    let clean = options.clean_session.unwrap_or(false);
+    let session_expiry = options.session_expiry.unwrap_or(Duration::from_secs(24 * 60 * 60));
+    let keep_alive = options.keep_alive.unwrap_or(Duration::from_secs(30));
+    let inflight = options.inflight.unwrap_or(100).max(1);
+    let client_id = match options.client_id {
+        Some(id) if !id.is_empty() => id,
+        _ => default_client_id(),
+    };
+    Ok(Config {
+        connect: Connect {
+            client_id,
+            clean,
+            keep_alive: u16::try_from(keep_alive.as_secs()).unwrap_or(u16::MAX),
+            session_expiry: if clean { 0 } else { u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX) },
+            receive_maximum: inflight,
+            maximum_packet_size: options.maximum_packet_size.filter(|size| *size > 0),
+            login: options.credentials.or_else(|| url.login.clone()),
+        },
+        url,
+        version,
+        group: options.group,
+        keep_alive,
+        concurrency: options.concurrency.unwrap_or(16).max(1),
+        inflight: usize::from(inflight),
+        qos,
+        connect_timeout: options.connect_timeout.unwrap_or(Duration::from_secs(10)),
+        send_timeout: options.send_timeout.unwrap_or(Duration::from_secs(30)),
+        shutdown_deadline: options.shutdown_deadline.unwrap_or(Duration::from_secs(30)),
+        reconnect: options.reconnect.unwrap_or_default(),
+    })
+}
+
+/// `amgi-<program>-<host>`: the same after a restart, another one on another machine.
+fn default_client_id() -> String {
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "application".to_owned());
+    format!("amgi-{program}-{}", host_name()).replace(|c: char| c.is_control() || "/+#".contains(c), "-")
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "host".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use amgi::BindingInfo;
+
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart_and_shown_without_the_password() {
+        let url = Url::parse("mqtt://us%40er:p%2Fw@broker.example:1884/").unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("broker.example", 1884));
+        assert_eq!(url.login, Some(("us@er".to_owned(), "p/w".to_owned())));
+        assert_eq!(url.to_string(), "mqtt://us@er@broker.example:1884");
+        assert_eq!(Url::parse("localhost").unwrap().port, 1883);
+        let six = Url::parse("mqtt://[::1]:1885").unwrap();
+        assert_eq!((six.host.as_str(), six.port, six.to_string().as_str()), ("::1", 1885, "mqtt://[::1]:1885"));
+    }
+
+    #[test]
+    fn bad_urls_say_why_and_keep_the_password() {
+        for url in ["http://u:secret@x", "mqtt://u:secret@x:port", "mqtt://u:secret@", "mqtts://u:secret@x", "ws://x"] {
+            let error = Url::parse(url).unwrap_err().to_string();
+            assert!(error.contains("url `") && !error.contains("secret"), "{error}");
+        }
+    }
+
+    const SERVER: ServerInfo = ServerInfo {
+        name: "main",
+        protocol: "mqtt",
+        host: "document:1",
+        path: "",
+        bindings: &[BindingInfo {
+            protocol: "mqtt",
+            json: r#"{"clientId":"doc","cleanSession":true,"keepAlive":7}"#,
+        }],
+    };
+
+    #[test]
+    fn later_sources_win() {
+        let config = resolve(Some(&SERVER), Options::default(), Options::default()).unwrap();
+        assert_eq!((config.url.host.as_str(), config.connect.client_id.as_str()), ("document", "doc"));
+        assert!(config.connect.clean);
+        assert_eq!(config.keep_alive, Duration::from_secs(7));
+
+        let builder = Options { url: Some("mqtt://builder".into()), inflight: Some(3), ..Options::default() };
+        let config = resolve(Some(&SERVER), builder.clone(), Options::default()).unwrap();
+        assert_eq!((config.url.host.as_str(), config.inflight), ("builder", 3));
+
+        let environment = environment(|name| match name {
+            "AMGI_MQTT_URL" => Some("mqtt://environment".into()),
+            "AMGI_MQTT_KEEP_ALIVE" => Some("9".into()),
+            _ => None,
+        })
+        .unwrap();
+        let config = resolve(Some(&SERVER), builder, environment).unwrap();
+        assert_eq!((config.url.host.as_str(), config.inflight), ("environment", 3));
+        assert_eq!(config.keep_alive, Duration::from_secs(9));
+    }
+
+    #[test]
+    fn the_environment_is_checked() {
+        let read = |name: &'static str, value: &'static str| {
+            environment(move |asked| (asked == name).then(|| value.to_owned()))
+        };
+        assert!(read("AMGI_MQTT_INFLIGHT", "many").unwrap_err().to_string().contains("AMGI_MQTT_INFLIGHT"));
+        assert!(read("AMGI_MQTT_VERSION", "4.9").is_err());
+        assert_eq!(read("AMGI_MQTT_VERSION", "3.1.1").unwrap().version, Some(Version::V311));
+    }
+
+    #[test]
+    fn client_ids_are_stable() {
+        assert_eq!(default_client_id(), default_client_id());
+        assert!(default_client_id().starts_with("amgi-"));
+    }
+
+    #[test]
+    fn groups_need_version_5() {
+        let options = Options { group: Some("g".into()), version: Some(Version::V311), ..Options::default() };
+        assert!(resolve(None, options, Options::default()).is_err());
+    }
+}

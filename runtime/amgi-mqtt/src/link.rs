@@ -1,0 +1,187 @@
+//! One connection: sockets, buffers, the handshake.
+
+use std::{io, time::Instant};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{
+    config::Config,
+    wire::{self, ConnAck, Incoming, Outgoing, WireError},
+    Version,
+};
+
+/// A byte stream, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Wire(#[from] WireError),
+    #[error("the broker closed the connection")]
+    Closed,
+    #[error("the broker refused the connection: {0}")]
+    Refused(String),
+    #[error("the broker did not answer as an MQTT broker does")]
+    NoBroker,
+    #[error("no answer within {0:?}")]
+    Timeout(std::time::Duration),
+    #[error("the broker ended the connection: {0}")]
+    Ended(String),
+}
+
+/// The half that reads. Its methods may be cancelled.
+pub(crate) struct Reader {
+    half: ReadHalf<Box<dyn Stream>>,
+    buffer: BytesMut,
+    version: Version,
+    /// When something last came.
+    pub(crate) last: Instant,
+}
+
+impl Reader {
+    /// Waits for more bytes.
+    pub(crate) async fn fill(&mut self) -> Result<(), LinkError> {
+        if self.buffer.capacity() - self.buffer.len() < 4096 {
+            self.buffer.reserve(16 * 1024);
+        }
+        if self.half.read_buf(&mut self.buffer).await? == 0 {
+            return Err(LinkError::Closed);
+        }
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    /// The next packet, if it is here as a whole.
+    pub(crate) fn packet(&mut self) -> Result<Option<Incoming>, LinkError> {
+        if self.buffer.is_empty() {
+            return Ok(None);
+        }
+        Ok(wire::decode(self.version, &mut self.buffer)?)
+    }
+}
+
+/// The half that writes. Its methods may be cancelled.
+pub(crate) struct Writer {
+    half: WriteHalf<Box<dyn Stream>>,
+    buffer: BytesMut,
+    version: Version,
+    /// Largest packet that the broker takes.
+    pub(crate) most: Option<u32>,
+    unflushed: bool,
+    /// Bytes that were put in, and that left, since the connection began.
+    pub(crate) queued: u64,
+    pub(crate) written: u64,
+    /// When something last left.
+    pub(crate) last: Instant,
+}
+
+impl Writer {
+    /// Puts a packet into the buffer. What is too large for the broker is an error and leaves the buffer as it was.
+    pub(crate) fn put(&mut self, packet: &Outgoing<'_>) -> Result<(), WireError> {
+        let before = self.buffer.len();
+        wire::encode(self.version, packet, &mut self.buffer, self.most)?;
+        self.queued += (self.buffer.len() - before) as u64;
+        Ok(())
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether [`write`](Self::write) has something to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && !self.unflushed
+    }
+
+    /// Writes some of what waits.
+    pub(crate) async fn write(&mut self) -> Result<(), LinkError> {
+        if !self.buffer.is_empty() {
+            let count = self.half.write_buf(&mut self.buffer).await?;
+            if count == 0 {
+                return Err(LinkError::Closed);
+            }
+            self.written += count as u64;
+            self.unflushed = true;
+            self.last = Instant::now();
+        }
+        if self.buffer.is_empty() {
+            self.half.flush().await?;
+            self.unflushed = false;
+        }
+        Ok(())
+    }
+
+    /// Writes all that waits and closes the connection.
+    pub(crate) async fn finish(&mut self) -> Result<(), LinkError> {
+        while !self.is_idle() {
+            self.write().await?;
+        }
+        self.half.shutdown().await?;
+        Ok(())
+    }
+}
+
+/// A connection that a broker has accepted.
+pub(crate) struct Link {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+}
+
+impl Link {
+    /// Connects and introduces itself, within the connect timeout.
+    pub(crate) async fn open(config: &Config) -> Result<(Self, ConnAck), LinkError> {
+        timeout(config.connect_timeout, Self::handshake(config))
+            .await
+            .unwrap_or(Err(LinkError::Timeout(config.connect_timeout)))
+    }
+
+    async fn handshake(config: &Config) -> Result<(Self, ConnAck), LinkError> {
+        let socket = TcpStream::connect((config.url.host.as_str(), config.url.port)).await?;
+        // Acknowledgements are small and must not wait for one another.
+        socket.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = Box::new(socket);
+        let (read, write) = tokio::io::split(stream);
+        let now = Instant::now();
+        let version = config.version;
+        let mut link = Self {
+            reader: Reader { half: read, buffer: BytesMut::with_capacity(16 * 1024), version, last: now },
+            writer: Writer {
+                half: write,
+                buffer: BytesMut::with_capacity(4 * 1024),
+                version,
+                most: None,
+                unflushed: false,
+                queued: 0,
+                written: 0,
+                last: now,
+            },
+        };
+        link.writer.put(&Outgoing::Connect(&config.connect))?;
+        while !link.writer.is_idle() {
+            link.writer.write().await?;
+        }
+        loop {
+            match link.reader.packet()? {
+                None => link.reader.fill().await?,
+                Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
+                    return Err(LinkError::Refused(reason));
+                }
+                Some(Incoming::ConnAck(ack)) => {
+                    link.writer.most = ack.maximum_packet_size;
+                    return Ok((link, ack));
+                }
+                Some(_) => return Err(LinkError::NoBroker),
+            }
+        }
+    }
+}

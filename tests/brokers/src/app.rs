@@ -1,0 +1,164 @@
+//! A small application written by hand, and what it saw.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use amgi::{
+    Application, BindingInfo, ChannelInfo, Context, Disposition, Message, OperationInfo, Reason, Rejection,
+    Settlement,
+    error::Part,
+    server::Stop,
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::within;
+
+type Handled = Pin<Box<dyn Future<Output = Settlement> + Send>>;
+
+/// Does what a closure says, and tells what came in.
+pub struct App {
+    channels: Vec<ChannelInfo>,
+    handler: Box<dyn Fn(Context) -> Handled + Send + Sync>,
+    began: mpsc::UnboundedSender<Message>,
+    /// Handlers at work, and the most there ever were.
+    at_work: Arc<(AtomicUsize, AtomicUsize)>,
+}
+
+/// A channel of that address, with an MQTT operation binding as JSON.
+pub fn channel(address: &'static str, binding: &'static str) -> ChannelInfo {
+    let bindings: &'static [BindingInfo] =
+        Box::leak(Box::new([BindingInfo { protocol: "mqtt", json: binding }]));
+    let operation = OperationInfo { name: "receive", bindings, messages: &[] };
+    ChannelInfo {
+        name: address,
+        address: address.into(),
+        servers: &[],
+        bindings: &[],
+        operations: Box::leak(Box::new([operation])),
+        example_address: address.into(),
+        dead_letter: None,
+    }
+}
+
+/// A failure that is tried again.
+pub fn failed(text: &str) -> Settlement {
+    Settlement::Fail { disposition: Disposition::Retry, reason: Reason::Failed(text.to_owned()) }
+}
+
+/// What generated code does with a payload that does not fit.
+pub fn rejected(pointer: &str, detail: &'static str) -> Settlement {
+    Settlement::Fail {
+        disposition: Disposition::DeadLetter,
+        reason: Reason::Rejected(Rejection::new(Part::Payload, pointer, detail)),
+    }
+}
+
+impl App {
+    /// An application on these channels, and what it is given, as it begins.
+    pub fn new<F: Future<Output = Settlement> + Send + 'static>(
+        channels: impl IntoIterator<Item = ChannelInfo>,
+        handler: impl Fn(Context) -> F + Send + Sync + 'static,
+    ) -> (Self, mpsc::UnboundedReceiver<Message>) {
+        let (began, messages) = mpsc::unbounded_channel();
+        let handler = Box::new(move |cx| -> Handled { Box::pin(handler(cx)) });
+        (Self { channels: channels.into_iter().collect(), handler, began, at_work: Arc::default() }, messages)
+    }
+
+    /// Handlers at work now, and the most there ever were at a time.
+    pub fn at_work(&self) -> Arc<(AtomicUsize, AtomicUsize)> {
+        self.at_work.clone()
+    }
+}
+
+struct Guard(Arc<(AtomicUsize, AtomicUsize)>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Application for App {
+    fn channels(&self) -> &[ChannelInfo] {
+        &self.channels
+    }
+
+    async fn message(&self, cx: &Context) -> Settlement {
+        let now = self.at_work.0.fetch_add(1, Ordering::SeqCst) + 1;
+        self.at_work.1.fetch_max(now, Ordering::SeqCst);
+        let _guard = Guard(self.at_work.clone());
+        let _ = self.began.send(cx.message().clone());
+        (self.handler)(cx.clone()).await
+    }
+}
+
+/// A server in a task.
+pub struct Running {
+    /// Stops it.
+    pub stop: Stop,
+    task: JoinHandle<amgi::Result<()>>,
+    ready: mpsc::UnboundedReceiver<()>,
+}
+
+impl Running {
+    /// Serves, and returns when the subscriptions are in place.
+    ///
+    /// # Panics
+    /// When that does not happen.
+    pub async fn start(server: amgi_mqtt::Server<impl Application>) -> Self {
+        let (tell, ready) = mpsc::unbounded_channel();
+        let stop = Stop::new();
+        let server = server.stop(&stop).on_ready(move || {
+            let _ = tell.send(());
+        });
+        let mut running = Self { stop, task: tokio::spawn(server.serve()), ready };
+        running.ready().await;
+        running
+    }
+
+    /// Waits until the subscriptions are in place once more.
+    ///
+    /// # Panics
+    /// When the server ends instead.
+    pub async fn ready(&mut self) {
+        if within("the subscriptions", self.ready.recv()).await.is_none() {
+            panic!("the server ended: {:?}", (&mut self.task).await);
+        }
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Panics
+    /// When it does not, or panics.
+    pub async fn ended(&mut self) -> amgi::Result<()> {
+        within("the server's end", &mut self.task).await.expect("the server does not panic")
+    }
+
+    /// Stops it and waits until it ends.
+    ///
+    /// # Panics
+    /// When it ends with an error.
+    pub async fn stop(mut self) {
+        self.stop.request();
+        self.ended().await.expect("the server ends well");
+    }
+
+    /// Drops it in the middle of whatever it does; nothing is sent any more.
+    pub fn cut(self) {
+        self.task.abort();
+    }
+}
+
+/// Prints what the servers log, with `RUST_LOG=debug` more of it; cargo shows it for tests that fail.
+pub fn init_logs() {
+    let level = match std::env::var("RUST_LOG").as_deref() {
+        Ok("debug") => tracing_subscriber::filter::LevelFilter::DEBUG,
+        _ => tracing_subscriber::filter::LevelFilter::WARN,
+    };
+    let _ = tracing_subscriber::fmt().with_max_level(level).with_test_writer().try_init();
+}

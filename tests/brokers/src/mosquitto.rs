@@ -1,0 +1,170 @@
+//! The MQTT broker `mosquitto`.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+
+/// A mosquitto of one's own.
+pub struct Mosquitto {
+    dir: TempDir,
+    port: u16,
+    extra: String,
+    child: Option<Child>,
+}
+
+/// Where Debian puts the broker; `PATH` of a user often lacks `/usr/sbin`.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| {
+            let package = if name == "mosquitto" { "mosquitto" } else { "mosquitto-clients" };
+            panic!("`{name}` is not installed; on Debian: apt-get install {package}")
+        })
+}
+
+impl Mosquitto {
+    /// A broker that lets everybody in.
+    pub fn start() -> Self {
+        Self::with("allow_anonymous true\n")
+    }
+
+    /// A broker with further lines of configuration.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with(extra: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut broker = Self { dir, port: 0, extra: extra.to_owned(), child: None };
+        // The port is free when we look; another process may take it before the broker does.
+        for _ in 0..5 {
+            broker.port = TcpListener::bind("127.0.0.1:0")
+                .and_then(|listener| listener.local_addr())
+                .expect("a free port")
+                .port();
+            if broker.launch() {
+                return broker;
+            }
+        }
+        panic!("mosquitto does not start:\n{}", broker.log());
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn launch(&mut self) -> bool {
+        let dir = self.dir.path().display();
+        // `user root` keeps the right to write here when the tests run as root; otherwise it is ignored.
+        let config = format!(
+            "listener {} 127.0.0.1\nuser root\npersistence true\npersistence_location {dir}/\n\
+             autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\n\
+             log_dest file {dir}/log\nlog_type all\n{}",
+            self.port, self.extra
+        );
+        let path = self.dir.path().join("conf");
+        fs::write(&path, config).expect("configuration is written");
+        let mut child = Command::new(program("mosquitto"))
+            .arg("-c")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto is started");
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                self.child = Some(child);
+                return true;
+            }
+            if child.try_wait().expect("its state").is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        false
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `mqtt://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Lets it end; it saves its sessions.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let pid = rustix::process::Pid::from_child(&child);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, on the same port with the same sessions.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        assert!(self.launch(), "mosquitto does not start again:\n{}", self.log());
+    }
+
+    /// Lets it end and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Publishes with `mosquitto_pub` at QoS 1, and returns when the broker has it.
+    pub fn publish(&self, topic: &str, payload: &str) {
+        self.mosquitto_pub(&["-q", "1", "-t", topic, "-m", payload]);
+    }
+
+    /// Runs `mosquitto_pub` with these options.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn mosquitto_pub(&self, options: &[&str]) {
+        let output = Command::new(program("mosquitto_pub"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(options)
+            .output()
+            .expect("mosquitto_pub is started");
+        assert!(
+            output.status.success(),
+            "mosquitto_pub {options:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
