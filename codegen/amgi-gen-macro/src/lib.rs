@@ -16,16 +16,17 @@ use syn::{
 
 /// The document at this path as a module: types, handler traits, senders and the application.
 ///
-/// ```ignore
-/// amgi_gen_macro::asyncapi!("specs/user.yaml");            // makes `pub mod user`
-/// amgi_gen_macro::asyncapi!("specs/user.yaml", as users);  // makes `pub mod users`
+/// ```
+/// amgi_gen_macro::asyncapi!("tests/user.yaml");             // makes `pub mod user`
+/// amgi_gen_macro::asyncapi!("tests/user.yaml", as people);  // makes `pub mod people`
+/// # fn main() {}
 /// ```
 ///
 /// The path is seen from the folder of the package (`CARGO_MANIFEST_DIR`).
 #[proc_macro]
 pub fn asyncapi(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let base = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-    expand(input.into(), &base).unwrap_or_else(|error| error.into_compile_error()).into()
+    expand(input.into(), &base).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// What the macro is given: a path, and perhaps a name.
@@ -61,9 +62,12 @@ fn expand(input: TokenStream, base: &Path) -> syn::Result<TokenStream> {
     match &generation.api {
         Some(api) if !generation.diagnostics.has_errors() => {
             let (watched, tokens) = (watch(&generation, base), &generation.tokens);
-            let name = Ident::new(&api.name, Span::call_site());
+            // Parsed and not made: that would panic where the generator is wrong about names.
+            let name: Ident = syn::parse_str(&api.name)?;
+            let docs = amgi_gen::format::module_docs(api);
             Ok(quote! {
                 #watched
+                #[doc = #docs]
                 #[allow(dead_code, unreachable_pub)]
                 pub mod #name { #tokens }
             })
@@ -92,4 +96,93 @@ fn problems(generation: &Generation, span: Span) -> syn::Error {
             all
         })
         .unwrap_or_else(|| syn::Error::new(span, "the document gives no code, which is a fault of amgi-gen"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use amgi_gen::{Builder, plan::crate_files};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../tests/user.yaml");
+
+    fn folder(document: &str) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("user.yaml"), document).unwrap();
+        dir
+    }
+
+    /// The items of the module in what the macro expands to.
+    fn module(tokens: TokenStream) -> (String, Vec<syn::Item>) {
+        let file: syn::File = syn::parse2(tokens).unwrap();
+        let module = file.items.into_iter().find_map(|item| match item {
+            syn::Item::Mod(module) => Some(module),
+            _ => None,
+        });
+        let module = module.unwrap();
+        (module.ident.to_string(), module.content.unwrap().1)
+    }
+
+    #[test]
+    fn three_ways_give_the_same_code() {
+        let dir = folder(DOCUMENT);
+        let path = dir.path().join("user.yaml");
+
+        let (name, items) = module(expand(quote!("user.yaml"), dir.path()).unwrap());
+        assert_eq!(name, "user");
+        let by_macro =
+            prettyplease::unparse(&syn::File { shebang: None, frontmatter: None, attrs: Vec::new(), items });
+
+        Builder::new(&path).out_dir(dir.path()).build().unwrap();
+        let by_build = fs::read_to_string(dir.path().join("user.rs")).unwrap();
+
+        // What the command writes.
+        let settings = Settings::default();
+        let plan = crate_files(&generate(&path, &settings), &settings, Path::new("app")).unwrap();
+        let by_command =
+            plan.into_iter().find(|file| file.path == Path::new("src/user.rs")).unwrap().contents;
+
+        let again = |text: &str| prettyplease::unparse(&syn::parse_file(text).unwrap());
+        assert!(by_macro.contains("pub fn app"), "{by_macro}");
+        assert_eq!(by_macro, again(&by_build));
+        assert_eq!(by_macro, again(&by_command));
+    }
+
+    #[test]
+    fn every_document_is_watched() {
+        let dir = folder(DOCUMENT);
+        let text = expand(quote!("user.yaml"), dir.path()).unwrap().to_string();
+        let path = dir.path().join("user.yaml");
+        assert!(text.contains(&format!("include_bytes ! ({:?})", path.display().to_string())), "{text}");
+    }
+
+    #[test]
+    fn the_module_can_be_named() {
+        let dir = folder(DOCUMENT);
+        assert_eq!(module(expand(quote!("user.yaml", as people), dir.path()).unwrap()).0, "people");
+        for wrong in
+            [quote!(), quote!("user.yaml" as x), quote!("user.yaml", people), quote!("user.yaml", as type)]
+        {
+            assert!(expand(wrong.clone(), dir.path()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_a_compile_error() {
+        let broken =
+            DOCUMENT.replace("channels/created", "channels/creatd").replace("action: send", "action: sent");
+        let dir = folder(&broken);
+        let errors: Vec<String> = expand(quote!("user.yaml"), dir.path())
+            .unwrap_err()
+            .into_iter()
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors.len(), 2, "{errors:#?}");
+        assert!(errors.iter().all(|error| error.contains("user.yaml:")), "{errors:#?}");
+        let missing = expand(quote!("nothing.yaml"), dir.path()).unwrap_err();
+        assert!(missing.to_string().contains("there is no file"), "{missing}");
+    }
 }

@@ -122,9 +122,9 @@ fn inline(line: &str) -> String {
                 out.push_str(url);
             } else if out.ends_with("\\<") && rest[url.len()..].starts_with('>') {
                 out.truncate(out.len() - 2);
-                out.push_str(&format!("<{url}"));
+                out.extend(["<", url]);
             } else {
-                out.push_str(&format!("<{url}>"));
+                out.extend(["<", url, ">"]);
             }
             rest = &rest[url.len()..];
             continue;
@@ -134,7 +134,7 @@ fn inline(line: &str) -> String {
             let (text, tail) = rest.split_at(word);
             let core = text.trim_end_matches(':');
             if is_code(core) {
-                out.push_str(&format!("`{core}`{}", &text[core.len()..]));
+                out.extend(["`", core, "`", &text[core.len()..]]);
             } else {
                 out.push_str(text);
             }
@@ -162,7 +162,7 @@ fn link(text: &str) -> Option<&str> {
     let end = target.find(')')?;
     let external = target.starts_with("http://") || target.starts_with("https://");
     (!label.contains(['[', '\n']) && external && !target[..end].contains(' '))
-        .then(|| &text[..close + 2 + end + 1])
+        .then(|| &text[..=close + 2 + end])
 }
 
 fn url(text: &str) -> Option<&str> {
@@ -180,7 +180,7 @@ fn is_code(word: &str) -> bool {
     let capitals = word.chars().filter(|c| c.is_uppercase()).count();
     let lower = word.chars().any(char::is_lowercase);
     let camel = lower && capitals > 0 && word.chars().skip(1).any(char::is_uppercase);
-    let underscore = word.trim_matches('_').contains('_');
+    let underscore = word.trim_matches('_').contains('_') || (word.contains("__") && word.len() > 4);
     (camel && word.chars().all(char::is_alphanumeric)) || underscore || word.trim_matches(':').contains("::")
 }
 

@@ -34,6 +34,11 @@ pub fn marker(api: &Api) -> String {
     format!("{MARKER} by amgi-gen {version} from {source} (sha256:{}). Do not edit.", api.digest)
 }
 
+/// Documentation of the module, for whoever wraps it: its text cannot hold any.
+pub fn module_docs(api: &Api) -> String {
+    format!("Generated from `{}`.", api.source.replace(|c: char| c.is_control() || c == '`', "?"))
+}
+
 /// Whether a file with these bytes may be overwritten.
 pub fn is_generated(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|byte| *byte == b'\n').take(MARKER_LINES);

@@ -1,4 +1,4 @@
-//! AsyncAPI documents in, Rust out.
+//! `AsyncAPI` documents in, Rust out.
 
 pub mod cargo;
 #[cfg(feature = "cli")]
@@ -18,7 +18,7 @@ pub mod write;
 pub use cargo::{BuildError, Builder};
 pub use scaffold::TemplateError;
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use amgi_asyncapi::{Loaded, diag::Diagnostics, source::Sources};
 use lower::Origin;
@@ -69,9 +69,13 @@ pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generati
 /// Hex SHA-256 over the texts of all files, so that a header changes exactly when its document does.
 fn digest(sources: &Sources) -> String {
     let mut hasher = Sha256::new();
-    for file in sources.iter() {
+    for file in sources {
         hasher.update(file.text.as_bytes());
         hasher.update([0]);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

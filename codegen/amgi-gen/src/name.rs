@@ -10,6 +10,7 @@ use heck::{ToSnakeCase, ToUpperCamelCase};
 
 /// Names that generated code uses from the prelude and from the runtime, and that no generated type may hide.
 const HOSTILE: &[&str] = &[
+    "Addresses",
     "App",
     "BTreeMap",
     "Box",
@@ -89,7 +90,18 @@ impl Namer {
 
     /// Claims a type name for `text`; `kind` is what is added when the plain name is taken (`Message`, `Channel`, …).
     pub fn type_name(&mut self, text: &str, kind: &str) -> Claim {
-        self.claim(&[pascal(text), format!("{}{kind}", pascal(text)), pascal(&spelled(text))])
+        self.type_name_in("", text, kind)
+    }
+
+    /// As [`type_name`](Self::type_name), for something that lies in another thing whose name tells it apart.
+    pub fn type_name_in(&mut self, owner: &str, text: &str, kind: &str) -> Claim {
+        let plain = pascal(text);
+        let mut wanted = vec![plain.clone()];
+        if !owner.is_empty() {
+            wanted.push(pascal(owner) + &plain);
+        }
+        wanted.extend([plain + kind, pascal(&spelled(text))]);
+        self.claim(&wanted)
     }
 
     /// Claims a variant name.

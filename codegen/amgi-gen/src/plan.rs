@@ -109,9 +109,10 @@ pub fn module_files(generation: &Generation) -> Result<Vec<PlannedFile>, PlanErr
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
     let name = &api.name;
     let wrapper = format!(
-        "// {}\n\n#[allow(dead_code, unreachable_pub)]\npub mod {name} {{\n    \
+        "// {}\n\n/// {}\n#[allow(dead_code, unreachable_pub)]\npub mod {name} {{\n    \
          include!(concat!(env!(\"OUT_DIR\"), \"/{name}.rs\"));\n}}\n",
-        format::marker(api)
+        format::marker(api),
+        format::module_docs(api)
     );
     Ok(vec![
         PlannedFile {

@@ -72,9 +72,10 @@ impl fmt::Display for Url {
         if let Some((user, _)) = &self.login {
             write!(f, "{user}@")?;
         }
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
         }
     }
 }
@@ -189,7 +190,9 @@ pub(crate) fn environment(lookup: impl Fn(&str) -> Option<String>) -> Result<Opt
         }};
     }
     let seconds = |value: Option<f64>| {
-        value.map(|s| Duration::try_from_secs_f64(s).map_err(|error| Error::Config(error.to_string()))).transpose()
+        value
+            .map(|s| Duration::try_from_secs_f64(s).map_err(|error| Error::Config(error.to_string())))
+            .transpose()
     };
     let user: Option<String> = read!("USERNAME");
     let password: Option<String> = read!("PASSWORD");
@@ -227,7 +230,9 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
     let url = Url::parse(options.url.as_deref().unwrap_or("mqtt://localhost:1883"))?;
     let version = options.version.unwrap_or_default();
     if version == Version::V311 && options.group.is_some() {
-        return Err(Error::Config("a group needs shared subscriptions, which MQTT 3.1.1 does not have".into()));
+        return Err(Error::Config(
+            "a group needs shared subscriptions, which MQTT 3.1.1 does not have".into(),
+        ));
     }
     if let Some(group) = &options.group
         && (group.is_empty() || group.contains(['/', '+', '#', '\0']))
@@ -251,7 +256,11 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
             client_id,
             clean,
             keep_alive: u16::try_from(keep_alive.as_secs()).unwrap_or(u16::MAX),
-            session_expiry: if clean { 0 } else { u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX) },
+            session_expiry: if clean {
+                0
+            } else {
+                u32::try_from(session_expiry.as_secs()).unwrap_or(u32::MAX)
+            },
             receive_maximum: inflight,
             maximum_packet_size: options.maximum_packet_size.filter(|size| *size > 0),
             login: options.credentials.or_else(|| url.login.clone()),
@@ -303,12 +312,21 @@ mod tests {
         assert_eq!(url.to_string(), "mqtt://us@er@broker.example:1884");
         assert_eq!(Url::parse("localhost").unwrap().port, 1883);
         let six = Url::parse("mqtt://[::1]:1885").unwrap();
-        assert_eq!((six.host.as_str(), six.port, six.to_string().as_str()), ("::1", 1885, "mqtt://[::1]:1885"));
+        assert_eq!(
+            (six.host.as_str(), six.port, six.to_string().as_str()),
+            ("::1", 1885, "mqtt://[::1]:1885")
+        );
     }
 
     #[test]
     fn bad_urls_say_why_and_keep_the_password() {
-        for url in ["http://u:secret@x", "mqtt://u:secret@x:port", "mqtt://u:secret@", "mqtts://u:secret@x", "ws://x"] {
+        for url in [
+            "http://u:secret@x",
+            "mqtt://u:secret@x:port",
+            "mqtt://u:secret@",
+            "mqtts://u:secret@x",
+            "ws://x",
+        ] {
             let error = Url::parse(url).unwrap_err().to_string();
             assert!(error.contains("url `") && !error.contains("secret"), "{error}");
         }

@@ -26,7 +26,10 @@ struct Entry {
 impl Entry {
     /// Whether `publish` is this message again.
     fn is(&self, publish: &Publish) -> bool {
-        publish.dup && publish.qos == self.qos && publish.topic == self.topic && publish.payload == self.payload
+        publish.dup
+            && publish.qos == self.qos
+            && publish.topic == self.topic
+            && publish.payload == self.payload
     }
 }
 
@@ -145,7 +148,14 @@ mod tests {
     use super::*;
 
     fn publish(id: u16, qos: u8, dup: bool) -> Publish {
-        Publish { id, qos, dup, topic: "t".into(), payload: Bytes::from(vec![id.to_le_bytes()[0]]), ..Publish::default() }
+        Publish {
+            id,
+            qos,
+            dup,
+            topic: "t".into(),
+            payload: Bytes::from(vec![id.to_le_bytes()[0]]),
+            ..Publish::default()
+        }
     }
 
     fn new(inbox: &mut Inbox, id: u16, qos: u8) -> Job {

@@ -51,7 +51,7 @@ pub struct Server<A> {
     app: A,
     options: Options,
     env: bool,
-    server: Option<String>,
+    named: Option<String>,
     mapping: Mapping,
     exceptions: Vec<(String, String)>,
     policy: Policy,
@@ -66,7 +66,7 @@ impl<A: Application> Server<A> {
             app,
             options: Options::default(),
             env: false,
-            server: None,
+            named: None,
             mapping: Mapping::default(),
             exceptions: Vec::new(),
             policy: Policy { exhausted: Exhausted::DeadLetter, ..Policy::default() },
@@ -85,7 +85,7 @@ impl<A: Application> Server<A> {
     /// Which of the document's servers is meant, by its key. Default: the first that speaks MQTT. Channels that the document
     /// puts on other servers only are left out.
     pub fn server(mut self, name: impl Into<String>) -> Self {
-        self.server = Some(name.into());
+        self.named = Some(name.into());
         self
     }
 
@@ -235,11 +235,9 @@ impl<A: Application> Server<A> {
     ///
     /// A broker that cannot be reached at first, or refuses, is an error. One that goes away later is waited for.
     pub async fn serve(self) -> Result<()> {
-        let server = config::server(&self.app, self.server.as_deref())?;
-        let environment = match self.env {
-            true => config::environment(|name| std::env::var(name).ok())?,
-            false => Options::default(),
-        };
+        let server = config::server(&self.app, self.named.as_deref())?;
+        let environment =
+            if self.env { config::environment(|name| std::env::var(name).ok())? } else { Options::default() };
         let config = config::resolve(server, self.options, environment)?;
         let channels = self.app.channels().iter().filter(|channel| config::is_on(channel, server));
         let routes = Routes::new(

@@ -10,9 +10,9 @@ use tokio::{
 };
 
 use crate::{
+    Version,
     config::Config,
     wire::{self, ConnAck, Incoming, Outgoing, WireError},
-    Version,
 };
 
 /// A byte stream, with or without TLS.

@@ -188,7 +188,7 @@ fn properties(message: &Message, dead_letter: bool) -> Result<Option<Properties>
         message_expiry_interval: binding(message, field::EXPIRY, number)?.filter(|_| !dead_letter),
         response_topic: binding(message, field::RESPONSE_TOPIC, utf8("the response topic"))?,
         correlation_data: binding(message, field::CORRELATION, |value| {
-            value.as_bytes().filter(|data| data.len() <= usize::from(u16::MAX)).map(Bytes::copy_from_slice)
+            value.as_bytes().filter(|data| u16::try_from(data.len()).is_ok()).map(Bytes::copy_from_slice)
         })?,
         content_type: binding(message, field::CONTENT_TYPE, utf8("the content type"))?,
         user_properties: user_properties(&message.headers)?,

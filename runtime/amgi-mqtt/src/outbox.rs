@@ -141,7 +141,7 @@ mod tests {
     fn request(outbox: &mut Outbox, qos: u8) -> (u16, oneshot::Receiver<Result<(), SendError>>) {
         let (reply, answer) = oneshot::channel();
         let id = outbox.reserve();
-        let publish = Publish { id, qos, ..Publish::default() };
+        let publish = Publish { qos, id, ..Publish::default() };
         outbox.keep(Request { address: "a".into(), publish, reply });
         (id, answer)
     }

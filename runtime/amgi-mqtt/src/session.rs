@@ -16,10 +16,10 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::{sleep, sleep_until, timeout},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
-    BrokerError,
+    BrokerError, Version,
     config::Config,
     inbox::{Ack, Inbox, Received},
     link::{Link, LinkError, Writer},
@@ -31,8 +31,10 @@ use crate::{
 
 /// Bytes that may wait to be written before no more sends are taken.
 const WAITING_BYTES: usize = 256 * 1024;
-/// Sends on their way at a time, where the broker does not say how many it takes.
-const SENDS: u16 = 100;
+/// Sends on their way at a time, at most.
+const SENDS: u16 = 1000;
+/// The same on 3.1.1, where the broker cannot say how many it takes: mosquitto closes the connection at more.
+const SENDS_311: u16 = 20;
 /// A connection that lasted this long was a good one: the next pause is short again.
 const GOOD: Duration = Duration::from_secs(5);
 /// How long the last acknowledgements may take when the server ends.
@@ -124,7 +126,12 @@ impl Session {
     }
 
     async fn connections(&mut self) -> Result<()> {
-        let (mut link, mut ack) = Link::open(&self.config).await.map_err(|error| {
+        let stop = self.stop.clone();
+        let opened = tokio::select! {
+            opened = Link::open(&self.config) => opened,
+            () = stop.requested() => return Ok(()),
+        };
+        let (mut link, mut ack) = opened.map_err(|error| {
             Error::Broker(Box::new(BrokerError(format!("cannot connect to {}: {error}", self.config.url))))
         })?;
         let mut failures = 0_u32;
@@ -140,12 +147,19 @@ impl Session {
                 failures = 0;
             }
             warn!(url = %self.config.url, %error, "connection lost");
+            if failures == 2 {
+                let client_id = &self.config.connect.client_id;
+                warn!(client_id, "connections do not last; is another client connected with this client id?");
+            }
             (link, ack) = loop {
                 failures = failures.saturating_add(1);
                 match self.reconnect(failures).await {
-                    Some(Ok(opened)) => break opened,
-                    Some(Err(error)) => warn!(url = %self.config.url, %error, failures, "cannot reconnect"),
-                    None => return Ok(()),
+                    Ok(opened) => break opened,
+                    Err(Ended::Lost(error)) => {
+                        warn!(url = %self.config.url, %error, failures, "cannot reconnect");
+                    }
+                    Err(Ended::Finished) => return Ok(()),
+                    Err(Ended::Fatal(error)) => return Err(error),
                 }
             };
         }
@@ -163,7 +177,10 @@ impl Session {
 
     /// The deadline of a drain has passed.
     fn give_up(&mut self) {
-        warn!(messages = self.state.inbox.running(), "deadline passed; what is still in handlers stays with the broker");
+        warn!(
+            messages = self.state.inbox.running(),
+            "deadline passed; what is still in handlers stays with the broker"
+        );
         self.workers.abort_all();
         self.state.deadline = None;
         self.state.idle = true;
@@ -189,8 +206,8 @@ impl Session {
         }
     }
 
-    /// Waits and connects again, and takes note of what is finished meanwhile. `None` when the server is to end.
-    async fn reconnect(&mut self, failures: u32) -> Option<Result<(Link, ConnAck), LinkError>> {
+    /// Waits and connects again, and takes note of what is finished meanwhile.
+    async fn reconnect(&mut self, failures: u32) -> Result<(Link, ConnAck), Ended> {
         let config = self.config.clone();
         let mut attempt = pin!(async move {
             sleep(config.reconnect.delay(failures)).await;
@@ -201,17 +218,12 @@ impl Session {
         loop {
             if self.state.idle {
                 warn!("ending without a connection; what is not acknowledged stays with the broker");
-                return None;
+                return Err(Ended::Finished);
             }
             tokio::select! {
-                result = &mut attempt => return Some(result),
+                result = &mut attempt => return Ok(result?),
                 Some(done) = self.done.recv() => self.settle(&done),
-                Some(result) = self.workers.join_next() => {
-                    if self.joined(result).is_err() {
-                        error!("a worker broke down");
-                        self.state.idle = true;
-                    }
-                }
+                Some(result) = self.workers.join_next() => self.joined(result)?,
                 () = &mut stopped, if !self.state.draining => self.begin_drain(),
                 () = until(self.state.deadline), if self.state.deadline.is_some() => self.give_up(),
             }
@@ -244,8 +256,7 @@ impl Session {
             if self.state.idle {
                 return Self::say_goodbye(link).await;
             }
-            let can_send =
-                self.state.outbox.len() < limits.sends && link.writer.waiting() < WAITING_BYTES;
+            let can_send = self.state.outbox.len() < limits.sends && link.writer.waiting() < WAITING_BYTES;
             // Handlers that wait for the broker must get their answer, whatever comes before it.
             let can_read = self.state.inbox.running() < 2 * self.config.inflight
                 || self.state.outbox.len() > 0
@@ -324,7 +335,10 @@ impl Session {
             self.ready();
         }
         Ok(Limits {
-            sends: usize::from(ack.receive_maximum.unwrap_or(SENDS).min(1000)),
+            sends: usize::from(match self.config.version {
+                Version::V5 => ack.receive_maximum.unwrap_or(SENDS).min(SENDS),
+                Version::V311 => SENDS_311,
+            }),
             qos: ack.maximum_qos.unwrap_or(2),
             retain: ack.retain_available.unwrap_or(true),
         })
@@ -384,14 +398,22 @@ impl Session {
             match code {
                 Err(reason) => refused.push(format!("`{}` ({reason})", filter.path)),
                 Ok(qos) if *qos < filter.qos => {
-                    warn!(filter = filter.path, asked = filter.qos, granted = qos, "the broker grants a lower QoS");
+                    warn!(
+                        filter = filter.path,
+                        asked = filter.qos,
+                        granted = qos,
+                        "the broker grants a lower QoS"
+                    );
                 }
                 Ok(qos) => debug!(filter = filter.path, qos, "subscribed"),
             }
         }
         if !refused.is_empty() {
-            let text =
-                format!("the broker at {} refuses the subscription to {}", self.config.url, refused.join(", "));
+            let text = format!(
+                "the broker at {} refuses the subscription to {}",
+                self.config.url,
+                refused.join(", ")
+            );
             // The first time it is a mistake; later it may be the broker's trouble.
             return Err(if self.state.subscribed { LinkError::Ended(text).into() } else { fatal(text) });
         }
@@ -408,7 +430,10 @@ impl Session {
         if publish.qos == 0 && self.state.inbox.running() >= 4 * self.config.inflight {
             self.state.dropped += 1;
             if self.state.dropped.is_power_of_two() {
-                warn!(dropped = self.state.dropped, "handlers wait for the broker; messages of QoS 0 are dropped");
+                warn!(
+                    dropped = self.state.dropped,
+                    "handlers wait for the broker; messages of QoS 0 are dropped"
+                );
             }
             return;
         }

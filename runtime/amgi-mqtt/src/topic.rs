@@ -110,7 +110,8 @@ const PARAMETERS: usize = 8;
 
 impl Exception {
     fn parse(address: &str, topic: &str) -> Result<Self> {
-        let fail = |error: &dyn fmt::Display| Error::Config(format!("address `{address}` as `{topic}`: {error}"));
+        let fail =
+            |error: &dyn fmt::Display| Error::Config(format!("address `{address}` as `{topic}`: {error}"));
         let one = Pattern::parse(address).map_err(|error| fail(&error))?;
         let other = Pattern::parse(topic).map_err(|error| fail(&error))?;
         let (mut a, mut b): (Vec<_>, Vec<_>) = (one.parameters().collect(), other.parameters().collect());
@@ -170,7 +171,8 @@ struct Route {
 pub(crate) struct Routes {
     mapping: Mapping,
     exceptions: Vec<Exception>,
-    routes: Vec<Route>,
+    /// The most specific first.
+    all: Vec<Route>,
     /// Filters to subscribe to, those that another one covers left out.
     filters: Vec<Filter>,
 }
@@ -205,7 +207,8 @@ impl Routes {
             .collect::<Result<Vec<_>>>()?;
         let mut routes = Vec::new();
         for channel in channels {
-            let config = |error: &dyn fmt::Display| Error::Config(format!("channel `{}`: {error}", channel.name));
+            let config =
+                |error: &dyn fmt::Display| Error::Config(format!("channel `{}`: {error}", channel.name));
             let pattern = Pattern::parse(&channel.address).map_err(|error| config(&error))?;
             let exception = exceptions.iter().find(|e| e.address == pattern).cloned();
             let topic = match &exception {
@@ -238,7 +241,7 @@ impl Routes {
                 filter.path = format!("$share/{group}/{}", filter.path);
             }
         }
-        Ok(Self { mapping, exceptions, routes, filters })
+        Ok(Self { mapping, exceptions, all: routes, filters })
     }
 
     /// What to subscribe to.
@@ -248,7 +251,7 @@ impl Routes {
 
     /// The document's address of a topic that came in.
     pub(crate) fn address(&self, topic: &ByteString) -> Found {
-        for route in &self.routes {
+        for route in &self.all {
             let address = match (&route.literal, &route.exception) {
                 (Some(literal), _) if route.topic.matches(topic) => literal.clone(),
                 (Some(_), _) => continue,
@@ -309,8 +312,7 @@ fn filter(topic: &Pattern) -> Result<String, &'static str> {
     if text.contains(['+', '#', '\0']) {
         return Err("`+`, `#` and U+0000 cannot be in a topic; parameters are the wildcards");
     }
-    let levels: Vec<_> =
-        text.split('/').map(|level| if level.contains('{') { "+" } else { level }).collect();
+    let levels: Vec<_> = text.split('/').map(|level| if level.contains('{') { "+" } else { level }).collect();
     Ok(levels.join("/"))
 }
 
@@ -365,8 +367,7 @@ mod tests {
 
     fn routes(addresses: &[&'static str], exceptions: &[(&str, &str)]) -> Routes {
         let channels: Vec<_> = addresses.iter().map(|a| channel(a, a)).collect();
-        let exceptions: Vec<_> =
-            exceptions.iter().map(|(a, t)| ((*a).to_owned(), (*t).to_owned())).collect();
+        let exceptions: Vec<_> = exceptions.iter().map(|(a, t)| ((*a).to_owned(), (*t).to_owned())).collect();
         Routes::new(&channels, Mapping::levels(), &exceptions, None, false).unwrap()
     }
 
@@ -453,8 +454,7 @@ mod tests {
 
     #[test]
     fn groups_share() {
-        let r =
-            Routes::new(&[channel("a", "a.b")], Mapping::levels(), &[], Some("users"), false).unwrap();
+        let r = Routes::new(&[channel("a", "a.b")], Mapping::levels(), &[], Some("users"), false).unwrap();
         assert_eq!(paths(&r), ["$share/users/a/b"]);
     }
 

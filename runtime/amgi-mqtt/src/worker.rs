@@ -82,7 +82,12 @@ async fn settle<A: Application>(app: &A, cx: &Context, policy: &Policy, drain: &
         }
         rounds = rounds.saturating_add(1);
         let pause = policy.backoff.delay(policy.attempts.saturating_add(rounds));
-        warn!(address = cx.address(), ?pause, ?outcome, "message not settled; it blocks its topic and is tried again");
+        warn!(
+            address = cx.address(),
+            ?pause,
+            ?outcome,
+            "message not settled; it blocks its topic and is tried again"
+        );
         tokio::select! {
             () = sleep(pause) => {}
             () = drain.requested() => return false,

@@ -34,7 +34,7 @@ pub use crate::{
 
 /// Includes what `amgi_gen::Builder` wrote in `build.rs` for the document of that name, as a public module.
 ///
-/// ```ignore
+/// ```text
 /// amgi::include_api!("user"); // makes `pub mod user`
 /// ```
 ///
@@ -45,6 +45,7 @@ macro_rules! include_api {
         ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".mod.rs"));
     };
     ($name:literal, as $module:ident) => {
+        #[doc = ::core::concat!("Generated from the document `", $name, "`.")]
         #[allow(dead_code, unreachable_pub)]
         pub mod $module {
             ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".rs"));

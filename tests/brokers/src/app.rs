@@ -10,9 +10,7 @@ use std::{
 
 use amgi::{
     Application, BindingInfo, ChannelInfo, Context, Disposition, Message, OperationInfo, Reason, Rejection,
-    Settlement,
-    error::Part,
-    server::Stop,
+    Settlement, error::Part, server::Stop,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -126,9 +124,8 @@ impl Running {
     /// # Panics
     /// When the server ends instead.
     pub async fn ready(&mut self) {
-        if within("the subscriptions", self.ready.recv()).await.is_none() {
-            panic!("the server ended: {:?}", (&mut self.task).await);
-        }
+        let ready = within("the subscriptions", self.ready.recv()).await;
+        assert!(ready.is_some(), "the server ended: {:?}", (&mut self.task).await);
     }
 
     /// Waits until it ends.

@@ -44,8 +44,19 @@ impl Mosquitto {
     /// # Panics
     /// When it does not start.
     pub fn with(extra: &str) -> Self {
+        Self::with_file(extra, "unused", "")
+    }
+
+    /// A broker with further lines of configuration, in which `{file}` is the path of a file with that text.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with_file(extra: &str, name: &str, text: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut broker = Self { dir, port: 0, extra: extra.to_owned(), child: None };
+        let file = dir.path().join(name);
+        fs::write(&file, text).expect("the file is written");
+        let extra = extra.replace("{file}", &file.display().to_string());
+        let mut broker = Self { dir, port: 0, extra, child: None };
         // The port is free when we look; another process may take it before the broker does.
         for _ in 0..5 {
             broker.port = TcpListener::bind("127.0.0.1:0")
@@ -97,6 +108,14 @@ impl Mosquitto {
         let _ = child.kill();
         let _ = child.wait();
         false
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("mosquitto runs").id()
     }
 
     /// Its port.

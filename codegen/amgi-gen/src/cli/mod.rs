@@ -3,6 +3,7 @@
 //! Standard output holds what was asked for (a diff, JSON, a script), standard error everything else. Nothing is
 //! written before the whole output is known.
 
+#[allow(clippy::doc_markdown)] // its documentation is the help, which has no markup
 mod args;
 mod report;
 
@@ -124,7 +125,7 @@ fn read(document: &Path, settings: &Settings, common: &Common) -> Result<Generat
     say(&report::text(&generation.diagnostics, &generation.sources, least, color));
     if generation.diagnostics.has_errors() {
         if let Some(counts) = report::counts(&generation.diagnostics).filter(|_| !common.quiet) {
-            say(&format!("{}: {counts}; nothing was written\n", document.display()));
+            say(&format!("{}: {counts}\n", document.display()));
         }
         return Err(Failure::Said);
     }

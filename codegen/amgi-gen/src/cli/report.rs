@@ -32,6 +32,7 @@ pub(super) fn text(
         .terminal_links(false)
         .color(color)
         .context_lines(2)
+        .wrap_lines(false)
         .build();
     let files: Vec<Snippet> = sources.iter().map(Snippet::new).collect();
     let mut out = String::new();

@@ -38,11 +38,15 @@ pub(super) fn app(api: &Api) -> TokenStream {
     let bound = if bounds.is_empty() { quote!(Send + Sync + 'static) } else { quote!(#(#bounds)+*) };
     let groups = grouped.then(|| group_traits(api));
     let given = given(api);
-    let fields: Vec<_> = given.iter().map(|channel| address_field(channel)).collect();
-    let arguments: Vec<TokenStream> = fields.iter().map(|field| quote!(#field: impl Into<String>)).collect();
-    let conversions: Vec<TokenStream> =
-        fields.iter().map(|field| quote!(let #field = #field.into();)).collect();
-    let generic = if fields.is_empty() { quote!() } else { quote!(, #(#fields: String),*) };
+    let addresses = (!given.is_empty()).then(|| addresses(&given));
+    let (argument, value) = match &addresses {
+        Some(_) => (quote!(addresses: Addresses), quote!(addresses)),
+        None => (quote!(), quote!()),
+    };
+    let field = addresses.as_ref().map(|_| quote!(addresses: Addresses,));
+    let info = addresses.as_ref().map(|_| quote!(&addresses));
+    // Clippy counts a line an arm; a long match is still a simple one.
+    let long = (api.dispatch.len() > 20).then(|| quote!(#[allow(clippy::too_many_lines)]));
     let title = format!(" The application *{}*, version {}.", escape(&api.title), escape(&api.version));
     let several = handled.len() > 1 && handled.len() <= MOST_PARTS;
     let wanted = if handled.is_empty() {
@@ -69,28 +73,25 @@ pub(super) fn app(api: &Api) -> TokenStream {
             #dispatch
         }
     };
-    // With given addresses the startup closure comes last, as in `app`.
     quote! {
         #[doc = #title]
         #[doc = ""]
         #wanted
-        pub fn app<A: #bound>(handlers: A, #(#arguments),*) -> App<A> {
-            #(#conversions)*
-            App::new(amgi::codegen::Lifecycle::ready(handlers), #(#fields),*)
+        pub fn app<A: #bound>(handlers: A, #argument) -> App<A> {
+            App::new(amgi::codegen::Lifecycle::ready(handlers), #value)
         }
 
         /// The application with handlers that are made when the server starts, for those that connect to something first.
         ///
         /// A startup that fails stops the server with its error.
-        pub fn app_with<A, F, Fut, E>(startup: F, #(#arguments),*) -> App<A>
+        pub fn app_with<A, F, Fut, E>(startup: F, #argument) -> App<A>
         where
             A: #bound,
             F: Fn() -> Fut + Send + Sync + 'static,
             Fut: std::future::Future<Output = Result<A, E>> + Send + 'static,
             E: Into<Box<dyn std::error::Error + Send + Sync>>,
         {
-            #(#conversions)*
-            App::new(amgi::codegen::Lifecycle::starting(startup), #(#fields),*)
+            App::new(amgi::codegen::Lifecycle::starting(startup), #value)
         }
 
         /// What [`app`] makes; any AMGI server runs it.
@@ -98,13 +99,15 @@ pub(super) fn app(api: &Api) -> TokenStream {
         pub struct App<A> {
             lifecycle: amgi::codegen::Lifecycle<A>,
             channels: Vec<amgi::ChannelInfo>,
-            #(#fields: String,)*
+            #field
         }
 
+        #addresses
+
         impl<A> App<A> {
-            fn new(lifecycle: amgi::codegen::Lifecycle<A> #generic) -> Self {
-                let channels = wire::channels(#(&#fields),*);
-                Self { lifecycle, channels, #(#fields),* }
+            fn new(lifecycle: amgi::codegen::Lifecycle<A>, #argument) -> Self {
+                let channels = wire::channels(#info);
+                Self { lifecycle, channels, #value }
             }
         }
 
@@ -121,6 +124,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
                 self.lifecycle.startup().await
             }
 
+            #long
             async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
                 #message
             }
@@ -135,8 +139,17 @@ fn escape(text: &str) -> String {
     crate::docs::clean(text).join(" ")
 }
 
-fn address_field(channel: &Channel) -> proc_macro2::Ident {
-    format_ident!("{}_address", channel.field.trim_start_matches("r#"))
+/// Addresses that the document leaves open.
+fn addresses(given: &[&Channel]) -> TokenStream {
+    let fields = given.iter().map(|channel| {
+        let (field, line) = (ident(&channel.field), format!(" Address of channel `{}`.", channel.key));
+        quote!(#[doc = #line] pub #field: String,)
+    });
+    quote! {
+        /// Addresses that the document leaves open (`address: null`).
+        #[derive(Debug, Clone)]
+        pub struct Addresses { #(#fields)* }
+    }
 }
 
 /// `match` over literal addresses, then patterns, then addresses given at run time.
@@ -195,8 +208,8 @@ fn dispatch(api: &Api, grouped: bool) -> TokenStream {
         .filter(|(_, route)| route.address.is_none())
         .map(|(_, route)| {
             let channel = &api.channels[route.channels[0]];
-            let (field, function) = (address_field(channel), ident(&channel.field));
-            quote!(if address == self.#field { return wire::#function(handlers, cx).await; })
+            let field = ident(&channel.field);
+            quote!(if address == self.addresses.#field { return wire::#field(handlers, cx).await; })
         })
         .collect();
     match (literal.is_empty(), patterns.is_empty() && given.is_empty()) {

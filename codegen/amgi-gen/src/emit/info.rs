@@ -25,11 +25,8 @@ pub(super) fn channels(api: &Api) -> TokenStream {
         .iter()
         .filter_map(|channel| channel.handler.as_ref().map(|handler| (channel, handler)))
         .collect();
-    let arguments: Vec<_> = handled
-        .iter()
-        .filter(|(channel, _)| channel.address.is_none())
-        .map(|(channel, _)| ident(&channel.field))
-        .collect();
+    let argument =
+        handled.iter().any(|(channel, _)| channel.address.is_none()).then(|| quote!(addresses: &Addresses));
     let infos = handled.iter().map(|(channel, handler)| {
         let key = &channel.key;
         let servers = &channel.servers;
@@ -45,8 +42,8 @@ pub(super) fn channels(api: &Api) -> TokenStream {
                 (quote!(#address.into()), quote!(#example.into()))
             }
             None => {
-                let argument = ident(&channel.field);
-                (quote!(#argument.to_owned().into()), quote!(#argument.to_owned().into()))
+                let field = ident(&channel.field);
+                (quote!(addresses.#field.clone().into()), quote!(addresses.#field.clone().into()))
             }
         };
         quote! {
@@ -62,7 +59,7 @@ pub(super) fn channels(api: &Api) -> TokenStream {
         }
     });
     quote! {
-        pub(super) fn channels(#(#arguments: &str),*) -> Vec<amgi::ChannelInfo> {
+        pub(super) fn channels(#argument) -> Vec<amgi::ChannelInfo> {
             vec![#(#infos),*]
         }
     }

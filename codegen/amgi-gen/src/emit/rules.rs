@@ -1,4 +1,4 @@
-//! Rules to statements. All of them live in the module `wire`, with `At` and its helpers in scope.
+//! Rules to statements. All of them live in the module `wire`, with `codegen` in scope.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -31,7 +31,7 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
         None => quote!(usize::MAX),
     };
     match (rule, ty) {
-        (Rule::Named, Ty::Named(_)) => quote!(Check::check(#value, #at)?;),
+        (Rule::Named, Ty::Named(_)) => quote!(codegen::Check::check(#value, #at)?;),
         (Rule::Length(least, most), Ty::String) => {
             let (least, most) = (proc_macro2::Literal::usize_unsuffixed(*least), limit(most));
             quote!(codegen::length(#at, #value, #least, #most)?;)
@@ -48,10 +48,9 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
         (Rule::Maximum(most, exclusive), Ty::Number(name)) => bound(name, most, value, at, *exclusive, false),
         (Rule::MultipleOf(of), Ty::Number(name)) => {
             let rule = format!("is not a multiple of {of}");
-            let whole =
-                !name.starts_with('f') && of.as_f64().is_some_and(|of| of.fract() == 0.0 && of < 9e15);
-            if whole {
-                let of = proc_macro2::Literal::u64_unsuffixed(of.as_f64().unwrap_or(1.0) as u64);
+            let whole = of.as_u64().filter(|_| !name.starts_with('f'));
+            if let Some(of) = whole {
+                let of = proc_macro2::Literal::u64_unsuffixed(of);
                 quote!(codegen::ensure(#at, *#value % #of == 0, #rule)?;)
             } else {
                 let of = number_literal("f64", of);
@@ -103,6 +102,8 @@ fn bound(
     };
     let rule = format!("{word} {bound}");
     let fits = match name {
+        "i32" => bound.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+        "u32" => bound.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),
         "i64" => bound.is_i64(),
         "u64" => bound.is_u64(),
         _ => true,

@@ -11,7 +11,7 @@ pub(super) fn module(api: &Api) -> TokenStream {
     if api.types.is_empty() {
         return TokenStream::new();
     }
-    let items = api.types.iter().map(|def| item(def));
+    let items = api.types.iter().map(item);
     let defaults: Vec<TokenStream> = api.types.iter().flat_map(|def| defaults(api, def)).collect();
     let defaults = (!defaults.is_empty()).then(|| {
         quote! {

@@ -24,13 +24,8 @@ pub(super) fn module(api: &Api) -> TokenStream {
         #[allow(unused_imports, clippy::all, clippy::pedantic)]
         mod wire {
             use super::*;
-            use amgi::{
-                Context, Message, Rejection, Settlement, TypedMessage,
-                address::{self, Pattern},
-                codegen::{self, At, Check, Scalar},
-                error::Part,
-                reply::{Location, ReplyInfo},
-            };
+            // Only lower-case names: a type of the document may have any other.
+            use amgi::codegen;
 
             #(#patterns)*
             #(#addresses)*
@@ -54,18 +49,18 @@ fn pattern(channel: &Channel) -> TokenStream {
         let Some(close) = rest[open..].find('}').map(|close| open + close) else { break };
         let (literal, parameter) = (&rest[..open], &rest[open + 1..close]);
         if !literal.is_empty() {
-            parts.push(quote!(address::Part::literal(#literal)));
+            parts.push(quote!(amgi::address::Part::literal(#literal)));
         }
-        parts.push(quote!(address::Part::parameter(#parameter)));
+        parts.push(quote!(amgi::address::Part::parameter(#parameter)));
         rest = &rest[close + 1..];
     }
     if !rest.is_empty() {
-        parts.push(quote!(address::Part::literal(#rest)));
+        parts.push(quote!(amgi::address::Part::literal(#rest)));
     }
     let count = proc_macro2::Literal::usize_unsuffixed(parts.len());
     quote! {
-        static #parts_name: [address::Part; #count] = [#(#parts),*];
-        pub(super) static #name: Pattern = Pattern::from_parts(&#parts_name);
+        static #parts_name: [amgi::address::Part; #count] = [#(#parts),*];
+        pub(super) static #name: amgi::address::Pattern = amgi::address::Pattern::from_parts(&#parts_name);
     }
 }
 
@@ -78,7 +73,7 @@ fn read_address(channel: &Channel) -> TokenStream {
     let wires = parameters.fields.iter().map(|field| &field.wire);
     quote! {
         impl #name {
-            pub(super) fn read([#(#names),*]: [&str; #count]) -> Result<Self, Rejection> {
+            pub(super) fn read([#(#names),*]: [&str; #count]) -> Result<Self, amgi::Rejection> {
                 Ok(Self { #(#names: codegen::parameter(#wires, #names)?,)* })
             }
         }
@@ -98,7 +93,7 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
         let check = (!check.is_empty()).then(|| {
             quote! {
                 {
-                    let (payload, at) = (&payload, &At::root(Part::Payload));
+                    let (payload, at) = (&payload, &codegen::At::root(amgi::error::Part::Payload));
                     #check
                 }
             }
@@ -116,7 +111,7 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
         };
         let check = check.map(|_| {
             let check = checks(&payload.rules, &payload.ty, &quote!(payload), &quote!(at));
-            quote!({ let at = &At::root(Part::Payload); #check })
+            quote!({ let at = &codegen::At::root(amgi::error::Part::Payload); #check })
         });
         writes.push(quote!(let payload = &self.payload; #check #write));
         members.push(quote!(payload));
@@ -136,17 +131,17 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
     let unused = writes.is_empty().then(|| quote!(let _ = message;));
     let unread = reads.is_empty().then(|| quote!(let _ = message;));
     quote! {
-        impl TypedMessage for #name {
+        impl amgi::TypedMessage for #name {
             const NAME: &'static str = #key;
             const EXAMPLES: &'static [amgi::ExampleInfo] = #examples;
 
-            fn decode(message: &Message) -> Result<Self, Rejection> {
+            fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
                 #unread
                 #(#reads)*
                 Ok(Self { #(#members),* })
             }
 
-            fn encode(&self, message: &mut Message) -> Result<(), Rejection> {
+            fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
                 #unused
                 #(#writes)*
                 Ok(())
@@ -167,7 +162,7 @@ fn wire_fields(
     let mut writes = Vec::new();
     for field in &fields.fields {
         let (field_name, wire) = (ident(&field.field), &field.wire);
-        let kind = if field.text { quote!(Scalar::Text) } else { quote!(Scalar::Json) };
+        let kind = if field.text { quote!(codegen::Scalar::Text) } else { quote!(codegen::Scalar::Json) };
         let optional = matches!(field.ty, Ty::Option(_));
         let read = match (&field.protocol, optional || field.default.is_some()) {
             (Some(protocol), _) => quote!(codegen::binding(&message.bindings, #protocol, #wire, #kind)?),
@@ -196,7 +191,7 @@ fn wire_fields(
                 quote! {
                     {
                         let value = #subject;
-                        let root = At::root(Part::#part);
+                        let root = codegen::At::root(amgi::error::Part::#part);
                         let at = &root.name(#wire);
                         #check
                     }
@@ -223,24 +218,24 @@ fn typed_union(api: &Api, union: &Union) -> TokenStream {
     let variants: Vec<_> = union.messages.iter().map(|&index| ident(&api.messages[index].name)).collect();
     let first = &variants[0];
     quote! {
-        impl TypedMessage for #name {
+        impl amgi::TypedMessage for #name {
             const NAME: &'static str = #label;
-            const EXAMPLES: &'static [amgi::ExampleInfo] = <#first as TypedMessage>::EXAMPLES;
+            const EXAMPLES: &'static [amgi::ExampleInfo] = <#first as amgi::TypedMessage>::EXAMPLES;
 
-            fn decode(message: &Message) -> Result<Self, Rejection> {
+            fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
                 let mut tried = Vec::new();
                 #(
-                    match #variants::decode(message) {
+                    match <#variants as amgi::TypedMessage>::decode(message) {
                         Ok(value) => return Ok(Self::#variants(value)),
-                        Err(rejection) => tried.push((#variants::NAME, rejection)),
+                        Err(rejection) => tried.push((<#variants as amgi::TypedMessage>::NAME, rejection)),
                     }
                 )*
                 Err(codegen::no_alternative(&tried))
             }
 
-            fn encode(&self, message: &mut Message) -> Result<(), Rejection> {
+            fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
                 match self {
-                    #(Self::#variants(value) => value.encode(message),)*
+                    #(Self::#variants(value) => amgi::TypedMessage::encode(value, message),)*
                 }
             }
         }
@@ -290,8 +285,8 @@ fn type_check(def: &TypeDef) -> TokenStream {
         TypeKind::Strings { .. } => TokenStream::new(),
     };
     quote! {
-        impl Check for types::#name {
-            fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
+        impl codegen::Check for types::#name {
+            fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
                 #body
                 Ok(())
             }
@@ -321,7 +316,7 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
                 let call = call(api, candidate);
                 let message = ident(&api.messages[candidate.message].name);
                 quote! {
-                    match #message::decode(cx.message()) {
+                    match <#message as amgi::TypedMessage>::decode(cx.message()) {
                         Ok(message) => #call,
                         Err(rejection) => codegen::reject(rejection),
                     }
@@ -336,9 +331,9 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
                 let call = call(api, candidate);
                 let message = ident(&api.messages[candidate.message].name);
                 quote! {
-                    match #message::decode(cx.message()) {
+                    match <#message as amgi::TypedMessage>::decode(cx.message()) {
                         Ok(message) => return #call,
-                        Err(rejection) => tried.push((#message::NAME, rejection)),
+                        Err(rejection) => tried.push((<#message as amgi::TypedMessage>::NAME, rejection)),
                     }
                 }
             });
@@ -350,7 +345,7 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
         }
     };
     quote! {
-        pub(super) async fn #name<A: #bounds>(handlers: &A, #argument cx: &Context) -> Settlement {
+        pub(super) async fn #name<A: #bounds>(handlers: &A, #argument cx: &amgi::Context) -> amgi::Settlement {
             #body
         }
     }
@@ -370,7 +365,7 @@ fn tagged(api: &Api, route: &Route, peek: &TokenStream, part: &str, member: &str
         let tag = candidate.tag.as_deref().unwrap_or_default();
         let message = ident(&api.messages[candidate.message].name);
         quote! {
-            Some(#tag) => match #message::decode(cx.message()) {
+            Some(#tag) => match <#message as amgi::TypedMessage>::decode(cx.message()) {
                 Ok(message) => #call,
                 Err(rejection) => codegen::reject(rejection),
             },
@@ -379,7 +374,7 @@ fn tagged(api: &Api, route: &Route, peek: &TokenStream, part: &str, member: &str
     quote! {
         match #peek(cx.message(), #member).as_deref() {
             #(#arms)*
-            found => codegen::unknown_message(Part::#part, #member, found, #expected),
+            found => codegen::unknown_message(amgi::error::Part::#part, #member, found, #expected),
         }
     }
 }
@@ -405,7 +400,7 @@ fn call(api: &Api, candidate: &Candidate) -> TokenStream {
             let presets = presets(&reply.bindings);
             quote! {
                 {
-                    const REPLY: ReplyInfo = #info;
+                    const REPLY: amgi::reply::ReplyInfo = #info;
                     codegen::reply(cx, &REPLY, #presets, #call).await
                 }
             }
@@ -427,8 +422,8 @@ fn call(api: &Api, candidate: &Candidate) -> TokenStream {
 
 fn reply_info(reply: &Reply) -> TokenStream {
     let location = |location: &Location| match location {
-        Location::Header(name) => quote!(Location::Header(#name)),
-        Location::Payload(pointer) => quote!(Location::Payload(#pointer)),
+        Location::Header(name) => quote!(amgi::reply::Location::Header(#name)),
+        Location::Payload(pointer) => quote!(amgi::reply::Location::Payload(#pointer)),
     };
     let option = |value: Option<TokenStream>| match value {
         Some(value) => quote!(Some(#value)),
@@ -440,7 +435,7 @@ fn reply_info(reply: &Reply) -> TokenStream {
         let (request, reply) = (location(request), location(reply));
         quote!((#request, #reply))
     }));
-    quote!(ReplyInfo { location: #from, address: #address, correlation: #correlation })
+    quote!(amgi::reply::ReplyInfo { location: #from, address: #address, correlation: #correlation })
 }
 
 /// Dispatch within groups of channels, so that no function knows them all.
@@ -460,7 +455,7 @@ fn groups(api: &Api) -> TokenStream {
                 quote!(if let Some(values) = #pattern.captures(address) { return #name(handlers, values, cx).await; })
             });
             quote! {
-                pub(super) async fn #function<A: #group>(handlers: &A, cx: &Context) -> Settlement {
+                pub(super) async fn #function<A: #group>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement {
                     match cx.address() {
                         #(#literal)*
                         address => {

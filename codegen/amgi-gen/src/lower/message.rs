@@ -11,7 +11,7 @@ use super::{
     Lowering,
     rules::rules,
     shape::Site,
-    typedefs::{Types, default_of, fits, property_docs},
+    typedefs::{Types, default_of, property_docs},
 };
 use crate::{
     docs, ir,
@@ -46,7 +46,10 @@ impl<'d> Lowering<'d> {
     pub(super) fn draft(&mut self, id: Id<Message>) -> Draft<'d> {
         let doc = self.doc;
         let message = &doc[id];
-        let name = self.type_name(&message.extensions, &message.key, "Message", message.span);
+        let owner =
+            doc.channels.iter().find(|channel| channel.messages.iter().any(|(_, other)| *other == id));
+        let owner = owner.map_or("", |channel| channel.key.as_str());
+        let name = self.type_name(&message.extensions, owner, &message.key, "Message", message.span);
         let content_type = content_type(message);
         let mut codec = codec(&content_type);
         let mut payload = None;
@@ -180,7 +183,7 @@ impl<'d> Lowering<'d> {
                     ty => ty,
                 };
                 let default = if part.required { None } else { default_of(&self.shaper, part.node) };
-                let default = default.filter(|default| fits(&ty, default));
+                let default = default.filter(|default| types.takes(&ty, default));
                 let optional = !part.required && default.is_none();
                 let rules = types.prune(rules(&self.shaper, part.node, &ty), &ty);
                 let field = match part.protocol {

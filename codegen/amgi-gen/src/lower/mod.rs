@@ -119,19 +119,16 @@ impl<'d> Lowering<'d> {
         self.message_ids.iter().position(|&other| other == id).unwrap_or_default()
     }
 
-    /// The name a document asks for with `x-rust-name`, else its own.
-    fn wanted(&self, extensions: &[(String, Node)], key: &str) -> String {
-        extensions
-            .iter()
-            .find(|(name, _)| name == "x-rust-name")
-            .and_then(|(_, node)| node.as_str())
-            .unwrap_or(key)
-            .to_owned()
-    }
-
-    fn type_name(&mut self, extensions: &[(String, Node)], key: &str, kind: &str, span: Span) -> String {
-        let wanted = self.wanted(extensions, key);
-        let claim = self.names.type_name(&wanted, kind);
+    fn type_name(
+        &mut self,
+        extensions: &[(String, Node)],
+        owner: &str,
+        key: &str,
+        kind: &str,
+        span: Span,
+    ) -> String {
+        let wanted = wanted(extensions, key);
+        let claim = self.names.type_name_in(owner, &wanted, kind);
         if claim.clashed {
             self.shaper.diagnostics.push(
                 Diagnostic::warning(
@@ -169,7 +166,7 @@ impl<'d> Lowering<'d> {
         let parameters = parameters_in(channel);
         let parameters = (!parameters.is_empty()).then(|| {
             // A channel and its message often share their name; the message has it.
-            let wanted = self.wanted(&channel.extensions, &channel.key);
+            let wanted = wanted(&channel.extensions, &channel.key);
             let name = self.names.type_name(&wanted, "Channel").name;
             let mut members = Namer::members();
             let fields = parameters
@@ -206,7 +203,7 @@ impl<'d> Lowering<'d> {
         }
         ir::Channel {
             key: channel.key.clone(),
-            field: fields.member(&snake(&self.wanted(&channel.extensions, &channel.key))).name,
+            field: fields.member(&snake(&wanted(&channel.extensions, &channel.key))).name,
             address: channel.address.clone(),
             docs,
             parameters,
@@ -221,6 +218,16 @@ impl<'d> Lowering<'d> {
                 .map(str::to_owned),
         }
     }
+}
+
+/// The name a document asks for with `x-rust-name`, else its own.
+fn wanted(extensions: &[(String, Node)], key: &str) -> String {
+    extensions
+        .iter()
+        .find(|(name, _)| name == "x-rust-name")
+        .and_then(|(_, node)| node.as_str())
+        .unwrap_or(key)
+        .to_owned()
 }
 
 /// Messages of operations and replies, in order of the document.

@@ -8,6 +8,7 @@ use amgi_asyncapi::{
 use super::{
     Lowering,
     message::{binding_json, presets},
+    wanted,
 };
 use crate::{
     docs, ir,
@@ -24,8 +25,13 @@ impl Lowering<'_> {
         if operations.iter().all(|op| op.messages.is_empty()) {
             return None;
         }
-        let name =
-            self.type_name(&channel.extensions, &format!("{}Handler", channel.key), "Trait", channel.span);
+        let name = self.type_name(
+            &channel.extensions,
+            "",
+            &format!("{}Handler", channel.key),
+            "Trait",
+            channel.span,
+        );
         let mut methods: Vec<ir::Method> = Vec::new();
         let mut names = Namer::members();
         for operation in operations.iter().filter(|op| op.reply.is_none()) {
@@ -153,7 +159,7 @@ impl Lowering<'_> {
             _ => None,
         };
         methods.push(ir::Method {
-            name: names.member(&self.wanted(&operation.extensions, &operation.key)).name,
+            name: names.member(&wanted(&operation.extensions, &operation.key)).name,
             docs: operation_docs(operation),
             operations: vec![operation.key.clone()],
             argument: "request".to_owned(),
@@ -217,7 +223,7 @@ impl Lowering<'_> {
             presets(operation.bindings.iter().chain(messages).chain(&doc[operation.channel].bindings))
         };
         let input = self.union(&operation.key, "Message", &messages, operation);
-        let wanted = self.wanted(&operation.extensions, &operation.key);
+        let wanted = wanted(&operation.extensions, &operation.key);
         let mut docs = operation_docs(operation);
         docs.push(String::new());
         docs.push(match &doc[operation.channel].address {

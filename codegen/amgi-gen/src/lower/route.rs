@@ -5,12 +5,16 @@
 
 use amgi_asyncapi::{
     diag::Diagnostic,
-    model::{Channel, Id, Message},
+    model::{Channel, Id, Message, Schema},
     node::Node,
 };
 
-use super::Lowering;
+use super::{Lowering, shape::strings};
 use crate::ir;
+
+/// The part of a message that may tell it apart.
+type SchemaOf = fn(&Message) -> Option<Id<Schema>>;
+type SelectBy = fn(String) -> ir::Select;
 
 impl<'d> Lowering<'d> {
     /// The routes of all channels that have handlers, in order of precedence. `ids` are the channels' ids in the document.
@@ -79,8 +83,7 @@ impl<'d> Lowering<'d> {
         let doc = self.doc;
         let messages: Vec<&'d Message> =
             candidates.iter().map(|candidate| &doc[self.message_ids[candidate.message]]).collect();
-        type SchemaOf = fn(&Message) -> Option<Id<amgi_asyncapi::model::Schema>>;
-        let parts: [(SchemaOf, fn(String) -> ir::Select); 2] =
+        let parts: [(SchemaOf, SelectBy); 2] =
             [(|m| m.payload, ir::Select::Payload), (|m| m.headers, ir::Select::Header)];
         for (schema, select) in parts {
             let nodes: Option<Vec<&'d Node>> =
@@ -114,7 +117,7 @@ impl<'d> Lowering<'d> {
             .iter()
             .filter(|(wire, _)| object.required.contains(wire))
             .filter_map(|(wire, nodes)| {
-                let values = nodes.iter().find_map(|node| self.shaper.strings(self.shaper.resolve(node)))?;
+                let values = nodes.iter().find_map(|node| strings(self.shaper.resolve(node)))?;
                 (values.len() == 1).then(|| (*wire, values[0]))
             })
             .collect()

@@ -93,10 +93,11 @@ fn number<'d>(node: &'d Node, key: &str) -> Option<&'d Number> {
 fn numbers(node: &Node, ty: &str, out: &mut Vec<Rule>) {
     // Draft 4 wrote `exclusiveMinimum: true` beside `minimum`; documents still do.
     let exclusive = |key: &str| matches!(node.get(key), Some(Node { value: Value::Bool(true), .. }));
+    let (lowest, highest) = range(ty);
     if let Some(least) = number(node, "minimum") {
         let exclusive = exclusive("exclusiveMinimum");
-        let implied = ty.starts_with('u') && !exclusive && least.as_f64().is_some_and(|least| least <= 0.0);
-        if !implied {
+        // What the type cannot hold needs no rule.
+        if exclusive || least.as_f64().is_none_or(|least| least > lowest) {
             out.push(Rule::Minimum(least.clone(), exclusive));
         }
     }
@@ -104,24 +105,39 @@ fn numbers(node: &Node, ty: &str, out: &mut Vec<Rule>) {
         out.push(Rule::Minimum(least.clone(), true));
     }
     if let Some(most) = number(node, "maximum") {
-        out.push(Rule::Maximum(most.clone(), exclusive("exclusiveMaximum")));
+        let exclusive = exclusive("exclusiveMaximum");
+        if exclusive || most.as_f64().is_none_or(|most| most < highest) {
+            out.push(Rule::Maximum(most.clone(), exclusive));
+        }
     }
     if let Some(most) = number(node, "exclusiveMaximum") {
         out.push(Rule::Maximum(most.clone(), true));
     }
     let integer = !ty.starts_with('f');
-    if let Some(of) = number(node, "multipleOf").filter(|of| of.as_f64().is_some_and(|of| of > 0.0)) {
-        if !(integer && of.as_f64() == Some(1.0)) {
-            out.push(Rule::MultipleOf(of.clone()));
-        }
+    if let Some(of) = number(node, "multipleOf").filter(|of| of.as_f64().is_some_and(|of| of > 0.0))
+        && !(integer && of.as_f64() == Some(1.0))
+    {
+        out.push(Rule::MultipleOf(of.clone()));
+    }
+}
+
+/// What a number type can hold.
+fn range(ty: &str) -> (f64, f64) {
+    match ty {
+        "u32" => (0.0, f64::from(u32::MAX)),
+        "i32" => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        // Bounds at the very end of 64 bits are not exact as `f64`, so they are checked.
+        "u64" => (0.0, f64::INFINITY),
+        _ => (f64::NEG_INFINITY, f64::INFINITY),
     }
 }
 
 fn size(node: &Node, least: &str, most: &str) -> Option<Rule> {
     // A limit written as a float counts when it is whole.
     let limit = |key: &str| {
-        number(node, key)
-            .and_then(|n| n.as_u64().or_else(|| n.as_f64().filter(|n| n.fract() == 0.0).map(|n| n as u64)))
+        number(node, key).and_then(|n| {
+            n.as_u64().or_else(|| n.as_f64().filter(|n| n.fract() == 0.0)?.to_string().parse().ok())
+        })
     };
     let (least, most) = (limit(least).unwrap_or(0), limit(most));
     let as_usize = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);

@@ -147,7 +147,7 @@ impl<'d> Shaper<'d> {
         if Schema::reference(&schema.node).is_none() && self.is_named(&schema.node) {
             let name = self.claim(&schema.node, &suggest);
             self.by_schema.insert(index, name.clone());
-            self.define(&name, vec![&schema.node]);
+            self.define(&name, &[&schema.node]);
             return reference(&name);
         }
         self.active.push(index);
@@ -165,7 +165,7 @@ impl<'d> Shaper<'d> {
     fn inline(&mut self, node: &'d Node, suggest: &str) -> Json {
         if self.is_named(node) {
             let name = self.claim(node, suggest);
-            self.define(&name, vec![node]);
+            self.define(&name, &[node]);
             return reference(&name);
         }
         self.structural(node, suggest)
@@ -198,7 +198,7 @@ impl<'d> Shaper<'d> {
 
     /// Whether a schema gets a type of its own.
     fn is_named(&self, node: &'d Node) -> bool {
-        if self.strings(node).is_some() {
+        if strings(node).is_some() {
             return true;
         }
         let branches = self.branches(node);
@@ -214,24 +214,24 @@ impl<'d> Shaper<'d> {
         })
     }
 
-    fn define(&mut self, name: &str, nodes: Vec<&'d Node>) {
+    fn define(&mut self, name: &str, nodes: &[&'d Node]) {
         // The place in the list is taken before the members are named, so that an outer type comes before its parts.
         let place = self.definitions.len();
         let about = self.about.take().unwrap_or_else(|| format!("Schema `{name}`."));
         self.definitions.push(Definition {
             name: name.to_owned(),
-            nodes: nodes.clone(),
+            nodes: nodes.to_vec(),
             shape: json!(true),
             about,
         });
-        let shape = self.nominal(name, &nodes);
+        let shape = self.nominal(name, nodes);
         self.definitions[place].shape = shape;
     }
 
     fn nominal(&mut self, name: &str, nodes: &[&'d Node]) -> Json {
         let [first, ..] = nodes else { return json!(true) };
         if nodes.len() == 1 {
-            if let Some(values) = self.strings(first) {
+            if let Some(values) = strings(first) {
                 return json!({"type": "string", "enum": values});
             }
             if let Some(branches) = self.branches(first).filter(|branches| branches.len() > 1) {
@@ -276,7 +276,7 @@ impl<'d> Shaper<'d> {
             self.about = Some(format!("Alternative {} of [`{name}`].", index + 1));
             if shared {
                 let variant = self.claim(branch, &suggest);
-                self.define(&variant, vec![branch, node]);
+                self.define(&variant, &[branch, node]);
                 alternatives.push(reference(&variant));
             } else {
                 alternatives.push(self.shape(branch, &suggest));
@@ -294,7 +294,7 @@ impl<'d> Shaper<'d> {
         }
         if let Some(object) = self.object(&[node]) {
             let constant = object.properties.iter().find_map(|(wire, nodes)| {
-                let values = nodes.iter().find_map(|node| self.strings(self.resolve(node)))?;
+                let values = nodes.iter().find_map(|node| strings(self.resolve(node)))?;
                 (object.required.contains(wire) && values.len() == 1).then(|| values[0].to_owned())
             });
             if let Some(constant) = constant {
@@ -361,22 +361,6 @@ impl<'d> Shaper<'d> {
         }
     }
 
-    /// The texts of a schema that allows only certain strings.
-    pub(super) fn strings(&self, node: &'d Node) -> Option<Vec<&'d str>> {
-        if let Some(constant) = node.get("const") {
-            return constant.as_str().map(|text| vec![text]);
-        }
-        if let Some(values) = node.get("enum") {
-            let texts: Vec<&str> = values.items().iter().filter_map(Node::as_str).collect();
-            return (!texts.is_empty() && texts.len() == values.items().len()).then_some(texts);
-        }
-        // `oneOf` of constants is an enum with documentation.
-        let branches = node.get("oneOf").or_else(|| node.get("anyOf"))?.items();
-        let texts: Vec<&str> =
-            branches.iter().filter_map(|b| b.get("const").and_then(Node::as_str)).collect();
-        (!texts.is_empty() && texts.len() == branches.len()).then_some(texts)
-    }
-
     /// The alternatives of `oneOf` or `anyOf`, without null and without those that only add conditions.
     pub(super) fn branches(&self, node: &'d Node) -> Option<Vec<&'d Node>> {
         let all = node.get("oneOf").or_else(|| node.get("anyOf"))?.items();
@@ -437,13 +421,28 @@ impl<'d> Shaper<'d> {
         );
         match node.get("additionalProperties") {
             Some(Node { value: Value::Bool(false), .. }) if node.get("patternProperties").is_none() => {
-                object.closed = true
+                object.closed = true;
             }
             Some(schema) => object.additional = Some(schema),
             None => {}
         }
         any
     }
+}
+
+/// The texts of a schema that allows only certain strings.
+pub(super) fn strings(node: &Node) -> Option<Vec<&str>> {
+    if let Some(constant) = node.get("const") {
+        return constant.as_str().map(|text| vec![text]);
+    }
+    if let Some(values) = node.get("enum") {
+        let texts: Vec<&str> = values.items().iter().filter_map(Node::as_str).collect();
+        return (!texts.is_empty() && texts.len() == values.items().len()).then_some(texts);
+    }
+    // `oneOf` of constants is an enum with documentation.
+    let branches = node.get("oneOf").or_else(|| node.get("anyOf"))?.items();
+    let texts: Vec<&str> = branches.iter().filter_map(|b| b.get("const").and_then(Node::as_str)).collect();
+    (!texts.is_empty() && texts.len() == branches.len()).then_some(texts)
 }
 
 /// The schema behind references.
@@ -530,7 +529,7 @@ fn literal_type(node: &Node) -> Json {
     }
 }
 
-/// `i64` unless the bounds say that no value is negative or that it may be larger.
+/// As wide as the bounds need, `i64` where there are none.
 fn integer_format(node: &Node) -> &'static str {
     let bound = |keys: [&str; 2]| {
         keys.iter().filter_map(|key| node.get(key)).find_map(|node| match &node.value {
@@ -538,8 +537,12 @@ fn integer_format(node: &Node) -> &'static str {
             _ => None,
         })
     };
-    match bound(["minimum", "exclusiveMinimum"]) {
-        Some(least) if least >= 0.0 => "uint64",
+    let least = bound(["minimum", "exclusiveMinimum"]);
+    let most = bound(["maximum", "exclusiveMaximum"]);
+    match (least, most) {
+        (Some(least), Some(most)) if least >= 0.0 && most <= f64::from(u32::MAX) => "uint32",
+        (Some(least), Some(most)) if least >= f64::from(i32::MIN) && most <= f64::from(i32::MAX) => "int32",
+        (Some(least), _) if least >= 0.0 => "uint64",
         _ => "int64",
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     docs,
     ir::{Content, Field, Missing, Rule, StringVariant, Ty, TypeDef, TypeKind, Variant},
     name::Namer,
-    types::{Shape, ShapeContent, ShapeField, ShapeVariant, shapes},
+    types::{self, Shape, ShapeContent, ShapeField, ShapeVariant},
 };
 
 /// The types of a document.
@@ -40,6 +40,18 @@ impl Types {
         }
     }
 
+    /// Whether a default is a value of its type.
+    pub(super) fn takes(&self, ty: &Ty, default: &Json) -> bool {
+        fits(ty, default)
+            && match (ty, default) {
+                (Ty::Named(name), Json::String(text)) => self.defs.iter().any(|def| {
+                    def.name == *name
+                        && matches!(&def.kind, TypeKind::Strings { variants } if variants.iter().any(|v| v.wire == *text))
+                }),
+                _ => true,
+            }
+    }
+
     /// Adds an enum of texts.
     pub(super) fn add_strings(&mut self, name: &str, docs: &[String], values: &[String]) {
         self.defs.push(TypeDef {
@@ -58,7 +70,7 @@ impl Types {
 }
 
 pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
-    let (mut shapes, refused) = shapes(&shaper.for_typify());
+    let (mut found, refused) = types::shapes(&shaper.for_typify());
     for definition in shaper.definitions.iter().filter(|d| refused.contains(&d.name)) {
         let Some(node) = definition.nodes.first() else { continue };
         shaper.diagnostics.push(
@@ -70,7 +82,7 @@ pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
             .help("keywords such as `not` inside an object are not turned into types"),
         );
     }
-    let sites = match shapes.remove(SITES) {
+    let sites = match found.remove(SITES) {
         Some(Shape::Struct { fields, .. }) => {
             fields.into_iter().map(|field| (field.wire, field.ty)).collect()
         }
@@ -78,15 +90,16 @@ pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
     };
     let mut defs = Vec::new();
     for definition in &shaper.definitions {
-        let shape = shapes.remove(&definition.name).unwrap_or(Shape::Newtype(Ty::Json));
+        let shape = found.remove(&definition.name).unwrap_or(Shape::Newtype(Ty::Json));
         defs.push(define(shaper, definition, shape));
     }
     // What typify made beside what it was asked for, such as parts of merged schemas.
-    for (name, shape) in shapes {
+    for (name, shape) in found {
         let about = format!("Schema `{name}`.");
         let definition = Definition { name, nodes: Vec::new(), shape: Json::Null, about };
         defs.push(define(shaper, &definition, shape));
     }
+    drop_unknown_defaults(&mut defs);
     let checked = mark_checked(&mut defs);
     let strings =
         defs.iter().filter(|d| matches!(d.kind, TypeKind::Strings { .. })).map(|d| d.name.clone()).collect();
@@ -134,13 +147,13 @@ fn strings(values: impl IntoIterator<Item = String>) -> TypeKind {
     TypeKind::Strings { variants }
 }
 
-fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut shapes: Vec<ShapeField>) -> Vec<Field> {
+fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut members: Vec<ShapeField>) -> Vec<Field> {
     let object = shaper.object(nodes).unwrap_or_default();
     let place =
         |wire: &str| object.properties.iter().position(|(name, _)| *name == wire).unwrap_or(usize::MAX);
-    shapes.sort_by_key(|field| place(&field.wire));
+    members.sort_by_key(|field| place(&field.wire));
     let mut names = Namer::members();
-    shapes
+    members
         .into_iter()
         .map(|shape| {
             if shape.wire.is_empty() {
@@ -258,19 +271,42 @@ pub(super) fn default_of<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Option<Json
 }
 
 /// Whether a default can be written as a value of the type.
-pub(super) fn fits(ty: &Ty, value: &Json) -> bool {
+fn fits(ty: &Ty, value: &Json) -> bool {
     match (ty, value) {
-        (Ty::String, Json::String(_))
-        | (Ty::Bool, Json::Bool(_))
-        | (Ty::Json, _)
-        | (Ty::Named(_), Json::String(_)) => true,
+        (Ty::String | Ty::Named(_), Json::String(_)) | (Ty::Bool, Json::Bool(_)) | (Ty::Json, _) => true,
         (Ty::Number(name), Json::Number(number)) => match name.as_str() {
+            "i32" => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+            "u32" => number.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),
             "i64" => number.is_i64(),
             "u64" => number.is_u64(),
             "f64" => true,
             _ => false,
         },
         _ => false,
+    }
+}
+
+/// A default that is no value of its enum is no default: the member is optional then.
+fn drop_unknown_defaults(defs: &mut [TypeDef]) {
+    let texts: BTreeMap<String, Vec<String>> = defs
+        .iter()
+        .filter_map(|def| match &def.kind {
+            TypeKind::Strings { variants } => {
+                Some((def.name.clone(), variants.iter().map(|variant| variant.wire.clone()).collect()))
+            }
+            _ => None,
+        })
+        .collect();
+    for def in defs {
+        let TypeKind::Struct { fields, .. } = &mut def.kind else { continue };
+        for field in fields {
+            if let (Missing::Value(Json::String(text)), Ty::Named(name)) = (&field.missing, &field.ty)
+                && !texts.get(name).is_some_and(|texts| texts.contains(text))
+            {
+                field.ty = Ty::Option(Box::new(field.ty.clone()));
+                field.missing = Missing::Empty;
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Names of the document are settled by the IR; here they only meet the few names of the scaffold itself.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use minijinja::{Value, value::Serde};
 use serde::Serialize;
@@ -79,6 +79,7 @@ struct ReplyView {
 struct Imports {
     amgi: String,
     generated: String,
+    main: String,
 }
 
 impl<'a> View<'a> {
@@ -99,21 +100,26 @@ impl<'a> View<'a> {
             })
             .collect();
         let addresses: Vec<_> = handlers.iter().filter_map(|handler| address(handler.channel)).collect();
-        let arguments: String = addresses.iter().map(|address| format!(", {}", address.variable)).collect();
+        let arguments: Vec<&str> =
+            iter::once("Service").chain(addresses.iter().map(|address| &*address.variable)).collect();
         let krate = package.replace('-', "_");
+        // A library and a module of one name are told apart by where the path starts.
+        let krate = if krate == api.name { format!("::{krate}") } else { krate };
+        let mut used = ["handlers::Service", api.name.as_str()];
+        used.sort_unstable();
+        let main = import(&krate, &used);
         Self {
             marker: format::marker(api),
             package,
-            // A library and a module of one name are told apart by where the path starts.
-            krate: if krate == api.name { format!("::{krate}") } else { krate },
+            krate,
             module: &api.name,
             edition: settings.edition.as_str(),
             rust_version: env!("CARGO_PKG_RUST_VERSION"),
             runtime: dependency(&settings.runtime, "amgi"),
             mqtt: dependency(&settings.runtime, "amgi-mqtt"),
-            app: format!("{}::app(Service{arguments})", api.name),
+            app: format!("{}::app({})", api.name, arguments.join(", ")),
             addresses,
-            imports: names.imports(),
+            imports: names.imports(main),
             handlers,
             mermaid: mermaid::flowchart(api),
             example: example(api),
@@ -157,14 +163,13 @@ fn method_view<'a>(
     names: &mut Names<'_>,
 ) -> MethodView<'a> {
     let mut arguments = vec!["&self".to_owned()];
-    let mut fields = vec!["address = cx.address()".to_owned()];
+    let mut shown = String::new();
     if let Some(parameters) = &channel.parameters {
         arguments.push(format!("channel: {}", names.path(&parameters.name)));
-        fields.push("?channel".to_owned());
+        shown.push_str("{channel:?} ");
     }
     arguments.push(format!("{}: {}", method.argument, names.path(&method.input)));
     arguments.push("cx: &Context".to_owned());
-    fields.extend([format!("?{}", method.argument), format!("{:?}", method.name)]);
     let output = match &method.reply {
         Some(reply) => names.path(&reply.output),
         None => "()".to_owned(),
@@ -186,7 +191,7 @@ fn method_view<'a>(
         name: &method.name,
         signature: signature(&method.name, &arguments, &output),
         note: note(method),
-        log: log(&fields),
+        log: log(&format!("{}: {shown}{{{}:?}}", method.name, method.argument)),
         reply,
     }
 }
@@ -204,17 +209,16 @@ fn signature(name: &str, arguments: &[String], output: &str) -> String {
     if line.chars().count() <= WIDTH {
         return line;
     }
-    let arguments: String = arguments.iter().map(|argument| format!("        {argument},\n")).collect();
-    format!("    async fn {name}(\n{arguments}    {end}")
+    format!("    async fn {name}(\n        {},\n    {end}", arguments.join(",\n        "))
 }
 
 /// The statement that shows what was received, the way rustfmt writes it.
-fn log(fields: &[String]) -> String {
-    let line = fields.join(", ");
+fn log(text: &str) -> String {
+    let line = format!("address = cx.address(), {text:?}");
     if line.chars().count() <= CALL_WIDTH {
         return format!("tracing::info!({line});");
     }
-    format!("tracing::info!(\n            {}\n        );", fields.join(",\n            "))
+    format!("tracing::info!(\n            address = cx.address(),\n            {text:?}\n        );")
 }
 
 /// The names of the generated module that the handlers use.
@@ -238,7 +242,7 @@ impl Names<'_> {
         name.to_owned()
     }
 
-    fn imports(&self) -> Imports {
+    fn imports(&self, main: String) -> Imports {
         let mut amgi = vec!["Context", "Failure", "NotImplemented"];
         amgi.extend(self.replies.then_some("TypedMessage"));
         let own = self.qualified.then_some("self");
@@ -246,6 +250,7 @@ impl Names<'_> {
         Imports {
             amgi: import("amgi", &amgi),
             generated: import(&format!("crate::{}", self.module), &generated),
+            main,
         }
     }
 }
@@ -258,18 +263,19 @@ fn import(path: &str, names: &[&str]) -> String {
         return format!("use {path}::{name};");
     }
     let line = format!("use {path}::{{{}}};", names.join(", "));
-    if line.chars().count() <= WIDTH {
+    // What rustfmt keeps free for braces and commas, found by trying.
+    if line.chars().count() <= WIDTH - 2 {
         return line;
     }
     let mut out = format!("use {path}::{{\n   ");
     let mut width = 3;
     for name in names {
         let wide = name.chars().count() + 2;
-        if width + wide > WIDTH && width > 3 {
+        if width + wide > WIDTH - 1 && width > 3 {
             out.push_str("\n   ");
             width = 3;
         }
-        out.push_str(&format!(" {name},"));
+        out.extend([" ", *name, ","]);
         width += wide;
     }
     out.push_str("\n};");
@@ -336,6 +342,6 @@ mod tests {
         assert_eq!(names.path("Context"), "user::Context");
         assert_eq!(names.path("User"), "User");
         assert_eq!(names.path("()"), "()");
-        assert_eq!(names.imports().generated, "use crate::user::{self, User};");
+        assert_eq!(names.imports(String::new()).generated, "use crate::user::{self, User};");
     }
 }

@@ -139,3 +139,73 @@ pub(crate) fn encode(
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds the bytes one by one, as a slow network would.
+    fn feed(version: Version, bytes: &[u8]) -> Result<Vec<Incoming>, WireError> {
+        let mut buffer = BytesMut::new();
+        let mut packets = Vec::new();
+        for &byte in bytes {
+            buffer.extend_from_slice(&[byte]);
+            packets.extend(decode(version, &mut buffer)?);
+        }
+        assert!(buffer.is_empty());
+        Ok(packets)
+    }
+
+    #[test]
+    fn packets_may_come_in_pieces() {
+        for version in [Version::V5, Version::V311] {
+            let publish = Publish {
+                topic: "a/b".into(),
+                qos: 1,
+                id: 7,
+                payload: Bytes::from(vec![1; 200]),
+                ..Publish::default()
+            };
+            let mut bytes = BytesMut::new();
+            encode(version, &Outgoing::Publish(&publish), &mut bytes, None).unwrap();
+            encode(version, &Outgoing::PubAck(9), &mut bytes, None).unwrap();
+            let packets = feed(version, &bytes).unwrap();
+            assert!(matches!(&packets[0], Incoming::Publish(p) if p.id == 7 && p.payload.len() == 200));
+            assert!(matches!(&packets[1], Incoming::PubAck(9, Ok(()))));
+        }
+    }
+
+    #[test]
+    fn short_forms_are_read() {
+        for (bytes, expected) in [
+            (&[0xe0, 0][..], "NormalDisconnection"),
+            (&[0xe0, 1, 0x8b], "ServerShuttingDown"),
+            (&[0xe0, 2, 0x8b, 0], "ServerShuttingDown"),
+            (&[0xe0, 1, 0x70], "reason 112"),
+        ] {
+            let packets = feed(Version::V5, bytes).unwrap();
+            assert!(
+                matches!(&packets[..], [Incoming::Disconnect { reason, .. }] if reason == expected),
+                "{packets:?}"
+            );
+        }
+        let packets = feed(Version::V5, &[0x40, 3, 0, 1, 0x87]).unwrap();
+        assert!(matches!(&packets[..], [Incoming::PubAck(1, Err(reason))] if reason == "NotAuthorized"));
+    }
+
+    #[test]
+    fn a_packet_that_is_too_large_leaves_the_buffer_alone() {
+        let publish = Publish { topic: "a".into(), payload: Bytes::from(vec![0; 100]), ..Publish::default() };
+        for version in [Version::V5, Version::V311] {
+            let mut bytes = BytesMut::from(&b"x"[..]);
+            assert!(encode(version, &Outgoing::Publish(&publish), &mut bytes, Some(50)).is_err());
+            assert_eq!(&bytes[..], b"x");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_an_error_and_not_waited_for() {
+        // A SUBACK that ends within its properties.
+        assert!(feed(Version::V5, &[0x90, 3, 0, 1, 0x80]).is_err());
+    }
+}

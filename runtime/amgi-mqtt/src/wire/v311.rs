@@ -10,9 +10,10 @@ use rumqttc::mqttbytes::{
 use super::{ConnAck, Incoming, LARGEST, Outgoing, Publish, WireError};
 
 pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, WireError> {
+    let before = buffer.len();
     let packet = match Packet::read(buffer, LARGEST as usize) {
         Ok(packet) => packet,
-        Err(Error::InsufficientBytes(more)) => {
+        Err(Error::InsufficientBytes(more)) if buffer.len() == before => {
             buffer.reserve(more);
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! MQTT 5.
 
 use amgi::ByteString;
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use rumqttc::v5::mqttbytes::{
     self, Error, QoS,
     v5::{
@@ -13,9 +13,22 @@ use rumqttc::v5::mqttbytes::{
 use super::{ConnAck, Connect, Filter, Incoming, Outgoing, Publish, WireError};
 
 pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, WireError> {
+    // DISCONNECT without properties is legal; rumqttc takes it for cut off.
+    if let [0xe0, length @ 0..=1, rest @ ..] = &buffer[..]
+        && rest.len() >= usize::from(*length)
+    {
+        let code = if *length == 0 { 0 } else { rest[0] };
+        let reason = DisconnectReasonCode::try_from(code);
+        buffer.advance(2 + usize::from(buffer[1]));
+        return Ok(Some(Incoming::Disconnect {
+            taken_over: reason.as_ref().is_ok_and(|reason| *reason == DisconnectReasonCode::SessionTakenOver),
+            reason: reason.map_or_else(|_| format!("reason {code}"), |reason| format!("{reason:?}")),
+        }));
+    }
+    let before = buffer.len();
     let packet = match Packet::read(buffer, None) {
         Ok(packet) => packet,
-        Err(Error::InsufficientBytes(more)) => {
+        Err(Error::InsufficientBytes(more)) if buffer.len() == before => {
             buffer.reserve(more);
             return Ok(None);
         }

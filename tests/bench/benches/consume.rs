@@ -1,0 +1,21 @@
+//! Consuming a small JSON struct.
+
+#![allow(missing_docs)] // what the macros write
+
+use amgi_bench::{Case, MESSAGES, Setup, config};
+use gungraun::prelude::*;
+
+fn setup(count: usize) -> Setup {
+    amgi_bench::setup(Case::Consume, count)
+}
+
+#[library_benchmark(config = config())]
+#[bench::first(setup(1))]
+#[bench::base(setup(MESSAGES))]
+#[bench::twice(setup(2 * MESSAGES))]
+fn service(setup: Setup) {
+    amgi_bench::run(setup);
+}
+
+library_benchmark_group!(name = consume, benchmarks = [service]);
+main!(library_benchmark_groups = consume);

@@ -1,0 +1,182 @@
+//! A broker that goes away and comes back, and several instances on one broker.
+
+use std::{sync::Arc, time::Duration};
+
+use amgi::Settlement;
+use amgi_brokers_tests::{App, Mosquitto, Peer, Running, channel, within};
+use amgi_mqtt::Version;
+use rumqttc::v5::mqttbytes::QoS;
+use tokio::sync::Semaphore;
+
+use crate::{both, server, text};
+
+async fn after_a_restart_of_the_broker_all_goes_on(version: Version) {
+    let mut broker = Mosquitto::start();
+    let gate = Arc::new(Semaphore::new(0));
+    let waiting = gate.clone();
+    let (app, mut began) = App::new([channel("a.{n}", "{}")], move |cx| {
+        let gate = waiting.clone();
+        async move {
+            if text(cx.message()) == "slow" {
+                gate.acquire().await.unwrap().forget();
+            }
+            Settlement::Ack
+        }
+    });
+    let mut running = Running::start(server(&broker, version, app)).await;
+    broker.publish("a/1", "slow");
+    assert_eq!(text(&within("a message", began.recv()).await.unwrap()), "slow");
+    broker.restart();
+    // Published perhaps before the server is back: the session is kept for it.
+    broker.publish("a/2", "after");
+    running.ready().await;
+    assert_eq!(text(&within("a message", began.recv()).await.unwrap()), "after");
+    gate.add_permits(1);
+    broker.publish("a/1", "last");
+    assert_eq!(
+        text(&within("a message", began.recv()).await.unwrap()),
+        "last",
+        "`slow` is not handled again"
+    );
+    running.stop().await;
+
+    let (app, mut began) = App::new([channel("a.{n}", "{}")], |_| async { Settlement::Ack });
+    let running = Running::start(server(&broker, version, app)).await;
+    broker.publish("a/3", "new");
+    assert_eq!(text(&within("a message", began.recv()).await.unwrap()), "new", "all else is acknowledged");
+    running.stop().await;
+}
+
+async fn a_broker_that_forgets_everything_is_subscribed_to_again(version: Version) {
+    let mut broker = Mosquitto::with("allow_anonymous true\npersistent_client_expiration 1h\n");
+    let (app, mut began) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
+    let mut running = Running::start(server(&broker, version, app).clean_session(true)).await;
+    for n in 0..3 {
+        broker.kill();
+        broker.start_again();
+        running.ready().await;
+        broker.publish("a", &n.to_string());
+        assert_eq!(text(&within("a message", began.recv()).await.unwrap()), n.to_string());
+    }
+    running.stop().await;
+}
+
+async fn messages_wait_while_the_server_is_away(version: Version) {
+    let broker = Mosquitto::start();
+    let (app, _) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
+    Running::start(server(&broker, version, app)).await.stop().await;
+    for n in 0..3 {
+        broker.publish("a", &n.to_string());
+    }
+    let (app, mut began) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
+    let running = Running::start(server(&broker, version, app)).await;
+    for n in 0..3 {
+        assert_eq!(text(&within("a message", began.recv()).await.unwrap()), n.to_string());
+    }
+    running.stop().await;
+}
+
+async fn a_flood_with_restarts_loses_nothing(version: Version) {
+    const MESSAGES: usize = 2000;
+    let mut broker = Mosquitto::start();
+    let (app, mut began) = App::new([channel("n.{lane}", "{}")], |_| async {
+        tokio::task::yield_now().await;
+        Settlement::Ack
+    });
+    let mut running = Running::start(server(&broker, version, app)).await;
+    let mut seen = vec![0_u32; MESSAGES];
+    let mut count = |message: amgi::Message| seen[text(&message).parse::<usize>().unwrap()] += 1;
+    for (round, range) in [(0, 0..MESSAGES / 2), (1, MESSAGES / 2..MESSAGES)] {
+        let peer = Peer::watch(&broker, "unused").await;
+        for n in range.clone() {
+            peer.client
+                .publish(format!("n/{}", n % 7), QoS::AtLeastOnce, false, n.to_string())
+                .await
+                .unwrap();
+        }
+        // The peer's client has handed all of it over when this, which comes after it, arrives.
+        let mut watch = Peer::watch(&broker, "done").await;
+        peer.client.publish("done", QoS::AtLeastOnce, false, "").await.unwrap();
+        watch.next().await;
+        drop(peer);
+        if round == 0 {
+            broker.restart();
+            running.ready().await;
+        }
+    }
+    broker.publish("n/end", "0");
+    loop {
+        let message = within("a message", began.recv()).await.unwrap();
+        let end = message.address == "n.end";
+        count(message);
+        if end {
+            break;
+        }
+    }
+    running.stop().await;
+    while let Ok(message) = began.try_recv() {
+        count(message);
+    }
+    let missing: Vec<_> = (0..MESSAGES).filter(|&n| seen[n] == 0).collect();
+    assert!(missing.is_empty(), "missing: {missing:?}");
+}
+
+both!(
+    after_a_restart_of_the_broker_all_goes_on,
+    a_broker_that_forgets_everything_is_subscribed_to_again,
+    messages_wait_while_the_server_is_away,
+    a_flood_with_restarts_loses_nothing,
+);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_shares_the_work() {
+    const MESSAGES: usize = 40;
+    let broker = Mosquitto::start();
+    let start = async |id: &str| {
+        let (app, began) = App::new([channel("a.{n}", "{}")], |_| async { Settlement::Ack });
+        let server = server(&broker, Version::V5, app).client_id(id).group("workers");
+        (Running::start(server).await, began)
+    };
+    let (one, mut first) = start("one").await;
+    let (two, mut second) = start("two").await;
+    for n in 0..MESSAGES {
+        broker.publish(&format!("a/{n}"), &n.to_string());
+    }
+    let mut seen = Vec::new();
+    let (mut by_one, mut by_two) = (0, 0);
+    while seen.len() < MESSAGES {
+        let message = within("a message", async {
+            tokio::select! {
+                Some(message) = first.recv() => { by_one += 1; message }
+                Some(message) = second.recv() => { by_two += 1; message }
+            }
+        });
+        seen.push(text(&message.await).parse::<usize>().unwrap());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..MESSAGES).collect::<Vec<_>>(), "each once");
+    assert!(by_one > 0 && by_two > 0, "{by_one} and {by_two}");
+    one.stop().await;
+    two.stop().await;
+}
+
+/// A connection that is there and says nothing is given up after a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_broker_is_noticed() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let broker = Mosquitto::start();
+    let (app, mut began) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
+    let server = server(&broker, Version::V5, app)
+        .keep_alive(Duration::from_secs(1))
+        .connect_timeout(Duration::from_millis(300));
+    let mut running = Running::start(server).await;
+    let pid = Pid::from_raw(i32::try_from(broker.pid()).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    // Only time tells: a second of silence, then no answer for 0.3 s.
+    tokio::time::sleep(Duration::from_millis(1600)).await;
+    kill_process(pid, Signal::CONT).unwrap();
+    running.ready().await;
+    broker.publish("a", "back");
+    assert_eq!(text(&within("a message", began.recv()).await.unwrap()), "back");
+    running.stop().await;
+}
