@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -80,7 +81,7 @@ impl Mosquitto {
         // `user root` keeps the right to write here when the tests run as root; otherwise it is ignored.
         let config = format!(
             "listener {} 127.0.0.1\nuser root\npersistence true\npersistence_location {dir}/\n\
-             autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\n\
+             autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 100000\n\
              log_dest file {dir}/log\nlog_type all\n{}",
             self.port, self.extra
         );
@@ -110,14 +111,6 @@ impl Mosquitto {
         false
     }
 
-    /// Its process.
-    ///
-    /// # Panics
-    /// When it does not run.
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().expect("mosquitto runs").id()
-    }
-
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
@@ -126,6 +119,22 @@ impl Mosquitto {
     /// `mqtt://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Lets it do nothing, until it is killed or goes on.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            let _ = kill_process(Pid::from_child(child), signal);
+        }
     }
 
     /// Ends it at once, as a power cut would.
@@ -138,9 +147,8 @@ impl Mosquitto {
 
     /// Lets it end; it saves its sessions.
     pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
         if let Some(mut child) = self.child.take() {
-            let pid = rustix::process::Pid::from_child(&child);
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             let _ = child.wait();
         }
     }

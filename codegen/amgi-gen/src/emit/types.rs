@@ -186,7 +186,10 @@ pub(super) fn number_literal(name: &str, number: &serde_json::Number) -> TokenSt
 fn strings(name: &proc_macro2::Ident, lines: &TokenStream, variants: &[StringVariant]) -> TokenStream {
     let members = variants.iter().map(|variant| {
         let (member, wire) = (ident(&variant.name), &variant.wire);
-        let line = format!(" `{}`", wire.replace('`', "'"));
+        let line = match wire.trim() {
+            "" => " Text without characters.".to_owned(),
+            text => format!(" `{}`", text.replace('`', "'").replace(char::is_control, " ")),
+        };
         let rename = (variant.name != *wire).then(|| quote!(#[serde(rename = #wire)]));
         quote!(#[doc = #line] #rename #member,)
     });

@@ -163,18 +163,16 @@ async fn a_group_shares_the_work() {
 /// A connection that is there and says nothing is given up after a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_broker_is_noticed() {
-    use rustix::process::{Pid, Signal, kill_process};
     let broker = Mosquitto::start();
     let (app, mut began) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
     let server = server(&broker, Version::V5, app)
         .keep_alive(Duration::from_secs(1))
         .connect_timeout(Duration::from_millis(300));
     let mut running = Running::start(server).await;
-    let pid = Pid::from_raw(i32::try_from(broker.pid()).unwrap()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    broker.freeze();
     // Only time tells: a second of silence, then no answer for 0.3 s.
     tokio::time::sleep(Duration::from_millis(1600)).await;
-    kill_process(pid, Signal::CONT).unwrap();
+    broker.thaw();
     running.ready().await;
     broker.publish("a", "back");
     assert_eq!(text(&within("a message", began.recv()).await.unwrap()), "back");

@@ -116,7 +116,31 @@ async fn a_send_waits_for_the_broker_but_not_forever(version: Version) {
     running.stop().await;
 }
 
+async fn a_send_that_was_not_confirmed_is_repeated(version: Version) {
+    for qos in [1, 2] {
+        let mut broker = Mosquitto::start();
+        let (sender, mut running) = sender(&broker, |server| server, version).await;
+        broker.freeze();
+        let message = Message::new("out.x").payload("x").binding("mqtt", "qos", qos);
+        let mut sending = sender.send(message.binding("mqtt", "retain", true));
+        // Nobody confirms QoS 0, so this ends when the socket has it, and what went before it.
+        let marker = sender.send(Message::new("out.marker").binding("mqtt", "qos", 0));
+        tokio::select! {
+            biased;
+            result = &mut sending => panic!("a frozen broker confirms nothing: {result:?}"),
+            result = marker => result.unwrap(),
+        }
+        broker.kill();
+        broker.start_again();
+        running.ready().await;
+        within("the send", sending).await.unwrap();
+        assert_eq!(Peer::watch(&broker, "out/x").await.next().await.payload, "x");
+        running.stop().await;
+    }
+}
+
 both!(
+    a_send_that_was_not_confirmed_is_repeated,
     sends_reach_a_subscriber_at_their_qos,
     many_sends_at_once_all_arrive,
     a_send_waits_for_the_broker_but_not_forever,
@@ -136,7 +160,7 @@ async fn a_refused_send_is_an_error_and_does_not_disturb_others() {
     }
     let error = sender.send(Message::new("out").header("x", &b"\xff"[..])).await.unwrap_err();
     assert!(error.to_string().contains("not UTF-8"), "{error}");
-    running.stop().await; panic!("{}", broker.log());
+    running.stop().await;
 }
 
 /// A packet that is larger than the broker takes is the sender's error and leaves the connection alone.

@@ -1,0 +1,64 @@
+//! Helpers for tests of generated code: where things lie, and running cargo on a generated crate.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").components().collect()
+}
+
+/// Every document in `specs/`, sorted.
+///
+/// # Panics
+/// When the folder cannot be read.
+pub fn specs() -> Vec<PathBuf> {
+    let folder = root().join("specs");
+    let mut specs: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|ext| ext == "yaml" || ext == "json"))
+        .collect();
+    specs.sort();
+    assert!(!specs.is_empty(), "no documents in {}", folder.display());
+    specs
+}
+
+/// The generated module of a document, formatted, with its header.
+///
+/// # Panics
+/// When the document has errors.
+pub fn module(spec: &Path) -> (String, String) {
+    let generation = amgi_gen::generate(spec, &amgi_gen::settings::Settings::default());
+    let report = generation.sources.report(&generation.diagnostics);
+    let Some(api) = &generation.api else { panic!("{} has errors:\n{report}", spec.display()) };
+    let text = amgi_gen::format::module(api, &generation.tokens).unwrap_or_else(|e| panic!("{}: {e}", spec.display()));
+    (api.name.clone(), text)
+}
+
+/// Runs cargo in a generated crate, with the workspace's lock file so that nothing else is built than what is known, and
+/// a build folder that all generated crates share.
+///
+/// # Panics
+/// When cargo cannot be started or the lock file cannot be copied.
+pub fn cargo(folder: &Path, args: &[&str]) -> Output {
+    let lock = folder.join("Cargo.lock");
+    if !lock.exists() {
+        std::fs::copy(root().join("Cargo.lock"), &lock).expect("the lock file can be copied");
+    }
+    Command::new(env!("CARGO"))
+        .args(args)
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", root().join("target/generated"))
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_TERM_COLOR", "never")
+        .output()
+        .expect("cargo runs")
+}
+
+/// Standard output and error of a command, for messages.
+pub fn shown(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}

@@ -1,0 +1,25 @@
+use amgi::{Context, Failure};
+use amgi_ui_tests::user::*;
+
+struct Users;
+
+impl UserCreatedHandler for Users {
+    type Error = Failure;
+    async fn on_user_created(&self, _message: UserCreated, _cx: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl UserEventsHandler for Users {
+    type Error = Failure;
+    async fn on_user_renamed(&self, _channel: UserEvents, _message: UserRenamed, _cx: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+    async fn on_user_deleted(&self, _channel: UserEvents, _message: UserDeleted, _cx: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+fn main() {
+    let _ = app(Users);
+}
