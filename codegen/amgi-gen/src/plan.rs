@@ -7,7 +7,7 @@ use crate::{
     format::{self, FormatError},
     ir::Api,
     scaffold::{TemplateError, Templates, View},
-    settings::Settings,
+    settings::{self, Settings},
 };
 
 /// A file that is to be.
@@ -73,7 +73,8 @@ pub fn crate_files(
     dir: &Path,
 ) -> Result<Vec<PlannedFile>, PlanError> {
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
-    if FILES.iter().chain(CRATES).any(|taken| *taken == api.name) {
+    if settings::check_name(&api.name).is_err() || FILES.iter().chain(CRATES).any(|taken| *taken == api.name)
+    {
         return Err(PlanError::Name(api.name.clone()));
     }
     let templates = Templates::new(settings.templates.as_deref())?;

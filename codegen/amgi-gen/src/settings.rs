@@ -31,8 +31,8 @@ pub struct SettingsError(String);
 
 /// Checks that `name` can name a Rust module and, by that, a file.
 pub fn check_name(name: &str) -> Result<(), SettingsError> {
-    // `r#type` would be a module, and an odd file.
-    if name.starts_with("r#") || syn::parse_str::<syn::Ident>(name).is_err() {
+    // `r#type` would be a module, and an odd file; rustc finds no file by a name that is not ASCII.
+    if name.starts_with("r#") || !name.is_ascii() || syn::parse_str::<syn::Ident>(name).is_err() {
         return Err(SettingsError(format!("`{name}` cannot name a Rust module")));
     }
     Ok(())
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn names_are_identifiers() {
         assert!(check_name("user").is_ok());
-        for bad in ["", "type", "r#type", "a-b", "../x", "1a"] {
+        for bad in ["", "type", "r#type", "a-b", "../x", "1a", "ä"] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

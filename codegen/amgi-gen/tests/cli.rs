@@ -234,6 +234,17 @@ fn a_crate_beside_the_runtime_depends_on_it_by_path() {
 }
 
 #[test]
+fn addresses_that_the_document_leaves_open_come_from_the_environment() {
+    let folder = Folder::with(&DOCUMENT.replace("address: user.created", "address: null"));
+    folder.ok(&["user.yaml", "-o", "app"]);
+    let main = folder.read("app/src/main.rs");
+    for part in ["created: address(\"CREATED_ADDRESS\")?,", "user::app(Service, addresses)"] {
+        assert!(main.contains(part), "{part} is not in\n{main}");
+    }
+    assert!(folder.read("app/src/user.rs").contains("pub struct Addresses"));
+}
+
+#[test]
 fn help_teaches() {
     let folder = Folder::new();
     let ran = folder.ok(&["--help"]);

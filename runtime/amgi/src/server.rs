@@ -150,7 +150,9 @@ async fn failed<A: Application>(
             if policy.exhausted == Exhausted::DeadLetter && !stop.is_requested() {
                 return dead_letter(app, cx, policy, attempts, reason).await;
             }
-            warn!(address = cx.address(), attempts, %reason, "message not handled");
+            if !hopeless {
+                warn!(address = cx.address(), attempts, %reason, "message not handled");
+            }
             return Outcome::Nacked { reason, disposition };
         }
         debug!(address = cx.address(), attempts, ?delay, %reason, "trying again");

@@ -2,7 +2,7 @@
 //!
 //! Names of the document are settled by the IR; here they only meet the few names of the scaffold itself.
 
-use std::{collections::BTreeSet, iter};
+use std::collections::BTreeSet;
 
 use minijinja::{Value, value::Serde};
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(crate) struct View<'a> {
 #[derive(Debug, Serialize)]
 struct Address<'a> {
     key: &'a str,
-    variable: String,
+    field: &'a str,
     environment: String,
 }
 
@@ -100,8 +100,7 @@ impl<'a> View<'a> {
             })
             .collect();
         let addresses: Vec<_> = handlers.iter().filter_map(|handler| address(handler.channel)).collect();
-        let arguments: Vec<&str> =
-            iter::once("Service").chain(addresses.iter().map(|address| &*address.variable)).collect();
+        let arguments = if addresses.is_empty() { "Service" } else { "Service, addresses" };
         let krate = package.replace('-', "_");
         // A library and a module of one name are told apart by where the path starts.
         let krate = if krate == api.name { format!("::{krate}") } else { krate };
@@ -117,7 +116,7 @@ impl<'a> View<'a> {
             rust_version: env!("CARGO_PKG_RUST_VERSION"),
             runtime: dependency(&settings.runtime, "amgi"),
             mqtt: dependency(&settings.runtime, "amgi-mqtt"),
-            app: format!("{}::app({})", api.name, arguments.join(", ")),
+            app: format!("{}::app({})", api.name, arguments),
             addresses,
             imports: names.imports(main),
             handlers,
@@ -148,12 +147,8 @@ fn address(channel: &Channel) -> Option<Address<'_>> {
     if channel.address.is_some() {
         return None;
     }
-    let field = channel.field.trim_start_matches("r#");
-    Some(Address {
-        key: &channel.key,
-        variable: format!("{field}_address"),
-        environment: format!("{}_ADDRESS", field.to_uppercase()),
-    })
+    let environment = format!("{}_ADDRESS", channel.field.trim_start_matches("r#").to_uppercase());
+    Some(Address { key: &channel.key, field: &channel.field, environment })
 }
 
 fn method_view<'a>(

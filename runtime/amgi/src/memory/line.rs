@@ -4,7 +4,7 @@ use std::io::Write;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{Event, is_scaffold};
@@ -106,26 +106,61 @@ fn text_or_base64(bytes: &[u8]) -> Value {
     std::str::from_utf8(bytes).map_or_else(|_| json!({ "base64": STANDARD.encode(bytes) }), Value::from)
 }
 
-fn message_json(kind: &str, message: &Message) -> Map<String, Value> {
-    let mut map = Map::new();
-    map.insert("type".to_owned(), kind.into());
-    map.insert("address".to_owned(), (&*message.address).into());
-    if !message.headers.is_empty() {
-        let mut headers = Map::new();
-        for (name, value) in &message.headers {
-            headers.entry(String::from_utf8_lossy(name)).or_insert_with(|| text_or_base64(value));
+/// One line of the output. Members in this order, those without a value left out.
+#[derive(Serialize)]
+struct Report<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    headers: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<String>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    bindings: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
+}
+
+impl<'a> Report<'a> {
+    fn new(kind: &'static str, address: Option<&'a str>) -> Self {
+        Self {
+            r#type: kind,
+            address,
+            headers: Map::new(),
+            payload: None,
+            payload_text: None,
+            payload_base64: None,
+            bindings: Map::new(),
+            note: None,
+            message: None,
+            part: None,
+            pointer: None,
         }
-        map.insert("headers".to_owned(), headers.into());
     }
-    if let Some(payload) = &message.payload {
-        match (serde_json::from_slice::<Value>(payload), std::str::from_utf8(payload)) {
-            (Ok(value), _) => map.insert("payload".to_owned(), value),
-            (Err(_), Ok(text)) => map.insert("payload_text".to_owned(), text.into()),
-            _ => map.insert("payload_base64".to_owned(), STANDARD.encode(payload).into()),
-        };
-    }
-    if !message.bindings.is_empty() {
-        let mut protocols = Map::new();
+
+    fn sent(message: &'a Message) -> Self {
+        let mut report = Self::new("message.send", Some(&message.address));
+        for (name, value) in &message.headers {
+            report.headers.entry(String::from_utf8_lossy(name)).or_insert_with(|| text_or_base64(value));
+        }
+        if let Some(payload) = &message.payload {
+            match (serde_json::from_slice(payload), std::str::from_utf8(payload)) {
+                (Ok(raw), _) => report.payload = Some(raw),
+                (Err(_), Ok(text)) => report.payload_text = Some(text),
+                _ => report.payload_base64 = Some(STANDARD.encode(payload)),
+            }
+        }
         for binding in &message.bindings {
             let value = match &binding.value {
                 BindingValue::Null => Value::Null,
@@ -134,55 +169,46 @@ fn message_json(kind: &str, message: &Message) -> Map<String, Value> {
                 BindingValue::Text(text) => (&**text).into(),
                 BindingValue::Bytes(bytes) => text_or_base64(bytes),
             };
-            let fields = protocols.entry(binding.protocol.to_string()).or_insert_with(|| json!({}));
+            let fields = report.bindings.entry(binding.protocol.to_string()).or_insert_with(|| json!({}));
             if let Some(fields) = fields.as_object_mut() {
                 fields.insert(binding.field.to_string(), value);
             }
         }
-        map.insert("bindings".to_owned(), protocols.into());
+        report
     }
-    map
-}
 
-fn settled_json(message: &Message, outcome: &Outcome) -> Map<String, Value> {
-    let kind = if outcome.is_acked() || is_scaffold(outcome) { "message.ack" } else { "message.nack" };
-    let mut map = Map::new();
-    map.insert("type".to_owned(), kind.into());
-    map.insert("address".to_owned(), (&*message.address).into());
-    let (note, reason) = match outcome {
-        Outcome::Acked => (None, None),
-        Outcome::Discarded(reason) => (Some("discarded".to_owned()), Some(reason)),
-        Outcome::DeadLettered(reason) => (Some("dead-lettered".to_owned()), Some(reason)),
-        outcome if is_scaffold(outcome) => (Some("not implemented yet, skipped".to_owned()), None),
-        Outcome::Nacked { reason, disposition } => (Some(disposition.to_string()), Some(reason)),
-        Outcome::Unsettled => (Some("not settled".to_owned()), None),
-    };
-    if let Some(note) = note {
-        map.insert("note".to_owned(), note.into());
-    }
-    if let Some(reason) = reason {
-        map.insert("message".to_owned(), reason.to_string().into());
-        if let Reason::Rejected(rejection) = reason {
-            map.insert("part".to_owned(), rejection.part.to_string().into());
-            map.insert("pointer".to_owned(), rejection.pointer.clone().into());
+    fn settled(message: &'a Message, outcome: &'a Outcome) -> Self {
+        let kind = if outcome.is_acked() || is_scaffold(outcome) { "message.ack" } else { "message.nack" };
+        let mut report = Self::new(kind, Some(&message.address));
+        let (note, reason) = match outcome {
+            Outcome::Acked => (None, None),
+            Outcome::Discarded(reason) => (Some("discarded".to_owned()), Some(reason)),
+            Outcome::DeadLettered(reason) => (Some("dead-lettered".to_owned()), Some(reason)),
+            outcome if is_scaffold(outcome) => (Some("not implemented yet, skipped".to_owned()), None),
+            Outcome::Nacked { reason, disposition } => (Some(disposition.to_string()), Some(reason)),
+            Outcome::Unsettled => (Some("not settled".to_owned()), None),
+        };
+        report.note = note;
+        report.message = reason.map(ToString::to_string);
+        if let Some(Reason::Rejected(rejection)) = reason {
+            report.part = Some(rejection.part.to_string());
+            report.pointer = Some(&rejection.pointer);
         }
+        report
     }
-    map
 }
 
 /// Prints an event as one JSON object on standard output.
 pub(super) fn print(event: Event<'_>) {
-    let map = match event {
+    let report = match event {
         Event::Received(_) => return,
-        Event::Sent(message) => message_json("message.send", message),
-        Event::Settled(message, outcome) => settled_json(message, outcome),
-        Event::Unreadable(text) => {
-            let mut map = Map::new();
-            map.insert("type".to_owned(), "error".into());
-            map.insert("message".to_owned(), text.into());
-            map
-        }
+        Event::Sent(message) => Report::sent(message),
+        Event::Settled(message, outcome) => Report::settled(message, outcome),
+        Event::Unreadable(text) => Report { message: Some(text.to_owned()), ..Report::new("error", None) },
     };
+    // All keys are strings and all values are JSON, so this cannot fail.
+    let Ok(mut line) = serde_json::to_vec(&report) else { return };
+    line.push(b'\n');
     // A closed pipe ends the output, not the application.
-    let _ = writeln!(std::io::stdout().lock(), "{}", Value::Object(map));
+    let _ = std::io::stdout().lock().write_all(&line);
 }
