@@ -34,7 +34,8 @@ pub fn module(spec: &Path) -> (String, String) {
     let generation = amgi_gen::generate(spec, &amgi_gen::settings::Settings::default());
     let report = generation.sources.report(&generation.diagnostics);
     let Some(api) = &generation.api else { panic!("{} has errors:\n{report}", spec.display()) };
-    let text = amgi_gen::format::module(api, &generation.tokens).unwrap_or_else(|e| panic!("{}: {e}", spec.display()));
+    let text = amgi_gen::format::module(api, &generation.tokens)
+        .unwrap_or_else(|e| panic!("{}: {e}", spec.display()));
     (api.name.clone(), text)
 }
 

@@ -17,7 +17,9 @@ fn modules_are_free_of_warnings() {
             root().join("runtime/amgi")
         );
         std::fs::write(folder.join("Cargo.toml"), manifest).expect("the manifest can be written");
-        let mut lib = "//! Every document of the project.\n#![deny(warnings, missing_docs, unreachable_pub)]\n".to_owned();
+        let mut lib =
+            "//! Every document of the project.\n#![deny(warnings, missing_docs, unreachable_pub)]\n"
+                .to_owned();
         for (name, text) in &modules {
             // The module is public here, so nothing needs the wrapper's allowances.
             writeln!(lib, "/// The document `{name}`.\npub mod {name};").expect("writing to a string");

@@ -19,7 +19,8 @@ fn modules_are_as_expected() {
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
         if expected != text {
             let diff = TextDiff::from_lines(&expected, &text);
-            differences.push(diff.unified_diff().header(&path.display().to_string(), "generated").to_string());
+            differences
+                .push(diff.unified_diff().header(&path.display().to_string(), "generated").to_string());
         }
     }
     assert!(

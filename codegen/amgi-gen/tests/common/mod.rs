@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Receives one message, answers another, sends a third.
-pub(crate) const DOCUMENT: &str = r#"asyncapi: 3.1.0
+pub(crate) const DOCUMENT: &str = r"asyncapi: 3.1.0
 info: {title: Users, version: 1.0.0, description: What happens to users.}
 channels:
   created:
@@ -51,7 +51,7 @@ operations:
   sendWelcome:
     action: send
     channel: {$ref: '#/channels/welcome'}
-"#;
+";
 
 /// A temporary folder that holds `user.yaml`.
 pub(crate) struct Folder(tempfile::TempDir);
