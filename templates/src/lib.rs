@@ -19,3 +19,19 @@ pub fn all() -> &'static [(&'static str, &'static str)] {
 pub fn get(name: &str) -> Option<&'static str> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_template_is_in_the_table() {
+        let folder = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let mut files: Vec<String> = folder
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "jinja"))
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        files.sort();
+        let names: Vec<&str> = super::all().iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, files);
+    }
+}

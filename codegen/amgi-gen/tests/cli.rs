@@ -165,6 +165,8 @@ fn usage_errors_exit_with_2() {
         &["user.yaml", "-o", "app", "--name", "handlers"],
         &["user.yaml", "-o", "app", "--runtime", "no/such/folder"],
         &["check"],
+        &["user.yaml", "-o", "app", "check", "user.yaml"],
+        &["user.yaml", "check"],
     ] {
         let ran = folder.run(args);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}\n{}", ran.stderr);
@@ -179,6 +181,7 @@ fn check_and_ir_write_nothing() {
     let before = folder.snapshot("");
     folder.ok(&["check", "user.yaml"]).says(&["user.yaml: no problems"]);
     assert_eq!(folder.ok(&["check", "-q", "user.yaml"]).stderr, "");
+    assert_eq!(folder.ok(&["-q", "check", "user.yaml"]).stderr, "");
     let ran = folder.ok(&["ir", "user.yaml", "--name", "people"]);
     let api: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(api["name"], "people");

@@ -1,8 +1,10 @@
 //! The command line as clap reads it. Help is part of the interface: it teaches, with examples.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, builder::ValueParser};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::ValueParser, error::ErrorKind,
+};
 use clap_complete::Shell;
 
 use crate::settings::{self, Edition, Runtime, SettingsError};
@@ -38,7 +40,6 @@ Exit codes:
     version,
     after_long_help = EXAMPLES,
     after_help = "`amgi-gen --help` shows examples and what happens to your files.",
-    args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     subcommand_value_name = "COMMAND"
@@ -141,6 +142,22 @@ pub(super) struct Document {
 
     #[command(flatten)]
     pub(super) name: Name,
+}
+
+impl Cli {
+    /// Reads the command line. Clap's own rule for this would refuse `--quiet` before a command, too.
+    pub(super) fn read(
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(args)?;
+        let generate = &cli.generate;
+        if cli.command.is_some() && (generate.document.is_some() || generate.out.is_some() || generate.check)
+        {
+            let fault = "a command comes first, and what it is about after it: `amgi-gen check SPEC`";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, fault));
+        }
+        Ok(cli)
+    }
 }
 
 fn parse<T>() -> ValueParser

@@ -19,7 +19,7 @@ use std::{
 };
 
 use amgi_asyncapi::diag::Severity;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use self::args::{Cli, Color, Command, Common, Document, Generate};
 use crate::{
@@ -37,7 +37,7 @@ const USAGE: u8 = 2;
 
 /// Runs the command with these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::read(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output, the rest to standard error; a closed pipe is no matter.
