@@ -15,6 +15,7 @@ pub mod settings;
 pub mod types;
 pub mod write;
 
+pub use amgi_asyncapi::diag;
 pub use cargo::{BuildError, Builder};
 pub use scaffold::TemplateError;
 

@@ -166,9 +166,10 @@ pub fn raw(name: &str) -> String {
     }
 }
 
-/// A module name for a file name: `user-events.v1.yaml` gives `user_events_v1`.
+/// A module name for a file name: `user-events.v1` gives `user_events_v1`. Always ASCII, since it becomes a file name too.
 pub fn module(file_stem: &str) -> String {
-    match raw(&snake(file_stem)) {
+    let ascii: String = file_stem.chars().map(|c| if c.is_ascii() { c } else { ' ' }).collect();
+    match raw(&snake(&ascii)) {
         name if name.starts_with("r#") => format!("{}_", &name[2..]),
         name => name,
     }
@@ -255,5 +256,6 @@ mod tests {
         assert_eq!(pascal("größe"), "Größe");
         assert_eq!(snake("Größe"), "größe");
         assert_eq!(module("type"), "type_");
+        assert_eq!(module("größe-v1"), "gr_e_v1");
     }
 }

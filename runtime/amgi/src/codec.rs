@@ -3,7 +3,7 @@
 //! Decoding is one pass on the way that succeeds; only a value that does not fit is read a second time, to find the JSON
 //! Pointer of what is wrong.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,6 +18,12 @@ use crate::error::{Part, Rejection};
 /// assert_eq!(rejection.pointer, "/1");
 /// ```
 pub fn from_json<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
+    // One look at the whole is cheaper than one at each string in it, and JSON is UTF-8 as a whole (RFC 8259, 8.1).
+    serde_json::from_str(from_text(part, bytes)?).map_err(|error| explain::<T>(part, bytes, &error))
+}
+
+/// As [`from_json`], for what is most likely a number: there is no string in it to look at.
+pub(crate) fn from_json_scalar<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
     serde_json::from_slice(bytes).map_err(|error| explain::<T>(part, bytes, &error))
 }
 
@@ -55,9 +61,43 @@ pub(crate) fn push_token(pointer: &mut String, token: &str) {
     }
 }
 
+/// A scratch buffer larger than this is not kept for the next message.
+const MOST_SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Writes JSON. Fails for what JSON cannot hold, such as a map with keys that are not strings.
 pub fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, serde_json::Error> {
-    serde_json::to_vec(value).map(Bytes::from)
+    with_json(value, Bytes::copy_from_slice)
+}
+
+/// Writes a string or string enum without its quotes, and anything else as JSON.
+pub(crate) fn to_text<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, serde_json::Error> {
+    with_json(value, |json| match json {
+        [b'"', text @ .., b'"'] if !text.contains(&b'\\') => Bytes::copy_from_slice(text),
+        [b'"', ..] => {
+            serde_json::from_slice::<String>(json).map_or_else(|_| Bytes::copy_from_slice(json), Bytes::from)
+        }
+        json => Bytes::copy_from_slice(json),
+    })
+}
+
+/// Writes JSON where it was written before, and hands it out: no buffer has to grow, and who keeps it allocates once, as
+/// much as it needs.
+fn with_json<T: Serialize + ?Sized, R>(
+    value: &T,
+    use_it: impl FnOnce(&[u8]) -> R,
+) -> Result<R, serde_json::Error> {
+    // Taken out, so that a value that serialises others on its way finds another buffer.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let result = serde_json::to_writer(&mut scratch, value).map(|()| use_it(&scratch));
+    if scratch.capacity() <= MOST_SCRATCH {
+        SCRATCH.set(scratch);
+    }
+    result
 }
 
 /// Reads UTF-8 text.

@@ -275,7 +275,7 @@ fn read_scalar<T: DeserializeOwned>(
     bytes: &[u8],
 ) -> Result<T, Rejection> {
     let result = match kind {
-        Scalar::Json => codec::from_json(part, bytes),
+        Scalar::Json => codec::from_json_scalar(part, bytes),
         Scalar::Text => codec::from_text(part, bytes).and_then(|text| {
             T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text))
                 .map_err(|error| Rejection::new(part, "", error.to_string()))
@@ -326,12 +326,11 @@ pub fn set_header<T: Serialize + ?Sized>(
 }
 
 fn write_scalar<T: Serialize + ?Sized>(part: Part, kind: Scalar, value: &T) -> Result<Bytes, Rejection> {
-    match kind {
-        Scalar::Json => to_json(part, value),
-        Scalar::Text => crate::text::to_text(value)
-            .map(Bytes::from)
-            .map_err(|error| Rejection::new(part, "", error.to_string())),
-    }
+    let written = match kind {
+        Scalar::Json => codec::to_json(value),
+        Scalar::Text => codec::to_text(value),
+    };
+    written.map_err(|error| Rejection::new(part, "", error.to_string()))
 }
 
 /// Reads a binding that may be missing, such as the Kafka key.
@@ -369,7 +368,7 @@ pub fn parameter<T: DeserializeOwned>(name: &'static str, encoded: &str) -> Resu
 
 /// Value of a member of the payload, when that is a string: what tells the messages of a channel apart.
 pub fn peek_payload<'m>(message: &'m Message, member: &str) -> Option<Cow<'m, str>> {
-    crate::text::peek(message.payload.as_ref()?, member)
+    crate::peek::peek(message.payload.as_ref()?, member)
 }
 
 /// Value of a header as text.

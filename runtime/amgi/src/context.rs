@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     contract::{Extensions, Message, MessageSend, State},
-    error::SendError,
+    sender::SendFuture,
 };
 
 /// The scope of one message and the server's `send`.
@@ -37,6 +37,11 @@ impl Context {
         std::mem::replace(&mut self.message, message)
     }
 
+    /// Where the next message goes, for the worker that owns this context.
+    pub(crate) fn message_mut(&mut self) -> &mut Message {
+        &mut self.message
+    }
+
     /// The message as it came: address, headers, payload, bindings.
     pub fn message(&self) -> &Message {
         &self.message
@@ -58,8 +63,8 @@ impl Context {
     }
 
     /// Sends a raw message; returns when it is in the broker's hands. Generated senders are the typed way.
-    pub async fn send(&self, message: Message) -> Result<(), SendError> {
-        self.sender.send(message).await
+    pub fn send(&self, message: Message) -> SendFuture<'_> {
+        self.sender.send(message)
     }
 
     /// The server's `send`, to keep beyond this message.

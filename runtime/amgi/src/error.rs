@@ -290,7 +290,9 @@ impl StartupError {
 }
 
 /// Why a server ended.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` is written for people too, since `fn main() -> amgi::Result<()>` prints it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The application did not start.
@@ -308,6 +310,12 @@ pub enum Error {
     /// Reading or writing failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Result of running a server.

@@ -9,11 +9,11 @@ pub mod contract;
 pub mod error;
 pub mod lifespan;
 pub mod memory;
+mod peek;
 pub mod reply;
 mod sender;
 pub mod server;
 pub mod testing;
-mod text;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;

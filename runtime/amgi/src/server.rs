@@ -7,6 +7,10 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -231,11 +235,18 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Settlement {
 
 /// Asks a server to stop: no new messages, those in flight are finished. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop(Arc<Request>);
+
+#[derive(Debug)]
+struct Request {
+    /// What `tell` says too; asked before every message, so it must cost nothing.
+    made: AtomicBool,
+    tell: watch::Sender<bool>,
+}
 
 impl Default for Stop {
     fn default() -> Self {
-        Self(watch::Sender::new(false))
+        Self(Arc::new(Request { made: AtomicBool::new(false), tell: watch::Sender::new(false) }))
     }
 }
 
@@ -247,18 +258,19 @@ impl Stop {
 
     /// Asks every server that holds this handle to stop.
     pub fn request(&self) {
-        self.0.send_replace(true);
+        self.0.made.store(true, Ordering::Release);
+        self.0.tell.send_replace(true);
     }
 
     /// Whether it was asked.
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        self.0.made.load(Ordering::Acquire)
     }
 
     /// Ends when it is asked.
     pub async fn requested(&self) {
         // The sender is `self`, so waiting cannot fail.
-        let _ = self.0.subscribe().wait_for(|stop| *stop).await;
+        let _ = self.0.tell.subscribe().wait_for(|stop| *stop).await;
     }
 
     /// Requests a stop at SIGTERM or Ctrl-C. Call it within a tokio runtime.

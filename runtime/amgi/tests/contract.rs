@@ -9,8 +9,8 @@ use std::{
 };
 
 use amgi::{
-    Application, ChannelInfo, Context, Disposition, Error, Failure, HandlerError, Message, MessageSend, Reason,
-    SendError, SendFuture, Settlement, StartupError, State,
+    Application, ChannelInfo, Context, Disposition, Error, Failure, HandlerError, Message, MessageSend,
+    Reason, SendError, SendFuture, Settlement, StartupError, State,
     memory::{Event, Queue, Server},
     server::{Backoff, Exhausted, Outcome, Policy, Stop, deliver},
     testing::TestApp,
@@ -111,9 +111,13 @@ async fn a_dead_letter_that_cannot_be_sent_stays_with_the_broker() {
 
 #[tokio::test]
 async fn discard_is_acknowledged_and_silence_is_not() {
-    let outcome =
-        deliver(&scripted(|_| fail(Disposition::Discard)), &context(&Arc::default()), &Policy::default(), &Stop::new())
-            .await;
+    let outcome = deliver(
+        &scripted(|_| fail(Disposition::Discard)),
+        &context(&Arc::default()),
+        &Policy::default(),
+        &Stop::new(),
+    )
+    .await;
     assert!(matches!(outcome, Outcome::Discarded(_)) && outcome.is_acked());
     let silent = scripted(|_| Settlement::Unsettled);
     let outcome = deliver(&silent, &context(&Arc::default()), &Policy::default(), &Stop::new()).await;
@@ -190,7 +194,10 @@ async fn the_memory_server_keeps_order_and_tells_what_happened() {
     queue.close();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let record = seen.clone();
-    let server = Server::new(scripted(|attempt| if attempt % 2 == 0 { Settlement::Ack } else { fail(Disposition::Discard) }))
+    let server =
+        Server::new(scripted(
+            |attempt| if attempt % 2 == 0 { Settlement::Ack } else { fail(Disposition::Discard) },
+        ))
         .queue(&queue)
         .observe(move |event| {
             if let Event::Settled(message, outcome) = event {
@@ -210,8 +217,8 @@ async fn the_memory_server_keeps_order_and_tells_what_happened() {
 async fn a_stop_ends_the_memory_server() {
     let (queue, stop) = (Queue::new(), Stop::new());
     let server = Server::new(Life("well")).queue(&queue).stop(&stop).serve();
-    let (served, ()) = tokio::join!(server, async { stop.request() });
-    served.unwrap();
+    let (ended, ()) = tokio::join!(server, async { stop.request() });
+    ended.unwrap();
 }
 
 #[tokio::test]

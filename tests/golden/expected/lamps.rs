@@ -574,6 +574,7 @@ mod wire {
             codegen::set_json_payload(message, payload)?;
             {
                 let fields = &self.headers;
+                message.headers.reserve(1);
                 if let Some(value) = &fields.sensor {
                     codegen::set_header(
                         &mut message.headers,

@@ -879,6 +879,7 @@ mod wire {
             message.payload = Some(payload.clone());
             {
                 let fields = &self.headers;
+                message.headers.reserve(3);
                 {
                     let value = &fields.r#type;
                     let root = codegen::At::root(amgi::error::Part::Headers);

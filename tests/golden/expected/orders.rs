@@ -456,6 +456,7 @@ mod wire {
             codegen::set_json_payload(message, payload)?;
             {
                 let fields = &self.headers;
+                message.headers.reserve(2);
                 codegen::set_header(
                     &mut message.headers,
                     "task_id",
@@ -571,6 +572,7 @@ mod wire {
             codegen::set_json_payload(message, payload)?;
             {
                 let fields = &self.headers;
+                message.headers.reserve(2);
                 codegen::set_header(
                     &mut message.headers,
                     "task_id",

@@ -186,7 +186,9 @@ pub trait UserFindHandler: Send + Sync + 'static {
 ///
 /// `handlers` implements every handler trait, or is a [`Handlers`] of several types: the application is complete
 /// or does not compile.
-pub fn app<A: UserCreatedHandler + UserEventsHandler + UserFindHandler>(handlers: A) -> App<A> {
+pub fn app<A: UserCreatedHandler + UserEventsHandler + UserFindHandler>(
+    handlers: A,
+) -> App<A> {
     App::new(amgi::codegen::Lifecycle::ready(handlers))
 }
 
@@ -217,7 +219,8 @@ impl<A> App<A> {
     }
 }
 
-impl<A: UserCreatedHandler + UserEventsHandler + UserFindHandler> amgi::Application for App<A> {
+impl<A: UserCreatedHandler + UserEventsHandler + UserFindHandler> amgi::Application
+for App<A> {
     fn channels(&self) -> &[amgi::ChannelInfo] {
         &self.channels
     }
@@ -258,9 +261,11 @@ pub struct Handlers<H0, H1, H2> {
     pub user_find: H2,
 }
 
-impl<H0: UserCreatedHandler, H1: Send + Sync + 'static, H2: Send + Sync + 'static> UserCreatedHandler
-    for Handlers<H0, H1, H2>
-{
+impl<
+    H0: UserCreatedHandler,
+    H1: Send + Sync + 'static,
+    H2: Send + Sync + 'static,
+> UserCreatedHandler for Handlers<H0, H1, H2> {
     type Error = H0::Error;
 
     fn on_user_created(
@@ -272,9 +277,11 @@ impl<H0: UserCreatedHandler, H1: Send + Sync + 'static, H2: Send + Sync + 'stati
     }
 }
 
-impl<H0: Send + Sync + 'static, H1: UserEventsHandler, H2: Send + Sync + 'static> UserEventsHandler
-    for Handlers<H0, H1, H2>
-{
+impl<
+    H0: Send + Sync + 'static,
+    H1: UserEventsHandler,
+    H2: Send + Sync + 'static,
+> UserEventsHandler for Handlers<H0, H1, H2> {
     type Error = H1::Error;
 
     fn on_user_renamed(
@@ -296,9 +303,11 @@ impl<H0: Send + Sync + 'static, H1: UserEventsHandler, H2: Send + Sync + 'static
     }
 }
 
-impl<H0: Send + Sync + 'static, H1: Send + Sync + 'static, H2: UserFindHandler> UserFindHandler
-    for Handlers<H0, H1, H2>
-{
+impl<
+    H0: Send + Sync + 'static,
+    H1: Send + Sync + 'static,
+    H2: UserFindHandler,
+> UserFindHandler for Handlers<H0, H1, H2> {
     type Error = H2::Error;
 
     fn find_user(
@@ -385,7 +394,18 @@ pub mod types {
     }
 
     /// What the user pays for.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(
+        Debug,
+        Clone,
+        Copy,
+        PartialEq,
+        Eq,
+        PartialOrd,
+        Ord,
+        Hash,
+        Serialize,
+        Deserialize
+    )]
     #[serde(crate = "amgi::codegen::serde")]
     pub enum Plan {
         /// `free`
@@ -437,7 +457,18 @@ pub mod types {
     }
 
     /// Member `kind` of [`ContactPhone`].
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(
+        Debug,
+        Clone,
+        Copy,
+        PartialEq,
+        Eq,
+        PartialOrd,
+        Ord,
+        Hash,
+        Serialize,
+        Deserialize
+    )]
     #[serde(crate = "amgi::codegen::serde")]
     pub enum ContactPhoneKind {
         /// `phone`
@@ -460,7 +491,18 @@ pub mod types {
     }
 
     /// Member `kind` of [`ContactPost`].
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(
+        Debug,
+        Clone,
+        Copy,
+        PartialEq,
+        Eq,
+        PartialOrd,
+        Ord,
+        Hash,
+        Serialize,
+        Deserialize
+    )]
     #[serde(crate = "amgi::codegen::serde")]
     pub enum ContactPostKind {
         /// `post`
@@ -483,7 +525,18 @@ pub mod types {
     }
 
     /// Member `event` of [`UserRenamedPayload`].
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(
+        Debug,
+        Clone,
+        Copy,
+        PartialEq,
+        Eq,
+        PartialOrd,
+        Ord,
+        Hash,
+        Serialize,
+        Deserialize
+    )]
     #[serde(crate = "amgi::codegen::serde")]
     pub enum UserRenamedPayloadEvent {
         /// `renamed`
@@ -507,7 +560,18 @@ pub mod types {
     }
 
     /// Member `event` of [`UserDeletedPayload`].
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(
+        Debug,
+        Clone,
+        Copy,
+        PartialEq,
+        Eq,
+        PartialOrd,
+        Ord,
+        Hash,
+        Serialize,
+        Deserialize
+    )]
     #[serde(crate = "amgi::codegen::serde")]
     pub enum UserDeletedPayloadEvent {
         /// `deleted`
@@ -581,12 +645,15 @@ mod wire {
         amgi::address::Part::literal(".events"),
     ];
 
-    pub(super) static USER_EVENTS: amgi::address::Pattern =
-        amgi::address::Pattern::from_parts(&USER_EVENTS_PARTS);
+    pub(super) static USER_EVENTS: amgi::address::Pattern = amgi::address::Pattern::from_parts(
+        &USER_EVENTS_PARTS,
+    );
 
     impl UserEvents {
         pub(super) fn read([user_id]: [&str; 1]) -> Result<Self, amgi::Rejection> {
-            Ok(Self { user_id: codegen::parameter("userId", user_id)? })
+            Ok(Self {
+                user_id: codegen::parameter("userId", user_id)?,
+            })
         }
     }
 
@@ -603,10 +670,12 @@ mod wire {
             protocol: "mqtt",
             host: "localhost:1883",
             path: "",
-            bindings: &[amgi::BindingInfo {
-                protocol: "mqtt",
-                json: "{\"clientId\":\"user-service\",\"keepAlive\":30}",
-            }],
+            bindings: &[
+                amgi::BindingInfo {
+                    protocol: "mqtt",
+                    json: "{\"clientId\":\"user-service\",\"keepAlive\":30}",
+                },
+            ],
         },
         amgi::ServerInfo {
             name: "redis",
@@ -615,8 +684,20 @@ mod wire {
             path: "",
             bindings: &[],
         },
-        amgi::ServerInfo { name: "amqp", protocol: "amqp", host: "localhost:5672", path: "", bindings: &[] },
-        amgi::ServerInfo { name: "nats", protocol: "nats", host: "localhost:4222", path: "", bindings: &[] },
+        amgi::ServerInfo {
+            name: "amqp",
+            protocol: "amqp",
+            host: "localhost:5672",
+            path: "",
+            bindings: &[],
+        },
+        amgi::ServerInfo {
+            name: "nats",
+            protocol: "nats",
+            host: "localhost:4222",
+            path: "",
+            bindings: &[],
+        },
         amgi::ServerInfo {
             name: "sqs",
             protocol: "sqs",
@@ -642,71 +723,30 @@ mod wire {
 
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
         vec![
-            amgi::ChannelInfo {
-                name: "userCreated",
-                address: "user.created".into(),
-                servers: &[],
-                bindings: &[],
-                operations: &[amgi::OperationInfo {
-                    name: "onUserCreated",
-                    bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }],
-                    messages: &[amgi::MessageInfo {
-                        name: "userCreated",
-                        content_type: "application/json",
-                        bindings: &[amgi::BindingInfo {
-                            protocol: "kafka",
-                            json: "{\"key\":{\"description\":\"Number of the user, so that a user's messages stay in order.\",\"type\":\"string\"}}",
-                        }],
-                        examples: <UserCreated as amgi::TypedMessage>::EXAMPLES,
-                    }],
-                }],
-                example_address: "user.created".into(),
-                dead_letter: Some("user.created.failed"),
-            },
-            amgi::ChannelInfo {
-                name: "userEvents",
-                address: "user.{userId}.events".into(),
-                servers: &[],
-                bindings: &[],
-                operations: &[amgi::OperationInfo {
-                    name: "onUserEvent",
-                    bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":2}" }],
-                    messages: &[
-                        amgi::MessageInfo {
-                            name: "userRenamed",
-                            content_type: "application/json",
-                            bindings: &[],
-                            examples: <UserRenamed as amgi::TypedMessage>::EXAMPLES,
-                        },
-                        amgi::MessageInfo {
-                            name: "userDeleted",
-                            content_type: "application/json",
-                            bindings: &[],
-                            examples: <UserDeleted as amgi::TypedMessage>::EXAMPLES,
-                        },
-                    ],
-                }],
-                example_address: "user.42.events".into(),
-                dead_letter: None,
-            },
-            amgi::ChannelInfo {
-                name: "userFind",
-                address: "user.find".into(),
-                servers: &[],
-                bindings: &[],
-                operations: &[amgi::OperationInfo {
-                    name: "findUser",
-                    bindings: &[],
-                    messages: &[amgi::MessageInfo {
-                        name: "findUser",
-                        content_type: "application/json",
-                        bindings: &[],
-                        examples: <FindUser as amgi::TypedMessage>::EXAMPLES,
-                    }],
-                }],
-                example_address: "user.find".into(),
-                dead_letter: None,
-            },
+            amgi::ChannelInfo { name : "userCreated", address : "user.created".into(),
+            servers : & [], bindings : & [], operations : & [amgi::OperationInfo { name :
+            "onUserCreated", bindings : & [amgi::BindingInfo { protocol : "mqtt", json :
+            "{\"qos\":1}" }], messages : & [amgi::MessageInfo { name : "userCreated",
+            content_type : "application/json", bindings : & [amgi::BindingInfo { protocol
+            : "kafka", json :
+            "{\"key\":{\"description\":\"Number of the user, so that a user's messages stay in order.\",\"type\":\"string\"}}"
+            }], examples : < UserCreated as amgi::TypedMessage > ::EXAMPLES, }] }],
+            example_address : "user.created".into(), dead_letter :
+            Some("user.created.failed"), }, amgi::ChannelInfo { name : "userEvents",
+            address : "user.{userId}.events".into(), servers : & [], bindings : & [],
+            operations : & [amgi::OperationInfo { name : "onUserEvent", bindings : &
+            [amgi::BindingInfo { protocol : "mqtt", json : "{\"qos\":2}" }], messages : &
+            [amgi::MessageInfo { name : "userRenamed", content_type : "application/json",
+            bindings : & [], examples : < UserRenamed as amgi::TypedMessage > ::EXAMPLES,
+            }, amgi::MessageInfo { name : "userDeleted", content_type :
+            "application/json", bindings : & [], examples : < UserDeleted as
+            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "user.42.events"
+            .into(), dead_letter : None, }, amgi::ChannelInfo { name : "userFind",
+            address : "user.find".into(), servers : & [], bindings : & [], operations : &
+            [amgi::OperationInfo { name : "findUser", bindings : & [], messages : &
+            [amgi::MessageInfo { name : "findUser", content_type : "application/json",
+            bindings : & [], examples : < FindUser as amgi::TypedMessage > ::EXAMPLES, }]
+            }], example_address : "user.find".into(), dead_letter : None, }
         ]
     }
 
@@ -730,7 +770,10 @@ mod wire {
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
             let payload: types::UserCreatedPayload = codegen::json_payload(message)?;
             {
-                let (payload, at) = (&payload, &codegen::At::root(amgi::error::Part::Payload));
+                let (payload, at) = (
+                    &payload,
+                    &codegen::At::root(amgi::error::Part::Payload),
+                );
                 codegen::Check::check(payload, at)?;
             }
             let headers = {
@@ -740,7 +783,11 @@ mod wire {
                         "correlation-id",
                         codegen::Scalar::Text,
                     )?,
-                    attempt: codegen::optional_header(&message.headers, "attempt", codegen::Scalar::Json)?
+                    attempt: codegen::optional_header(
+                            &message.headers,
+                            "attempt",
+                            codegen::Scalar::Json,
+                        )?
                         .unwrap_or_else(|| 1),
                 };
                 {
@@ -758,7 +805,12 @@ mod wire {
                 fields
             };
             let bindings = UserCreatedBindings {
-                kafka_key: codegen::binding(&message.bindings, "kafka", "key", codegen::Scalar::Text)?,
+                kafka_key: codegen::binding(
+                    &message.bindings,
+                    "kafka",
+                    "key",
+                    codegen::Scalar::Text,
+                )?,
             };
             Ok(Self { payload, headers, bindings })
         }
@@ -772,6 +824,7 @@ mod wire {
             codegen::set_json_payload(message, payload)?;
             {
                 let fields = &self.headers;
+                message.headers.reserve(2);
                 {
                     let value = &fields.correlation_id;
                     let root = codegen::At::root(amgi::error::Part::Headers);
@@ -790,7 +843,12 @@ mod wire {
                     let at = &root.name("attempt");
                     codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
                 }
-                codegen::set_header(&mut message.headers, "attempt", codegen::Scalar::Json, &fields.attempt)?;
+                codegen::set_header(
+                    &mut message.headers,
+                    "attempt",
+                    codegen::Scalar::Json,
+                    &fields.attempt,
+                )?;
             }
             {
                 let fields = &self.bindings;
@@ -810,18 +868,23 @@ mod wire {
 
     impl amgi::TypedMessage for UserRenamed {
         const NAME: &'static str = "userRenamed";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[amgi::ExampleInfo {
-            name: "marriage",
-            headers: "{}",
-            payload: Some(
-                "{\"at\":\"2026-03-15T12:00:00Z\",\"event\":\"renamed\",\"name\":\"Grace Hopper\"}",
-            ),
-        }];
+        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
+            amgi::ExampleInfo {
+                name: "marriage",
+                headers: "{}",
+                payload: Some(
+                    "{\"at\":\"2026-03-15T12:00:00Z\",\"event\":\"renamed\",\"name\":\"Grace Hopper\"}",
+                ),
+            },
+        ];
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
             let payload: types::UserRenamedPayload = codegen::json_payload(message)?;
             {
-                let (payload, at) = (&payload, &codegen::At::root(amgi::error::Part::Payload));
+                let (payload, at) = (
+                    &payload,
+                    &codegen::At::root(amgi::error::Part::Payload),
+                );
                 codegen::Check::check(payload, at)?;
             }
             Ok(Self { payload })
@@ -840,11 +903,13 @@ mod wire {
 
     impl amgi::TypedMessage for UserDeleted {
         const NAME: &'static str = "userDeleted";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[amgi::ExampleInfo {
-            name: "silent",
-            headers: "{}",
-            payload: Some("{\"at\":\"2026-03-16T12:00:00Z\",\"event\":\"deleted\"}"),
-        }];
+        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
+            amgi::ExampleInfo {
+                name: "silent",
+                headers: "{}",
+                payload: Some("{\"at\":\"2026-03-16T12:00:00Z\",\"event\":\"deleted\"}"),
+            },
+        ];
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
             let payload: types::UserDeletedPayload = codegen::json_payload(message)?;
@@ -860,20 +925,29 @@ mod wire {
 
     impl amgi::TypedMessage for FindUser {
         const NAME: &'static str = "findUser";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[amgi::ExampleInfo {
-            name: "who-is-42",
-            headers: "{\"correlation-id\":\"q-1\",\"reply-to\":\"shop.answers\"}",
-            payload: Some("{\"id\":42}"),
-        }];
+        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
+            amgi::ExampleInfo {
+                name: "who-is-42",
+                headers: "{\"correlation-id\":\"q-1\",\"reply-to\":\"shop.answers\"}",
+                payload: Some("{\"id\":42}"),
+            },
+        ];
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
             let payload: types::FindUserPayload = codegen::json_payload(message)?;
             {
-                let (payload, at) = (&payload, &codegen::At::root(amgi::error::Part::Payload));
+                let (payload, at) = (
+                    &payload,
+                    &codegen::At::root(amgi::error::Part::Payload),
+                );
                 codegen::Check::check(payload, at)?;
             }
             let headers = FindUserHeaders {
-                reply_to: codegen::header(&message.headers, "reply-to", codegen::Scalar::Text)?,
+                reply_to: codegen::header(
+                    &message.headers,
+                    "reply-to",
+                    codegen::Scalar::Text,
+                )?,
                 correlation_id: codegen::optional_header(
                     &message.headers,
                     "correlation-id",
@@ -892,6 +966,7 @@ mod wire {
             codegen::set_json_payload(message, payload)?;
             {
                 let fields = &self.headers;
+                message.headers.reserve(2);
                 codegen::set_header(
                     &mut message.headers,
                     "reply-to",
@@ -913,16 +988,23 @@ mod wire {
 
     impl amgi::TypedMessage for UserFound {
         const NAME: &'static str = "userFound";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[amgi::ExampleInfo {
-            name: "found",
-            headers: "{}",
-            payload: Some("{\"user\":{\"email\":\"grace@example.org\",\"id\":42,\"plan\":\"pro\"}}"),
-        }];
+        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
+            amgi::ExampleInfo {
+                name: "found",
+                headers: "{}",
+                payload: Some(
+                    "{\"user\":{\"email\":\"grace@example.org\",\"id\":42,\"plan\":\"pro\"}}",
+                ),
+            },
+        ];
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
             let payload: types::UserFoundPayload = codegen::json_payload(message)?;
             {
-                let (payload, at) = (&payload, &codegen::At::root(amgi::error::Part::Payload));
+                let (payload, at) = (
+                    &payload,
+                    &codegen::At::root(amgi::error::Part::Payload),
+                );
                 codegen::Check::check(payload, at)?;
             }
             Ok(Self { payload })
@@ -941,16 +1023,23 @@ mod wire {
 
     impl amgi::TypedMessage for UserWelcome {
         const NAME: &'static str = "userWelcome";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[amgi::ExampleInfo {
-            name: "grace",
-            headers: "{\"correlation-id\":\"c-2\"}",
-            payload: Some("{\"email\":\"grace@example.org\",\"text\":\"Welcome, Grace!\"}"),
-        }];
+        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
+            amgi::ExampleInfo {
+                name: "grace",
+                headers: "{\"correlation-id\":\"c-2\"}",
+                payload: Some(
+                    "{\"email\":\"grace@example.org\",\"text\":\"Welcome, Grace!\"}",
+                ),
+            },
+        ];
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
             let payload: types::UserWelcomePayload = codegen::json_payload(message)?;
             {
-                let (payload, at) = (&payload, &codegen::At::root(amgi::error::Part::Payload));
+                let (payload, at) = (
+                    &payload,
+                    &codegen::At::root(amgi::error::Part::Payload),
+                );
                 codegen::Check::check(payload, at)?;
             }
             let headers = {
@@ -960,7 +1049,11 @@ mod wire {
                         "correlation-id",
                         codegen::Scalar::Text,
                     )?,
-                    attempt: codegen::optional_header(&message.headers, "attempt", codegen::Scalar::Json)?
+                    attempt: codegen::optional_header(
+                            &message.headers,
+                            "attempt",
+                            codegen::Scalar::Json,
+                        )?
                         .unwrap_or_else(|| 1),
                 };
                 {
@@ -989,6 +1082,7 @@ mod wire {
             codegen::set_json_payload(message, payload)?;
             {
                 let fields = &self.headers;
+                message.headers.reserve(2);
                 {
                     let value = &fields.correlation_id;
                     let root = codegen::At::root(amgi::error::Part::Headers);
@@ -1007,7 +1101,12 @@ mod wire {
                     let at = &root.name("attempt");
                     codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
                 }
-                codegen::set_header(&mut message.headers, "attempt", codegen::Scalar::Json, &fields.attempt)?;
+                codegen::set_header(
+                    &mut message.headers,
+                    "attempt",
+                    codegen::Scalar::Json,
+                    &fields.attempt,
+                )?;
             }
             Ok(())
         }
@@ -1033,12 +1132,17 @@ mod wire {
                 let (value, at) = (&self.tags, &at.name("tags"));
                 if !value.is_empty() {
                     codegen::size(at, value.len(), 0, 8)?;
-                    codegen::ensure(at, codegen::unique(value), "holds the same item twice")?;
+                    codegen::ensure(
+                        at,
+                        codegen::unique(value),
+                        "holds the same item twice",
+                    )?;
                     for (index, item) in value.iter().enumerate() {
                         let at = (at).index(index);
                         {
-                            static PATTERN: codegen::TextPattern =
-                                codegen::TextPattern::new("^[a-z][a-z0-9-]*$");
+                            static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
+                                "^[a-z][a-z0-9-]*$",
+                            );
                             PATTERN.check(&at, item)?;
                         }
                     }
@@ -1071,7 +1175,9 @@ mod wire {
             {
                 let (value, at) = (&self.number, &at.name("number"));
                 {
-                    static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^\\+[0-9]{6,15}$");
+                    static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
+                        "^\\+[0-9]{6,15}$",
+                    );
                     PATTERN.check(at, value)?;
                 }
             }
@@ -1136,12 +1242,19 @@ mod wire {
         cx: &amgi::Context,
     ) -> amgi::Settlement {
         match <UserCreated as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => codegen::settle(UserCreatedHandler::on_user_created(handlers, message, cx).await),
+            Ok(message) => {
+                codegen::settle(
+                    UserCreatedHandler::on_user_created(handlers, message, cx).await,
+                )
+            }
             Err(rejection) => codegen::reject(rejection),
         }
     }
 
-    pub(super) async fn user_find<A: UserFindHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement {
+    pub(super) async fn user_find<A: UserFindHandler>(
+        handlers: &A,
+        cx: &amgi::Context,
+    ) -> amgi::Settlement {
         match <FindUser as amgi::TypedMessage>::decode(cx.message()) {
             Ok(message) => {
                 const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
@@ -1153,12 +1266,12 @@ mod wire {
                     )),
                 };
                 codegen::reply(
-                    cx,
-                    &REPLY,
-                    amgi::codegen::no_bindings,
-                    UserFindHandler::find_user(handlers, message, cx).await,
-                )
-                .await
+                        cx,
+                        &REPLY,
+                        amgi::codegen::no_bindings,
+                        UserFindHandler::find_user(handlers, message, cx).await,
+                    )
+                    .await
             }
             Err(rejection) => codegen::reject(rejection),
         }
@@ -1170,26 +1283,55 @@ mod wire {
         cx: &amgi::Context,
     ) -> amgi::Settlement {
         match codegen::peek_payload(cx.message(), "event").as_deref() {
-            Some("renamed") => match <UserRenamed as amgi::TypedMessage>::decode(cx.message()) {
-                Ok(message) => match UserEvents::read(values) {
-                    Ok(channel) => codegen::settle(
-                        UserEventsHandler::on_user_renamed(handlers, channel, message, cx).await,
-                    ),
+            Some("renamed") => {
+                match <UserRenamed as amgi::TypedMessage>::decode(cx.message()) {
+                    Ok(message) => {
+                        match UserEvents::read(values) {
+                            Ok(channel) => {
+                                codegen::settle(
+                                    UserEventsHandler::on_user_renamed(
+                                            handlers,
+                                            channel,
+                                            message,
+                                            cx,
+                                        )
+                                        .await,
+                                )
+                            }
+                            Err(rejection) => codegen::reject(rejection),
+                        }
+                    }
                     Err(rejection) => codegen::reject(rejection),
-                },
-                Err(rejection) => codegen::reject(rejection),
-            },
-            Some("deleted") => match <UserDeleted as amgi::TypedMessage>::decode(cx.message()) {
-                Ok(message) => match UserEvents::read(values) {
-                    Ok(channel) => codegen::settle(
-                        UserEventsHandler::on_user_deleted(handlers, channel, message, cx).await,
-                    ),
+                }
+            }
+            Some("deleted") => {
+                match <UserDeleted as amgi::TypedMessage>::decode(cx.message()) {
+                    Ok(message) => {
+                        match UserEvents::read(values) {
+                            Ok(channel) => {
+                                codegen::settle(
+                                    UserEventsHandler::on_user_deleted(
+                                            handlers,
+                                            channel,
+                                            message,
+                                            cx,
+                                        )
+                                        .await,
+                                )
+                            }
+                            Err(rejection) => codegen::reject(rejection),
+                        }
+                    }
                     Err(rejection) => codegen::reject(rejection),
-                },
-                Err(rejection) => codegen::reject(rejection),
-            },
+                }
+            }
             found => {
-                codegen::unknown_message(amgi::error::Part::Payload, "event", found, "`renamed` or `deleted`")
+                codegen::unknown_message(
+                    amgi::error::Part::Payload,
+                    "event",
+                    found,
+                    "`renamed` or `deleted`",
+                )
             }
         }
     }

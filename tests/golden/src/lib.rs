@@ -10,6 +10,16 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").components().collect()
 }
 
+/// Cargo's build folder, and the place for crates that tests generate.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A folder for a generated crate of that name.
+pub fn generated_crate(name: &str) -> PathBuf {
+    target().join("generated-crates").join(name)
+}
+
 /// Every document in `specs/`, sorted.
 ///
 /// # Panics
@@ -52,11 +62,16 @@ pub fn cargo(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO"))
         .args(args)
         .current_dir(folder)
-        .env("CARGO_TARGET_DIR", root().join("target/generated"))
+        .env("CARGO_TARGET_DIR", generated_target())
         .env_remove("RUSTFLAGS")
         .env("CARGO_TERM_COLOR", "never")
         .output()
         .expect("cargo runs")
+}
+
+/// Where generated crates are built: one folder for all, so that the runtime is built once.
+pub fn generated_target() -> PathBuf {
+    target().join("generated")
 }
 
 /// Standard output and error of a command, for messages.

@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 
-use amgi_golden_tests::{cargo, module, root, shown, specs};
+use amgi_golden_tests::{cargo, generated_crate, module, root, shown, specs};
 
 #[test]
 fn modules_are_free_of_warnings() {
     let modules: Vec<(String, String)> = specs().iter().map(|spec| module(spec)).collect();
     for edition in ["2021", "2024"] {
-        let folder = root().join(format!("target/generated-crates/strict-{edition}"));
+        let folder = generated_crate(&format!("strict-{edition}"));
         std::fs::create_dir_all(folder.join("src")).expect("the folder can be made");
         let manifest = format!(
             "[package]\nname = \"strict-{edition}\"\nversion = \"0.1.0\"\nedition = \"{edition}\"\n\n\

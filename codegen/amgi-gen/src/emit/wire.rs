@@ -209,7 +209,11 @@ fn wire_fields(
     } else {
         quote!({ let fields = #name { #(#members)* }; #(#checks)* fields })
     };
-    (read, quote!({ let fields = &self.#member; #(#writes)* }))
+    let room = fields.fields.iter().all(|field| field.protocol.is_none()).then(|| {
+        let count = proc_macro2::Literal::usize_unsuffixed(fields.fields.len());
+        quote!(message.headers.reserve(#count);)
+    });
+    (read, quote!({ let fields = &self.#member; #room #(#writes)* }))
 }
 
 fn typed_union(api: &Api, union: &Union) -> TokenStream {

@@ -22,6 +22,11 @@ impl Headers {
         Self(Vec::with_capacity(capacity))
     }
 
+    /// Makes room for `additional` more, and no more than that.
+    pub fn reserve(&mut self, additional: usize) {
+        self.0.reserve_exact(additional);
+    }
+
     /// Appends a header.
     pub fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
         self.0.push((name.into(), value.into()));

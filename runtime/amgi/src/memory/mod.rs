@@ -176,8 +176,8 @@ impl<A: Application> Server<A> {
     async fn work(&self, cx: &mut Context, observer: &Observer) -> Result<()> {
         match &self.source {
             Source::Queue(queue) => {
-                while let Some(message) = queue.pop(&self.stop).await {
-                    self.handle(cx, observer, message).await;
+                while queue.pop(&self.stop, cx.message_mut()).await {
+                    self.handle(cx, observer).await;
                 }
             }
             Source::Examples => {
@@ -185,7 +185,8 @@ impl<A: Application> Server<A> {
                     if self.stop.is_requested() {
                         break;
                     }
-                    self.handle(cx, observer, message).await;
+                    cx.replace(message);
+                    self.handle(cx, observer).await;
                 }
             }
             _ => {
@@ -200,7 +201,10 @@ impl<A: Application> Server<A> {
                         None => break,
                         Some(text) if text.trim().is_empty() => {}
                         Some(text) => match line::parse(&text) {
-                            Ok(message) => self.handle(cx, observer, message).await,
+                            Ok(message) => {
+                                cx.replace(message);
+                                self.handle(cx, observer).await;
+                            }
                             Err(error) => observer(Event::Unreadable(&format!("{error}: {text}"))),
                         },
                     }
@@ -210,8 +214,8 @@ impl<A: Application> Server<A> {
         Ok(())
     }
 
-    async fn handle(&self, cx: &mut Context, observer: &Observer, message: Message) {
-        cx.replace(message);
+    #[inline]
+    async fn handle(&self, cx: &Context, observer: &Observer) {
         observer(Event::Received(cx.message()));
         let outcome = deliver(&self.app, cx, &self.policy, &self.stop).await;
         observer(Event::Settled(cx.message(), &outcome));

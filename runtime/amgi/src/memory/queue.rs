@@ -58,20 +58,23 @@ impl Queue {
         self.len() == 0
     }
 
-    /// The next message; `None` when the queue is closed and empty, or a stop is asked for.
-    pub(super) async fn pop(&self, stop: &Stop) -> Option<Message> {
+    /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for.
+    pub(super) async fn pop(&self, stop: &Stop, slot: &mut Message) -> bool {
         loop {
             if stop.is_requested() {
-                return None;
+                return false;
             }
-            {
+            // The last message is dropped after the lock is open again.
+            let last = {
                 let mut state = self.lock();
-                if let Some(message) = state.messages.pop_front() {
-                    return Some(message);
+                match state.messages.pop_front() {
+                    Some(message) => Some(std::mem::replace(slot, message)),
+                    None if state.closed => return false,
+                    None => None,
                 }
-                if state.closed {
-                    return None;
-                }
+            };
+            if last.is_some() {
+                return true;
             }
             tokio::select! {
                 () = self.0.changed.notified() => {}

@@ -16,6 +16,7 @@ use std::{
 
 use amgi_brokers_tests::Mosquitto;
 use amgi_gen::settings::{Runtime, Settings};
+use amgi_golden_tests::{cargo, generated_crate, generated_target, root, shown};
 
 const HANDLERS: &str = r#"//! Prints what was measured.
 
@@ -63,12 +64,12 @@ async fn main() -> amgi::Result<()> {
 fn main() -> Result<(), Box<dyn Error>> {
     let spec =
         std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: streetlights PATH-OF-THE-DOCUMENT")?;
-    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").components().collect();
-    let folder = root.join("target/generated-crates/streetlights");
+    let root = root();
+    let folder = generated_crate("streetlights");
     generate(&spec, &folder, &root)?;
-    build(&folder, &root)?;
+    build(&folder)?;
     let broker = Mosquitto::start();
-    let mut service = Service::start(&root.join("target/generated/debug/streetlights"), &broker.url())?;
+    let mut service = Service::start(&generated_target().join("debug/streetlights"), &broker.url())?;
     service.expect("ready")?;
 
     let topic = "smartylighting/streetlights/1/0/event/lamp-7/lighting/measured";
@@ -119,18 +120,12 @@ fn generate(spec: &Path, folder: &Path, root: &Path) -> Result<(), Box<dyn Error
         return Err("the manifest does not name amgi-mqtt".into());
     }
     fs::write(manifest, with_mqtt)?;
-    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     Ok(())
 }
 
-fn build(folder: &Path, root: &Path) -> Result<(), Box<dyn Error>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet"])
-        .current_dir(folder)
-        .env("CARGO_TARGET_DIR", root.join("target/generated"))
-        .status()?;
-    if status.success() { Ok(()) } else { Err("the generated crate does not build".into()) }
+fn build(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let output = cargo(folder, &["build", "--quiet"]);
+    if output.status.success() { Ok(()) } else { Err(shown(&output).into()) }
 }
 
 /// The generated service, running; killed when it is dropped.

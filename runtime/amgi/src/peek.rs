@@ -1,19 +1,8 @@
-//! Scalars as plain text, and a look at one member of a JSON object without reading the rest into types.
+//! A look at one member of a JSON object without reading the rest into types.
 
 use std::{borrow::Cow, fmt};
 
-use serde::{
-    Serialize,
-    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
-};
-
-/// The text of a string or string enum, without quotes.
-pub(crate) fn to_text<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
-    match serde_json::to_value(value)? {
-        serde_json::Value::String(text) => Ok(text),
-        other => Ok(other.to_string()),
-    }
-}
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// Value of a string member of a JSON object; `None` when it is not there or the payload is no object.
 pub(crate) fn peek<'m>(json: &'m [u8], member: &str) -> Option<Cow<'m, str>> {
