@@ -50,29 +50,6 @@ pub struct LightMeasuredChannel {
     pub lamp_id: String,
 }
 
-impl std::fmt::Display for LightMeasuredChannel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(
-            &wire::LIGHT_MEASURED.format(&[self.district.as_str(), &self.lamp_id]),
-        )
-    }
-}
-
-impl std::str::FromStr for LightMeasuredChannel {
-    type Err = amgi::Rejection;
-
-    fn from_str(address: &str) -> Result<Self, Self::Err> {
-        match wire::LIGHT_MEASURED.captures::<2>(address) {
-            Some(values) => Self::read(values),
-            None => {
-                Err(
-                    amgi::codegen::no_address(address, "lamps/{district}/{lampId}/light"),
-                )
-            }
-        }
-    }
-}
-
 /// Receives from channel `lightMeasured` at `lamps/{district}/{lampId}/light`.
 ///
 /// What the lamps' sensors measure.
@@ -102,30 +79,6 @@ pub struct LampSwitchChannel {
     pub district: types::LampSwitchDistrict,
     /// Number of the lamp.
     pub lamp_id: String,
-}
-
-impl std::fmt::Display for LampSwitchChannel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&wire::LAMP_SWITCH.format(&[self.district.as_str(), &self.lamp_id]))
-    }
-}
-
-impl std::str::FromStr for LampSwitchChannel {
-    type Err = amgi::Rejection;
-
-    fn from_str(address: &str) -> Result<Self, Self::Err> {
-        match wire::LAMP_SWITCH.captures::<2>(address) {
-            Some(values) => Self::read(values),
-            None => {
-                Err(
-                    amgi::codegen::no_address(
-                        address,
-                        "lamps/{district}/{lampId}/switch",
-                    ),
-                )
-            }
-        }
-    }
 }
 
 /// Receives from channel `notes` at `lamps/notes`.
@@ -477,11 +430,7 @@ mod wire {
     );
 
     impl LightMeasuredChannel {
-        pub(super) fn read(
-            [district,
-            lamp_id,
-            ]: [&str; 2],
-        ) -> Result<Self, amgi::Rejection> {
+        fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> {
             Ok(Self {
                 district: codegen::parameter("district", district)?,
                 lamp_id: codegen::parameter("lampId", lamp_id)?,
@@ -489,16 +438,50 @@ mod wire {
         }
     }
 
+    impl std::fmt::Display for LightMeasuredChannel {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&LIGHT_MEASURED.format(&[self.district.as_str(), &self.lamp_id]))
+        }
+    }
+
+    impl std::str::FromStr for LightMeasuredChannel {
+        type Err = amgi::Rejection;
+
+        fn from_str(address: &str) -> Result<Self, Self::Err> {
+            match LIGHT_MEASURED.captures(address) {
+                Some(values) => Self::read(values),
+                None => {
+                    Err(codegen::no_address(address, "lamps/{district}/{lampId}/light"))
+                }
+            }
+        }
+    }
+
     impl LampSwitchChannel {
-        pub(super) fn read(
-            [district,
-            lamp_id,
-            ]: [&str; 2],
-        ) -> Result<Self, amgi::Rejection> {
+        fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> {
             Ok(Self {
                 district: codegen::parameter("district", district)?,
                 lamp_id: codegen::parameter("lampId", lamp_id)?,
             })
+        }
+    }
+
+    impl std::fmt::Display for LampSwitchChannel {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&LAMP_SWITCH.format(&[self.district.as_str(), &self.lamp_id]))
+        }
+    }
+
+    impl std::str::FromStr for LampSwitchChannel {
+        type Err = amgi::Rejection;
+
+        fn from_str(address: &str) -> Result<Self, Self::Err> {
+            match LAMP_SWITCH.captures(address) {
+                Some(values) => Self::read(values),
+                None => {
+                    Err(codegen::no_address(address, "lamps/{district}/{lampId}/switch"))
+                }
+            }
         }
     }
 

@@ -179,27 +179,6 @@ pub struct Type {
     pub größe: types::TypeGröße,
 }
 
-impl std::fmt::Display for Type {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(
-            &wire::TYPE.format(&[&self.r#type, &self.self_, self.größe.as_str()]),
-        )
-    }
-}
-
-impl std::str::FromStr for Type {
-    type Err = amgi::Rejection;
-
-    fn from_str(address: &str) -> Result<Self, Self::Err> {
-        match wire::TYPE.captures::<3>(address) {
-            Some(values) => Self::read(values),
-            None => {
-                Err(amgi::codegen::no_address(address, "type/{type}/{self}/{größe}"))
-            }
-        }
-    }
-}
-
 /// Receives from channel `type` at `type/{type}/{self}/{größe}`.
 pub trait TypeHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
@@ -724,17 +703,31 @@ mod wire {
     );
 
     impl Type {
-        pub(super) fn read(
-            [r#type,
-            self_,
-            größe,
-            ]: [&str; 3],
-        ) -> Result<Self, amgi::Rejection> {
+        fn read([r#type, self_, größe]: [&str; 3]) -> Result<Self, amgi::Rejection> {
             Ok(Self {
                 r#type: codegen::parameter("type", r#type)?,
                 self_: codegen::parameter("self", self_)?,
                 größe: codegen::parameter("größe", größe)?,
             })
+        }
+    }
+
+    impl std::fmt::Display for Type {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(
+                &TYPE.format(&[&self.r#type, &self.self_, self.größe.as_str()]),
+            )
+        }
+    }
+
+    impl std::str::FromStr for Type {
+        type Err = amgi::Rejection;
+
+        fn from_str(address: &str) -> Result<Self, Self::Err> {
+            match TYPE.captures(address) {
+                Some(values) => Self::read(values),
+                None => Err(codegen::no_address(address, "type/{type}/{self}/{größe}")),
+            }
         }
     }
 

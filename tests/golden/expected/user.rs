@@ -114,23 +114,6 @@ pub struct UserEvents {
     pub user_id: String,
 }
 
-impl std::fmt::Display for UserEvents {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&wire::USER_EVENTS.format(&[&self.user_id]))
-    }
-}
-
-impl std::str::FromStr for UserEvents {
-    type Err = amgi::Rejection;
-
-    fn from_str(address: &str) -> Result<Self, Self::Err> {
-        match wire::USER_EVENTS.captures::<1>(address) {
-            Some(values) => Self::read(values),
-            None => Err(amgi::codegen::no_address(address, "user.{userId}.events")),
-        }
-    }
-}
-
 /// Receives from channel `userEvents` at `user.{userId}.events`.
 ///
 /// Life of a user
@@ -650,10 +633,27 @@ mod wire {
     );
 
     impl UserEvents {
-        pub(super) fn read([user_id]: [&str; 1]) -> Result<Self, amgi::Rejection> {
+        fn read([user_id]: [&str; 1]) -> Result<Self, amgi::Rejection> {
             Ok(Self {
                 user_id: codegen::parameter("userId", user_id)?,
             })
+        }
+    }
+
+    impl std::fmt::Display for UserEvents {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&USER_EVENTS.format(&[&self.user_id]))
+        }
+    }
+
+    impl std::str::FromStr for UserEvents {
+        type Err = amgi::Rejection;
+
+        fn from_str(address: &str) -> Result<Self, Self::Err> {
+            match USER_EVENTS.captures(address) {
+                Some(values) => Self::read(values),
+                None => Err(codegen::no_address(address, "user.{userId}.events")),
+            }
         }
     }
 

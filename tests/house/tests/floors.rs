@@ -91,11 +91,7 @@ fn imports(text: &str) -> Vec<String> {
                     }
                 }
                 c if c.is_whitespace() || c == '{' => {}
-                c if c.is_alphanumeric() || c == '_' => {
-                    if fresh {
-                        word.push(c);
-                    }
-                }
+                c if c.is_alphanumeric() || c == '_' => word.extend(fresh.then_some(c)),
                 _ if depth == 0 => break,
                 _ => {}
             }

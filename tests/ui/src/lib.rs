@@ -2,5 +2,6 @@
 //! nothing but the runtime has to be built for them.
 
 /// Generated from `user.yaml`.
+#[rustfmt::skip]
 #[path = "../../golden/expected/user.rs"]
 pub mod user;

@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{constant, docs, ident, outer_ty};
-use crate::ir::{Api, Channel, Handler, Method, Parameters, Ty};
+use super::{docs, ident, outer_ty};
+use crate::ir::{Api, Channel, Handler, Method, Parameters};
 
 pub(super) fn channel(_api: &Api, channel: &Channel) -> TokenStream {
     let address = channel.parameters.as_ref().map(|parameters| address(channel, parameters));
@@ -14,7 +14,6 @@ pub(super) fn channel(_api: &Api, channel: &Channel) -> TokenStream {
 
 fn address(channel: &Channel, parameters: &Parameters) -> TokenStream {
     let name = ident(&parameters.name);
-    let pattern = constant(&channel.field);
     let text = channel.address.clone().unwrap_or_default();
     let lines = docs(&[
         format!("Address of channel `{}`: `{text}`.", channel.key),
@@ -25,35 +24,10 @@ fn address(channel: &Channel, parameters: &Parameters) -> TokenStream {
         let (name, ty, lines) = (ident(&field.field), outer_ty(&field.ty), docs(&field.docs));
         quote!(#lines pub #name: #ty,)
     });
-    let values = parameters.fields.iter().map(|field| {
-        let name = ident(&field.field);
-        match field.ty {
-            Ty::String => quote!(&self.#name),
-            _ => quote!(self.#name.as_str()),
-        }
-    });
-    let count = proc_macro2::Literal::usize_unsuffixed(parameters.fields.len());
     quote! {
         #lines
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct #name { #(#members)* }
-
-        impl std::fmt::Display for #name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&wire::#pattern.format(&[#(#values),*]))
-            }
-        }
-
-        impl std::str::FromStr for #name {
-            type Err = amgi::Rejection;
-
-            fn from_str(address: &str) -> Result<Self, Self::Err> {
-                match wire::#pattern.captures::<#count>(address) {
-                    Some(values) => Self::read(values),
-                    None => Err(amgi::codegen::no_address(address, #text)),
-                }
-            }
-        }
     }
 }
 

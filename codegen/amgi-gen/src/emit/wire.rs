@@ -64,17 +64,40 @@ fn pattern(channel: &Channel) -> TokenStream {
     }
 }
 
-/// The constructor of an address from what its pattern captured.
+/// An address from what its pattern captured, from text, and as text.
 fn read_address(channel: &Channel) -> TokenStream {
     let Some(parameters) = &channel.parameters else { return TokenStream::new() };
     let name = ident(&parameters.name);
+    let pattern = constant(&channel.field);
+    let text = channel.address.as_deref().unwrap_or_default();
     let count = proc_macro2::Literal::usize_unsuffixed(parameters.fields.len());
     let names: Vec<_> = parameters.fields.iter().map(|field| ident(&field.field)).collect();
     let wires = parameters.fields.iter().map(|field| &field.wire);
+    let values = parameters.fields.iter().zip(&names).map(|(field, name)| match field.ty {
+        Ty::String => quote!(&self.#name),
+        _ => quote!(self.#name.as_str()),
+    });
     quote! {
         impl #name {
-            pub(super) fn read([#(#names),*]: [&str; #count]) -> Result<Self, amgi::Rejection> {
+            fn read([#(#names),*]: [&str; #count]) -> Result<Self, amgi::Rejection> {
                 Ok(Self { #(#names: codegen::parameter(#wires, #names)?,)* })
+            }
+        }
+
+        impl std::fmt::Display for #name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&#pattern.format(&[#(#values),*]))
+            }
+        }
+
+        impl std::str::FromStr for #name {
+            type Err = amgi::Rejection;
+
+            fn from_str(address: &str) -> Result<Self, Self::Err> {
+                match #pattern.captures(address) {
+                    Some(values) => Self::read(values),
+                    None => Err(codegen::no_address(address, #text)),
+                }
             }
         }
     }

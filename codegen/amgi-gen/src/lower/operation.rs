@@ -73,7 +73,8 @@ impl Lowering<'_> {
         let type_name = self.messages[index].name.clone();
         let mut docs = operation_docs(operation);
         let own = docs::lines(&self.doc[message].docs, "");
-        if own.iter().any(|line| !line.is_empty()) && own != docs {
+        let new = |line: &String| !line.is_empty() && !docs.contains(line);
+        if own.iter().any(new) {
             docs.push(String::new());
             docs.extend(own);
         }

@@ -10,6 +10,7 @@ mod queue;
 use std::{ffi::OsString, io::Write, sync::Arc};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tracing::warn;
 
 pub(crate) use self::line::example_message;
 pub use self::queue::Queue;
@@ -181,7 +182,13 @@ impl<A: Application> Server<A> {
                 }
             }
             Source::Examples => {
-                for message in examples(&self.app) {
+                let messages = examples(&self.app);
+                if messages.is_empty() {
+                    warn!(
+                        "the document has no examples of messages that are received, so nothing is delivered"
+                    );
+                }
+                for message in messages {
                     if self.stop.is_requested() {
                         break;
                     }
