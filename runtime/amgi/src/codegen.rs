@@ -24,7 +24,7 @@ use serde::{
 use crate::{
     codec,
     context::Context,
-    contract::{Bindings, ExampleInfo, Headers, Message, MessageSend, Settlement},
+    contract::{BindingValue, Bindings, ExampleInfo, Headers, Message, MessageSend, Settlement},
     error::{Disposition, HandlerError, Part, Reason, Rejection, SendError, StartupError},
     reply::ReplyInfo,
     sender::Outgoing,
@@ -340,12 +340,19 @@ pub fn binding<T: DeserializeOwned>(
     field: &'static str,
     kind: Scalar,
 ) -> Result<Option<T>, Rejection> {
-    match bindings.get(protocol, field).and_then(crate::BindingValue::as_bytes) {
-        Some(bytes) => read_scalar(Part::Bindings, field, kind, bytes)
-            .map(Some)
-            .map_err(|rejection| at(rejection, protocol)),
-        None => Ok(None),
-    }
+    let text;
+    let bytes = match bindings.get(protocol, field) {
+        None | Some(BindingValue::Null) => return Ok(None),
+        Some(BindingValue::Int(number)) => {
+            text = number.to_string();
+            text.as_bytes()
+        }
+        Some(BindingValue::Bool(true)) => b"true",
+        Some(BindingValue::Bool(false)) => b"false",
+        Some(BindingValue::Text(text)) => text.as_bytes(),
+        Some(BindingValue::Bytes(bytes)) => bytes,
+    };
+    read_scalar(Part::Bindings, field, kind, bytes).map(Some).map_err(|rejection| at(rejection, protocol))
 }
 
 /// Writes a binding.
