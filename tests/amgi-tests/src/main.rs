@@ -109,7 +109,7 @@ fn compile(modules: &[(String, String)]) -> Result<(), String> {
         fs::create_dir_all(folder.join("src"))?;
         let manifest = format!(
             "[package]\nname = \"corpus\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\namgi = {{ path = {:?} }}\n\n[workspace]\n",
-            root().join("runtime/amgi")
+            root().join("runtime/amgi").display().to_string()
         );
         fs::write(folder.join("Cargo.toml"), manifest)?;
         let mut lib = "//! Every document.\n#![deny(warnings, missing_docs, unreachable_pub)]\n".to_owned();

@@ -10,13 +10,13 @@ const CHANNELS: usize = 120;
 
 /// Every third channel has a parameter.
 fn address(n: usize) -> String {
-    if n % 3 == 0 { format!("c{n}.{{id}}") } else { format!("c{n}") }
+    if n.is_multiple_of(3) { format!("c{n}.{{id}}") } else { format!("c{n}") }
 }
 
 fn document() -> String {
     let mut text = "asyncapi: 3.0.0\ninfo: {title: Large, version: '1'}\nchannels:\n".to_owned();
     for n in 0..CHANNELS {
-        let parameters = if n % 3 == 0 { "    parameters: {id: {}}\n" } else { "" };
+        let parameters = if n.is_multiple_of(3) { "    parameters: {id: {}}\n" } else { "" };
         let _ = writeln!(
             text,
             "  c{n}:\n    address: {}\n{parameters}    messages: {{m{n}: {{payload: {{type: integer}}}}}}",
@@ -35,8 +35,8 @@ fn main_file() -> String {
         "use amgi::{Context, Failure, Message, testing::TestApp};\nuse large::large::*;\n\nstruct All;\n\n"
             .to_owned();
     for n in 0..CHANNELS {
-        let channel = if n % 3 == 0 { format!("channel: C{n}, ") } else { String::new() };
-        let check = if n % 3 == 0 { "assert_eq!(channel.id, \"x\");" } else { "" };
+        let channel = if n.is_multiple_of(3) { format!("channel: C{n}, ") } else { String::new() };
+        let check = if n.is_multiple_of(3) { "assert_eq!(channel.id, \"x\");" } else { "" };
         let _ = writeln!(
             text,
             "impl C{n}Handler for All {{\n    type Error = Failure;\n    async fn on_m{n}(&self, {channel}message: M{n}, _: &Context) \
