@@ -1,4 +1,4 @@
-//! `AsyncAPI` documents in, Rust out.
+#![doc = include_str!("../README.md")]
 
 pub mod cargo;
 #[cfg(feature = "cli")]
