@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use amgi_asyncapi::diag::Severity;
 use amgi_gen::{
     Generation, generate,
-    settings::{Settings, check_name},
+    settings::{Perspective, Settings, check_name},
 };
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -19,6 +19,7 @@ use syn::{
 /// ```
 /// amgi_gen_macro::asyncapi!("tests/user.yaml");             // makes `pub mod user`
 /// amgi_gen_macro::asyncapi!("tests/user.yaml", as people);  // makes `pub mod people`
+/// amgi_gen_macro::asyncapi!("tests/user.yaml", as caller, peer);  // for the other side of the conversation
 /// # fn main() {}
 /// ```
 ///
@@ -29,35 +30,45 @@ pub fn asyncapi(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand(input.into(), &base).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// What the macro is given: a path, and perhaps a name.
+/// What the macro is given: a path, and perhaps a name and a side.
 struct Input {
     path: LitStr,
     name: Option<Ident>,
+    perspective: Perspective,
 }
 
 impl Parse for Input {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let path = input.parse()?;
-        let mut name = None;
-        if input.parse::<Option<Token![,]>>()?.is_some() && input.parse::<Option<Token![as]>>()?.is_some() {
-            name = Some(input.parse()?);
-            input.parse::<Option<Token![,]>>()?;
+        let (mut name, mut perspective) = (None, None);
+        while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            if name.is_none() && input.parse::<Option<Token![as]>>()?.is_some() {
+                name = Some(input.parse()?);
+                continue;
+            }
+            let side: Ident = input.parse()?;
+            let parsed = side.to_string().parse().map_err(|_| {
+                syn::Error::new(side.span(), "expected `as NAME`, `peer`, `application`, or nothing")
+            })?;
+            if perspective.replace(parsed).is_some() {
+                return Err(syn::Error::new(side.span(), "the side is said twice"));
+            }
         }
         if input.is_empty() {
-            Ok(Self { path, name })
+            Ok(Self { path, name, perspective: perspective.unwrap_or_default() })
         } else {
-            Err(input.error("expected `, as NAME` or nothing"))
+            Err(input.error("expected `, as NAME`, `, peer` or nothing"))
         }
     }
 }
 
 /// The whole macro, but for where it runs.
 fn expand(input: TokenStream, base: &Path) -> syn::Result<TokenStream> {
-    let Input { path, name } = syn::parse2(input)?;
+    let Input { path, name, perspective } = syn::parse2(input)?;
     if let Some(name) = &name {
         check_name(&name.to_string()).map_err(|error| syn::Error::new(name.span(), error))?;
     }
-    let settings = Settings { name: name.map(|name| name.to_string()), ..Settings::default() };
+    let settings = Settings { name: name.map(|name| name.to_string()), perspective, ..Settings::default() };
     let generation = generate(&base.join(path.value()), &settings);
     match &generation.api {
         Some(api) if !generation.diagnostics.has_errors() => {

@@ -16,7 +16,7 @@ use amgi_asyncapi::{
 use crate::{
     Generation, generate,
     plan::{self, PlanError},
-    settings::{self, Settings, SettingsError},
+    settings::{self, Perspective, Settings, SettingsError},
     write::{self, Outcome, WriteError},
 };
 
@@ -47,6 +47,13 @@ impl Builder {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = Some(name.into());
+        self
+    }
+
+    /// Whose side the code is for. Default: the application's that the document describes.
+    #[must_use]
+    pub fn perspective(mut self, perspective: Perspective) -> Self {
+        self.settings.perspective = perspective;
         self
     }
 

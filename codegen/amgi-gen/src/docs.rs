@@ -31,8 +31,24 @@ pub(crate) fn lines(docs: &Docs, fallback: &str) -> Vec<String> {
     out
 }
 
+/// Text on one line without what would not be seen, or would turn what follows.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().filter(|&c| !turns(c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Characters that change the direction of the text behind them; rustc refuses them.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The lines of `text`, safe as documentation.
 pub(crate) fn clean(text: &str) -> Vec<String> {
+    let text: String = text
+        .replace("\r\n", "\n")
+        .chars()
+        .filter(|&c| !turns(c))
+        .map(|c| if c == '\r' { '\n' } else { c })
+        .collect();
     let mut out: Vec<String> = Vec::new();
     let mut fence: Option<String> = None;
     let mut item: Option<usize> = None;

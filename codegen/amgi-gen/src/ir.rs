@@ -160,8 +160,6 @@ pub struct Reply {
     pub location: Option<Location>,
     /// Address of the reply channel, when it is constant.
     pub address: Option<String>,
-    /// Correlation ids of request and reply.
-    pub correlation: Option<(Location, Location)>,
     /// Bindings set on the reply by the document: protocol, field, value as JSON.
     pub bindings: Vec<Preset>,
 }
@@ -204,6 +202,8 @@ pub struct Message {
     pub headers: Option<Fields>,
     /// Type of the bindings, when the document describes values that differ by message.
     pub bindings: Option<Fields>,
+    /// Where its correlation id is.
+    pub correlation: Option<Location>,
     /// Message bindings, for servers.
     pub info_bindings: Vec<Binding>,
     /// Examples.
@@ -255,14 +255,26 @@ pub struct WireField {
     pub field: String,
     /// Type; `Option` where it may be missing.
     pub ty: Ty,
-    /// Whether the bytes are the text itself, else JSON text.
-    pub text: bool,
+    /// How the bytes hold the value.
+    pub scalar: Scalar,
     /// Value when it is missing, as JSON.
     pub default: Option<serde_json::Value>,
     /// Rules beyond the type.
     pub rules: Vec<Rule>,
     /// Documentation.
     pub docs: Vec<String>,
+}
+
+/// How a header's or binding's bytes hold a value.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Scalar {
+    /// The text itself.
+    Text,
+    /// JSON text.
+    Json,
+    /// Either: JSON where it is that, else the text itself.
+    Loose,
 }
 
 /// A message example.
@@ -434,6 +446,8 @@ pub enum Missing {
     Refused,
     /// The type's own empty value is taken, and not written.
     Empty,
+    /// It is taken for null, and null is written.
+    Null,
     /// This JSON value is taken.
     Value(serde_json::Value),
     /// The field holds all members that have no field.

@@ -57,7 +57,7 @@ pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generati
     if diagnostics.has_errors() {
         return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources };
     }
-    let (api, found) = lower::lower(&document, origin);
+    let (api, found) = lower::lower(&document, origin, settings.perspective);
     diagnostics.extend(found);
     diagnostics.sort();
     if diagnostics.has_errors() {

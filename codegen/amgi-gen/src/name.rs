@@ -66,6 +66,7 @@ const KEYWORDS: &[&str] = &[
 #[derive(Debug, Default)]
 pub struct Namer {
     taken: HashSet<String>,
+    types: bool,
 }
 
 /// A name, and whether it had to give way to an earlier one.
@@ -80,7 +81,7 @@ pub struct Claim {
 impl Namer {
     /// A scope of types, in which names of the prelude are taken.
     pub fn types() -> Self {
-        Self { taken: HOSTILE.iter().map(ToString::to_string).collect() }
+        Self { taken: HOSTILE.iter().map(ToString::to_string).collect(), types: true }
     }
 
     /// A scope of fields, methods or variants.
@@ -106,10 +107,12 @@ impl Namer {
 
     /// Claims a variant name.
     pub fn variant(&mut self, text: &str) -> Claim {
-        let plain = pascal(text);
         // Variants are always used behind the name of their enum, but `Self` is no name at all.
-        let plain = if plain == "Self" { "Self_".to_owned() } else { plain };
-        self.claim(&[plain, pascal(&spelled(text))])
+        let named = |text: &str| match pascal(text) {
+            name if name == "Self" => "SelfValue".to_owned(),
+            name => name,
+        };
+        self.claim(&[named(text), named(&spelled(text))])
     }
 
     /// Claims a field, argument or method name; keywords become raw identifiers.
@@ -121,7 +124,7 @@ impl Namer {
 
     fn claim(&mut self, wanted: &[String]) -> Claim {
         for (index, name) in wanted.iter().enumerate() {
-            if self.taken.insert(name.clone()) {
+            if !(self.types && is_ours(name)) && self.taken.insert(name.clone()) {
                 return Claim { name: name.clone(), clashed: index > 0 };
             }
         }
@@ -135,6 +138,15 @@ impl Namer {
             number += 1;
         }
     }
+}
+
+/// Names that generated code gives by itself: type parameters, and the groups of a large document.
+fn is_ours(name: &str) -> bool {
+    let numbered = |prefix: &str| {
+        name.strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
+    };
+    matches!(name, "A" | "E" | "F" | "Fut") || numbered("H") || numbered("Group")
 }
 
 /// `PascalCase`; never empty, never begins with a digit.
@@ -181,12 +193,12 @@ fn spelled_or(text: &str, fallback: &str) -> String {
 }
 
 fn starts_identifier(c: char) -> bool {
-    c == '_' || c.is_alphabetic()
+    c == '_' || unicode_ident::is_xid_start(c)
 }
 
 /// What cannot stand in an identifier becomes a word break.
 fn identifier_characters(text: &str) -> String {
-    text.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect()
+    text.chars().map(|c| if c != '_' && unicode_ident::is_xid_continue(c) { c } else { ' ' }).collect()
 }
 
 /// The text with its punctuation in words, which tells `a+b` from `a-b`.
@@ -212,7 +224,7 @@ fn spelled(text: &str) -> String {
             '>' => "greater",
             '!' => "not",
             '?' => "question",
-            c if c.is_alphanumeric() => {
+            c if unicode_ident::is_xid_continue(c) => {
                 out.push(c);
                 continue;
             }

@@ -16,6 +16,8 @@ use amgi_asyncapi::source::Sources;
 pub struct Settings {
     /// Name of the module; by default from the file name, `user.yaml` gives `user`.
     pub name: Option<String>,
+    /// Whose side the code is for.
+    pub perspective: Perspective,
     /// Edition of the crate that is written.
     pub edition: Edition,
     /// Where the crate that is written finds the runtime.
@@ -36,6 +38,28 @@ pub fn check_name(name: &str) -> Result<(), SettingsError> {
         return Err(SettingsError(format!("`{name}` cannot name a Rust module")));
     }
     Ok(())
+}
+
+/// Whose side the code is for. A document speaks for the application that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Perspective {
+    /// The application that the document describes.
+    #[default]
+    Application,
+    /// Its partner: what the application sends is received here, what it receives is sent, and replies are turned round.
+    Peer,
+}
+
+impl FromStr for Perspective {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        match text {
+            "application" => Ok(Self::Application),
+            "peer" => Ok(Self::Peer),
+            _ => Err(SettingsError(format!("`{text}` is not a side, use application or peer"))),
+        }
+    }
 }
 
 /// Rust edition of a crate.

@@ -83,8 +83,11 @@ pub fn shapes(definitions: &BTreeMap<String, Value>) -> Shapes {
     let mut reduced = definitions.clone();
     let mut refused = Vec::new();
     for (name, schema) in definitions {
+        // Only the neighbours that it names: trying each with all would take the square of their number.
+        let text = schema.to_string();
         let mut alone: BTreeMap<String, Value> = definitions
             .keys()
+            .filter(|key| text.contains(&format!("\"#/definitions/{key}\"")))
             .map(|key| (key.clone(), json!({"type": "object", "properties": {"x": {"type": "string"}}})))
             .collect();
         alone.insert(name.clone(), schema.clone());

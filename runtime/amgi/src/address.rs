@@ -164,6 +164,9 @@ impl Pattern {
     }
 
     /// The address for these values, in the order of the parameters; missing values are left empty.
+    ///
+    /// An empty value yields an address that this pattern does not match: in [`captures`](Self::captures) no value is
+    /// empty.
     pub fn format(&self, values: &[&str]) -> String {
         let mut out = String::new();
         let mut values = values.iter();

@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     fmt,
     future::Future,
@@ -18,8 +19,9 @@ pub use serde_json;
 
 use serde::{
     Serialize,
-    de::{DeserializeOwned, value::StrDeserializer},
+    de::{DeserializeOwned, IgnoredAny, value::StrDeserializer},
 };
+use serde_json::Value;
 
 use crate::{
     codec,
@@ -266,6 +268,9 @@ pub enum Scalar {
     Text,
     /// JSON text: everything else.
     Json,
+    /// For what the schema does not give one type. Read: JSON if that fits, else the text itself as a string. Written:
+    /// strings as they are, everything else as JSON. So a string that looks like other JSON comes back as that.
+    Loose,
 }
 
 fn read_scalar<T: DeserializeOwned>(
@@ -280,8 +285,16 @@ fn read_scalar<T: DeserializeOwned>(
             T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text))
                 .map_err(|error| Rejection::new(part, "", error.to_string()))
         }),
+        Scalar::Loose => read_loose(part, bytes),
     };
     result.map_err(|rejection| at(rejection, name))
+}
+
+fn read_loose<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
+    serde_json::from_slice(bytes).or_else(|_| {
+        let text = codec::from_text(part, bytes)?.to_owned();
+        T::deserialize(Value::String(text)).map_err(|error| Rejection::new(part, "", error.to_string()))
+    })
 }
 
 #[cold]
@@ -328,7 +341,7 @@ pub fn set_header<T: Serialize + ?Sized>(
 fn write_scalar<T: Serialize + ?Sized>(part: Part, kind: Scalar, value: &T) -> Result<Bytes, Rejection> {
     let written = match kind {
         Scalar::Json => codec::to_json(value),
-        Scalar::Text => codec::to_text(value),
+        Scalar::Text | Scalar::Loose => codec::to_text(value),
     };
     written.map_err(|error| Rejection::new(part, "", error.to_string()))
 }
@@ -385,7 +398,19 @@ pub fn peek_header<'m>(message: &'m Message, name: &str) -> Option<Cow<'m, str>>
 
 /// A message of a channel with several that is none of them.
 #[cold]
-pub fn unknown_message(part: Part, member: &'static str, found: Option<&str>, expected: &str) -> Settlement {
+pub fn unknown_message(
+    message: &Message,
+    part: Part,
+    member: &'static str,
+    found: Option<&str>,
+    expected: &str,
+) -> Settlement {
+    // In a payload that is not JSON at all no member can be blamed.
+    if part == Part::Payload
+        && let Err(rejection) = json_payload::<IgnoredAny>(message)
+    {
+        return reject(Rejection { pointer: String::new(), ..rejection });
+    }
     let detail = match found {
         Some(found) => format!("`{found}` names no message of this channel, expected {expected}"),
         None => format!("expected {expected}, to tell the messages of this channel apart"),
@@ -520,7 +545,7 @@ impl TextPattern {
 
     /// Whether `text` matches.
     pub fn check(&self, at: &At<'_>, text: &str) -> Result<(), Rejection> {
-        match self.regex.get_or_init(|| Regex::with_flags(self.source, "u").ok()) {
+        match self.regex.get_or_init(|| compile(self.source)) {
             Some(regex) if regex.find(text).is_none() => {
                 Err(at.reject(format!("does not match the pattern `{}`", self.source)))
             }
@@ -529,16 +554,38 @@ impl TextPattern {
     }
 }
 
+/// Patterns are Unicode, as JSON Schema asks; those with escapes that only the old syntax allows are read as such.
+fn compile(source: &str) -> Option<Regex> {
+    Regex::with_flags(source, "u").or_else(|_| Regex::new(source)).ok()
+}
+
 /// A rule that the generator could spell out in Rust.
 pub fn ensure(at: &At<'_>, holds: bool, rule: &'static str) -> Result<(), Rejection> {
     if holds { Ok(()) } else { Err(at.reject(rule)) }
 }
 
-/// Whether a value is one of those listed as a JSON array.
+/// Whether a value is one of those listed as a JSON array. Numbers are compared by value: `1.0` is `1`.
 pub fn one_of<T: Serialize + ?Sized>(at: &At<'_>, value: &T, values: &'static str) -> Result<(), Rejection> {
-    let allowed: Vec<serde_json::Value> = serde_json::from_str(values).unwrap_or_default();
+    let allowed: Vec<Value> = serde_json::from_str(values).unwrap_or_default();
     let found = serde_json::to_value(value).unwrap_or_default();
-    if allowed.contains(&found) { Ok(()) } else { Err(at.reject(format!("is not one of {values}"))) }
+    if allowed.iter().any(|allowed| same(allowed, &found)) {
+        Ok(())
+    } else {
+        Err(at.reject(format!("is not one of {values}")))
+    }
+}
+
+/// Equality as JSON Schema has it.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        // Integers are compared as such: a float does not hold all of them.
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
 }
 
 /// An address that does not fit the pattern of its type.
@@ -547,19 +594,31 @@ pub fn no_address(address: &str, pattern: &'static str) -> Rejection {
     Rejection::new(Part::Address, "", format!("`{address}` does not fit `{pattern}`"))
 }
 
-/// None of several messages fits.
+/// None of several messages fits. The rejection is where the one that came furthest failed, since that one was meant
+/// most likely.
 #[cold]
 pub fn no_alternative(tried: &[(&str, Rejection)]) -> Rejection {
     let detail: Vec<String> =
         tried.iter().map(|(name, rejection)| format!("not `{name}`: {rejection}")).collect();
-    let (part, pointer) = tried.last().map_or((Part::Payload, ""), |(_, r)| (r.part, r.pointer.as_str()));
+    let deepest = tried.iter().min_by_key(|(_, rejection)| Reverse(rejection.pointer.matches('/').count()));
+    let (part, pointer) = deepest.map_or((Part::Payload, ""), |(_, r)| (r.part, r.pointer.as_str()));
     Rejection::new(part, pointer, format!("fits none of the messages ({})", detail.join("; ")))
+}
+
+/// JSON has no NaN and no infinity, which would be written as `null`.
+pub fn finite(at: &At<'_>, value: f64) -> Result<(), Rejection> {
+    if value.is_finite() { Ok(()) } else { Err(at.reject(format!("is {value}, which JSON cannot hold"))) }
 }
 
 /// Whether a number is a multiple of another, allowing for what binary fractions cannot hold.
 pub fn is_multiple(value: f64, of: f64) -> bool {
+    if value == 0.0 || of.fract() == 0.0 {
+        return value % of == 0.0;
+    }
     let quotient = value / of;
-    (quotient - quotient.round()).abs() < 1e-9
+    let nearest = quotient.round();
+    // Reading both numbers and dividing them is off by a few units in the last place, however large the result is.
+    nearest != 0.0 && (quotient - nearest).abs() <= 4.0 * f64::EPSILON * nearest.abs()
 }
 
 /// Whether all elements differ, compared as JSON.

@@ -4,6 +4,7 @@
 //! meaning of a [`Disposition`] the same on every broker.
 
 use std::{
+    cmp::Reverse,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::{
+    address::{Part, Pattern},
     context::Context,
     contract::{Application, ChannelInfo, Settlement},
     error::{Disposition, Reason},
@@ -200,16 +202,31 @@ async fn dead_letter<A: Application>(
 }
 
 /// The document's `x-amgi-dead-letter` of the channel that `address` belongs to, else `<address>.dlq`.
+///
+/// Of several channels that `address` fits, it belongs to the one with exactly that address, else to the one whose
+/// pattern has the most literal characters, the first of them at a tie.
 pub fn dead_letter_address(channels: &[ChannelInfo], address: &str) -> ByteString {
-    channels
-        .iter()
-        .find(|channel| {
-            channel.address == address
-                || crate::address::Pattern::parse(&channel.address)
-                    .is_ok_and(|pattern| pattern.matches(address))
+    let exact = channels.iter().find(|channel| channel.address == address);
+    exact
+        .or_else(|| {
+            channels
+                .iter()
+                .filter_map(|channel| Some((literals_of_match(&channel.address, address)?, channel)))
+                .min_by_key(|(literals, _)| Reverse(*literals))
+                .map(|(_, channel)| channel)
         })
         .and_then(|channel| channel.dead_letter)
         .map_or_else(|| format!("{address}.dlq").into(), ByteString::from_static)
+}
+
+/// How many characters of `pattern` stand as they are, if `address` fits it.
+fn literals_of_match(pattern: &str, address: &str) -> Option<usize> {
+    let pattern = Pattern::parse(pattern).ok().filter(|pattern| pattern.matches(address))?;
+    let literals = pattern.parts().iter().map(|part| match part {
+        Part::Literal(text) => text.chars().count(),
+        Part::Parameter(_) => 0,
+    });
+    Some(literals.sum())
 }
 
 /// One attempt; a panic becomes a failure.
@@ -291,5 +308,41 @@ impl Stop {
             stop.request();
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(address: &'static str, dead_letter: Option<&'static str>) -> ChannelInfo {
+        ChannelInfo {
+            name: address,
+            address: address.into(),
+            servers: &[],
+            bindings: &[],
+            operations: &[],
+            example_address: address.into(),
+            dead_letter,
+        }
+    }
+
+    #[test]
+    fn the_dead_letter_address_is_that_of_the_closest_channel() {
+        let channels = [
+            channel("{any}.{id}", Some("any")),
+            channel("user.{id}", Some("user")),
+            channel("{kind}.new", None),
+            channel("user.created", Some("created")),
+            channel("{x}.y", Some("first")),
+            channel("x.{y}", Some("second")),
+        ];
+        let address = |address| dead_letter_address(&channels, address);
+        assert_eq!(address("user.created"), "created");
+        assert_eq!(address("user.42"), "user");
+        assert_eq!(address("order.42"), "any");
+        assert_eq!(address("order.new"), "order.new.dlq");
+        assert_eq!(address("x.y"), "first");
+        assert_eq!(address("user"), "user.dlq");
     }
 }

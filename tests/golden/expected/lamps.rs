@@ -167,11 +167,11 @@ for App<A> {
             return amgi::codegen::not_started();
         };
         match cx.address() {
-            "lamps/notes" => wire::notes(handlers, cx).await,
-            "lamps/pictures" => wire::pictures(handlers, cx).await,
+            "lamps/notes" => wire::route_notes(handlers, cx).await,
+            "lamps/pictures" => wire::route_pictures(handlers, cx).await,
             address => {
-                if let Some(values) = wire::LIGHT_MEASURED.captures(address) {
-                    return wire::light_measured(handlers, values, cx).await;
+                if let Some(values) = wire::PATTERN_LIGHT_MEASURED.captures(address) {
+                    return wire::route_light_measured(handlers, values, cx).await;
                 }
                 amgi::codegen::no_channel(cx)
             }
@@ -310,7 +310,7 @@ pub mod types {
         /// What the lamp shall do.
         pub state: LampSwitchPayloadState,
         /// Seconds that it may take.
-        #[serde(default = "defaults::lamp_switch_payload_fade")]
+        #[serde(default = "defaults::lamp_switch_payload__fade")]
         pub fade: u32,
     }
 
@@ -391,9 +391,15 @@ pub mod types {
 
     amgi::codegen::text_enum!(LampSwitchDistrict { North = "north", South = "south" });
 
-    /// Values of members that are missing.
+    /// Values of members that are missing, written as the document writes them.
+    #[allow(
+        non_snake_case,
+        clippy::approx_constant,
+        clippy::excessive_precision,
+        clippy::unreadable_literal
+    )]
     mod defaults {
-        pub(super) fn lamp_switch_payload_fade() -> u32 {
+        pub(super) fn lamp_switch_payload__fade() -> u32 {
             0
         }
     }
@@ -405,29 +411,27 @@ mod wire {
     use super::*;
     use amgi::codegen;
 
-    static LIGHT_MEASURED_PARTS: [amgi::address::Part; 5] = [
-        amgi::address::Part::literal("lamps/"),
-        amgi::address::Part::parameter("district"),
-        amgi::address::Part::literal("/"),
-        amgi::address::Part::parameter("lampId"),
-        amgi::address::Part::literal("/light"),
-    ];
+    pub(super) static PATTERN_LIGHT_MEASURED: amgi::address::Pattern = {
+        static PARTS: [amgi::address::Part; 5] = [
+            amgi::address::Part::literal("lamps/"),
+            amgi::address::Part::parameter("district"),
+            amgi::address::Part::literal("/"),
+            amgi::address::Part::parameter("lampId"),
+            amgi::address::Part::literal("/light"),
+        ];
+        amgi::address::Pattern::from_parts(&PARTS)
+    };
 
-    pub(super) static LIGHT_MEASURED: amgi::address::Pattern = amgi::address::Pattern::from_parts(
-        &LIGHT_MEASURED_PARTS,
-    );
-
-    static LAMP_SWITCH_PARTS: [amgi::address::Part; 5] = [
-        amgi::address::Part::literal("lamps/"),
-        amgi::address::Part::parameter("district"),
-        amgi::address::Part::literal("/"),
-        amgi::address::Part::parameter("lampId"),
-        amgi::address::Part::literal("/switch"),
-    ];
-
-    pub(super) static LAMP_SWITCH: amgi::address::Pattern = amgi::address::Pattern::from_parts(
-        &LAMP_SWITCH_PARTS,
-    );
+    pub(super) static PATTERN_LAMP_SWITCH: amgi::address::Pattern = {
+        static PARTS: [amgi::address::Part; 5] = [
+            amgi::address::Part::literal("lamps/"),
+            amgi::address::Part::parameter("district"),
+            amgi::address::Part::literal("/"),
+            amgi::address::Part::parameter("lampId"),
+            amgi::address::Part::literal("/switch"),
+        ];
+        amgi::address::Pattern::from_parts(&PARTS)
+    };
 
     impl LightMeasuredChannel {
         fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> {
@@ -440,7 +444,9 @@ mod wire {
 
     impl std::fmt::Display for LightMeasuredChannel {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(&LIGHT_MEASURED.format(&[self.district.as_str(), &self.lamp_id]))
+            f.write_str(
+                &PATTERN_LIGHT_MEASURED.format(&[self.district.as_str(), &self.lamp_id]),
+            )
         }
     }
 
@@ -448,7 +454,7 @@ mod wire {
         type Err = amgi::Rejection;
 
         fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match LIGHT_MEASURED.captures(address) {
+            match PATTERN_LIGHT_MEASURED.captures(address) {
                 Some(values) => Self::read(values),
                 None => {
                     Err(codegen::no_address(address, "lamps/{district}/{lampId}/light"))
@@ -468,7 +474,9 @@ mod wire {
 
     impl std::fmt::Display for LampSwitchChannel {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(&LAMP_SWITCH.format(&[self.district.as_str(), &self.lamp_id]))
+            f.write_str(
+                &PATTERN_LAMP_SWITCH.format(&[self.district.as_str(), &self.lamp_id]),
+            )
         }
     }
 
@@ -476,7 +484,7 @@ mod wire {
         type Err = amgi::Rejection;
 
         fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match LAMP_SWITCH.captures(address) {
+            match PATTERN_LAMP_SWITCH.captures(address) {
                 Some(values) => Self::read(values),
                 None => {
                     Err(codegen::no_address(address, "lamps/{district}/{lampId}/switch"))
@@ -504,18 +512,19 @@ mod wire {
             [amgi::MessageInfo { name : "lightMeasured", content_type :
             "application/json", bindings : & [], examples : < LightMeasured as
             amgi::TypedMessage > ::EXAMPLES, }] }], example_address :
-            "lamps/north/7/light".into(), dead_letter : None, }, amgi::ChannelInfo { name
-            : "notes", address : "lamps/notes".into(), servers : & [], bindings : & [],
-            operations : & [amgi::OperationInfo { name : "onNote", bindings : & [],
-            messages : & [amgi::MessageInfo { name : "note", content_type : "text/plain",
-            bindings : & [], examples : < Note as amgi::TypedMessage > ::EXAMPLES, }] }],
-            example_address : "lamps/notes".into(), dead_letter : None, },
-            amgi::ChannelInfo { name : "pictures", address : "lamps/pictures".into(),
+            PATTERN_LIGHT_MEASURED.format(& ["north", "7"]).into(), dead_letter : None,
+            }, amgi::ChannelInfo { name : "notes", address : "lamps/notes".into(),
             servers : & [], bindings : & [], operations : & [amgi::OperationInfo { name :
-            "onPicture", bindings : & [], messages : & [amgi::MessageInfo { name :
-            "picture", content_type : "image/png", bindings : & [], examples : < Picture
-            as amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "lamps/pictures"
-            .into(), dead_letter : None, }
+            "onNote", bindings : & [], messages : & [amgi::MessageInfo { name : "note",
+            content_type : "text/plain", bindings : & [], examples : < Note as
+            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "lamps/notes"
+            .into(), dead_letter : None, }, amgi::ChannelInfo { name : "pictures",
+            address : "lamps/pictures".into(), servers : & [], bindings : & [],
+            operations : & [amgi::OperationInfo { name : "onPicture", bindings : & [],
+            messages : & [amgi::MessageInfo { name : "picture", content_type :
+            "image/png", bindings : & [], examples : < Picture as amgi::TypedMessage >
+            ::EXAMPLES, }] }], example_address : "lamps/pictures".into(), dead_letter :
+            None, }
         ]
     }
 
@@ -655,6 +664,7 @@ mod wire {
 
     impl codegen::Check for types::LightMeasuredPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.lumens, &at.name("lumens"));
                 codegen::ensure(
@@ -676,6 +686,7 @@ mod wire {
 
     impl codegen::Check for types::LampSwitchPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.fade, &at.name("fade"));
                 codegen::ensure(at, *value <= 60, "is greater than the maximum 60")?;
@@ -684,7 +695,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn notes<A: NotesHandler>(
+    pub(super) async fn route_notes<A: NotesHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -696,7 +707,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn pictures<A: PicturesHandler>(
+    pub(super) async fn route_pictures<A: PicturesHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -708,7 +719,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn light_measured<A: LightMeasuredHandler>(
+    pub(super) async fn route_light_measured<A: LightMeasuredHandler>(
         handlers: &A,
         values: [&str; 2],
         cx: &amgi::Context,

@@ -274,13 +274,13 @@ impl<A: SelfHandler + TypeHandler + AsyncHandler> amgi::Application for App<A> {
             return amgi::codegen::not_started();
         };
         match cx.address() {
-            "self" => wire::self_(handlers, cx).await,
+            "self" => wire::route_self_(handlers, cx).await,
             address => {
-                if let Some(values) = wire::TYPE.captures(address) {
-                    return wire::r#type(handlers, values, cx).await;
+                if let Some(values) = wire::PATTERN_TYPE.captures(address) {
+                    return wire::route_type(handlers, values, cx).await;
                 }
                 if address == self.addresses.r#async {
-                    return wire::r#async(handlers, cx).await;
+                    return wire::route_async(handlers, cx).await;
                 }
                 amgi::codegen::no_channel(cx)
             }
@@ -561,16 +561,16 @@ pub mod types {
     #[allow(clippy::large_enum_variant)]
     pub enum StringType {
         /// Option
-        StringTypeOption(StringTypeOption),
-        /// Alternative `String`.
-        String(String),
-        /// Alternative `Int64`.
-        Int64(i64),
+        Option(StringTypeOption),
+        /// Alternative `Text`.
+        Text(String),
+        /// Alternative `Integer`.
+        Integer(i64),
     }
 
     impl From<StringTypeOption> for StringType {
         fn from(value: StringTypeOption) -> Self {
-            Self::StringTypeOption(value)
+            Self::Option(value)
         }
     }
 
@@ -587,10 +587,10 @@ pub mod types {
     #[serde(crate = "amgi::codegen::serde", untagged)]
     #[allow(clippy::large_enum_variant)]
     pub enum ResultMessagePayloadMixed {
-        /// Alternative `String`.
-        String(String),
-        /// Alternative `Int64`.
-        Int64(i64),
+        /// Alternative `Text`.
+        Text(String),
+        /// Alternative `Integer`.
+        Integer(i64),
         /// Alternative `Null`.
         Null,
     }
@@ -626,11 +626,40 @@ pub mod types {
     amgi::codegen::text_enum!(N2faPayloadKind { N2fa = "2fa" });
 
     /// Header `type`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(crate = "amgi::codegen::serde", transparent)]
-    pub struct MessageType(
-        /// The value.
-        pub amgi::codegen::serde_json::Value,
+    #[derive(
+        Debug,
+        Clone,
+        Copy,
+        PartialEq,
+        Eq,
+        PartialOrd,
+        Ord,
+        Hash,
+        Serialize,
+        Deserialize
+    )]
+    #[serde(crate = "amgi::codegen::serde")]
+    pub enum MessageType {
+        /// `Self`
+        #[serde(rename = "Self")]
+        SelfValue,
+        /// `self`
+        #[serde(rename = "self")]
+        SelfValue2,
+        /// `#`
+        #[serde(rename = "#")]
+        Hash,
+        /// `##`
+        #[serde(rename = "##")]
+        HashHash,
+        /// `null-ish`
+        #[serde(rename = "null-ish")]
+        NullIsh,
+    }
+
+    amgi::codegen::text_enum!(
+        MessageType { SelfValue = "Self", SelfValue2 = "self", Hash = "#", HashHash =
+        "##", NullIsh = "null-ish" }
     );
 
     /// Payload of message `question`.
@@ -689,18 +718,17 @@ mod wire {
     use super::*;
     use amgi::codegen;
 
-    static TYPE_PARTS: [amgi::address::Part; 6] = [
-        amgi::address::Part::literal("type/"),
-        amgi::address::Part::parameter("type"),
-        amgi::address::Part::literal("/"),
-        amgi::address::Part::parameter("self"),
-        amgi::address::Part::literal("/"),
-        amgi::address::Part::parameter("größe"),
-    ];
-
-    pub(super) static TYPE: amgi::address::Pattern = amgi::address::Pattern::from_parts(
-        &TYPE_PARTS,
-    );
+    pub(super) static PATTERN_TYPE: amgi::address::Pattern = {
+        static PARTS: [amgi::address::Part; 6] = [
+            amgi::address::Part::literal("type/"),
+            amgi::address::Part::parameter("type"),
+            amgi::address::Part::literal("/"),
+            amgi::address::Part::parameter("self"),
+            amgi::address::Part::literal("/"),
+            amgi::address::Part::parameter("größe"),
+        ];
+        amgi::address::Pattern::from_parts(&PARTS)
+    };
 
     impl Type {
         fn read([r#type, self_, größe]: [&str; 3]) -> Result<Self, amgi::Rejection> {
@@ -715,7 +743,7 @@ mod wire {
     impl std::fmt::Display for Type {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str(
-                &TYPE.format(&[&self.r#type, &self.self_, self.größe.as_str()]),
+                &PATTERN_TYPE.format(&[&self.r#type, &self.self_, self.größe.as_str()]),
             )
         }
     }
@@ -724,7 +752,7 @@ mod wire {
         type Err = amgi::Rejection;
 
         fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match TYPE.captures(address) {
+            match PATTERN_TYPE.captures(address) {
                 Some(values) => Self::read(values),
                 None => Err(codegen::no_address(address, "type/{type}/{self}/{größe}")),
             }
@@ -749,15 +777,16 @@ mod wire {
             operations : & [amgi::OperationInfo { name : "on_type", bindings : & [],
             messages : & [amgi::MessageInfo { name : "message", content_type :
             "application/octet-stream", bindings : & [], examples : < Message as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "type/type/self/"
-            .into(), dead_letter : None, }, amgi::ChannelInfo { name : "async", address :
-            addresses.r#async.clone().into(), servers : & [], bindings : & [], operations
-            : & [amgi::OperationInfo { name : "match", bindings : & [], messages : &
-            [amgi::MessageInfo { name : "question", content_type : "application/json",
-            bindings : & [], examples : < Question as amgi::TypedMessage > ::EXAMPLES, },
-            amgi::MessageInfo { name : "Vec", content_type : "application/json", bindings
-            : & [], examples : < AsyncVec as amgi::TypedMessage > ::EXAMPLES, }] }],
-            example_address : addresses.r#async.clone().into(), dead_letter : None, }
+            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : PATTERN_TYPE
+            .format(& ["type", "self", ""]).into(), dead_letter : None, },
+            amgi::ChannelInfo { name : "async", address : addresses.r#async.clone()
+            .into(), servers : & [], bindings : & [], operations : & [amgi::OperationInfo
+            { name : "match", bindings : & [], messages : & [amgi::MessageInfo { name :
+            "question", content_type : "application/json", bindings : & [], examples : <
+            Question as amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name :
+            "Vec", content_type : "application/json", bindings : & [], examples : <
+            AsyncVec as amgi::TypedMessage > ::EXAMPLES, }] }], example_address :
+            addresses.r#async.clone().into(), dead_letter : None, }
         ]
     }
 
@@ -837,32 +866,23 @@ mod wire {
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
             let payload: amgi::Bytes = codegen::raw_payload(message);
-            let headers = {
-                let fields = MessageHeaders {
-                    r#type: codegen::header(
+            let headers = MessageHeaders {
+                r#type: codegen::header(
+                    &message.headers,
+                    "type",
+                    codegen::Scalar::Text,
+                )?,
+                x_list: codegen::optional_header(
+                    &message.headers,
+                    "x-list",
+                    codegen::Scalar::Json,
+                )?,
+                default: codegen::optional_header(
                         &message.headers,
-                        "type",
-                        codegen::Scalar::Json,
-                    )?,
-                    x_list: codegen::optional_header(
-                        &message.headers,
-                        "x-list",
-                        codegen::Scalar::Json,
-                    )?,
-                    default: codegen::optional_header(
-                            &message.headers,
-                            "default",
-                            codegen::Scalar::Text,
-                        )?
-                        .unwrap_or_else(|| "it's \"quoted\" \\".to_owned()),
-                };
-                {
-                    let value = &fields.r#type;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("type");
-                    codegen::Check::check(value, at)?;
-                }
-                fields
+                        "default",
+                        codegen::Scalar::Text,
+                    )?
+                    .unwrap_or_else(|| "it's \"quoted\" \\".to_owned()),
             };
             Ok(Self { payload, headers })
         }
@@ -873,16 +893,10 @@ mod wire {
             {
                 let fields = &self.headers;
                 message.headers.reserve(3);
-                {
-                    let value = &fields.r#type;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("type");
-                    codegen::Check::check(value, at)?;
-                }
                 codegen::set_header(
                     &mut message.headers,
                     "type",
-                    codegen::Scalar::Json,
+                    codegen::Scalar::Text,
                     &fields.r#type,
                 )?;
                 if let Some(value) = &fields.x_list {
@@ -1079,6 +1093,7 @@ mod wire {
 
     impl codegen::Check for types::SelfResultPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.slash_slash, &at.name("//"));
                 if let Some(value) = value {
@@ -1096,6 +1111,7 @@ mod wire {
 
     impl codegen::Check for types::ResultMessagePayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.tree, &at.name("tree"));
                 if let Some(value) = value {
@@ -1130,6 +1146,7 @@ mod wire {
 
     impl codegen::Check for types::Tree {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.left, &at.name("left"));
                 if let Some(value) = (value).as_ref() {
@@ -1155,16 +1172,9 @@ mod wire {
         }
     }
 
-    impl codegen::Check for types::MessageType {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let value = &self.0;
-            codegen::one_of(at, value, "[\"Self\",\"self\",\"#\",\"##\",\"null-ish\"]")?;
-            Ok(())
-        }
-    }
-
     impl codegen::Check for types::QuestionPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.q, &at.name("q"));
                 {
@@ -1178,7 +1188,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn self_<A: SelfHandler>(
+    pub(super) async fn route_self_<A: SelfHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -1215,6 +1225,7 @@ mod wire {
             }
             found => {
                 codegen::unknown_message(
+                    cx.message(),
                     amgi::error::Part::Payload,
                     "kind",
                     found,
@@ -1224,7 +1235,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn r#async<A: AsyncHandler>(
+    pub(super) async fn route_async<A: AsyncHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -1284,7 +1295,7 @@ mod wire {
         codegen::reject(codegen::no_alternative(&tried))
     }
 
-    pub(super) async fn r#type<A: TypeHandler>(
+    pub(super) async fn route_type<A: TypeHandler>(
         handlers: &A,
         values: [&str; 3],
         cx: &amgi::Context,

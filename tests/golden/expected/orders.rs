@@ -203,10 +203,10 @@ impl<
             return amgi::codegen::not_started();
         };
         match cx.address() {
-            "orders" => wire::orders(handlers, cx).await,
-            "orders.tasks" => wire::tasks(handlers, cx).await,
-            "orders.requests" => wire::requests(handlers, cx).await,
-            "orders.forwards" => wire::forwards(handlers, cx).await,
+            "orders" => wire::route_orders(handlers, cx).await,
+            "orders.tasks" => wire::route_tasks(handlers, cx).await,
+            "orders.requests" => wire::route_requests(handlers, cx).await,
+            "orders.forwards" => wire::route_forwards(handlers, cx).await,
             _ => amgi::codegen::no_channel(cx),
         }
     }
@@ -590,7 +590,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn orders<A: OrdersHandler>(
+    pub(super) async fn route_orders<A: OrdersHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -602,7 +602,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn tasks<A: TasksHandler>(
+    pub(super) async fn route_tasks<A: TasksHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -614,7 +614,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn requests<A: RequestsHandler>(
+    pub(super) async fn route_requests<A: RequestsHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -637,7 +637,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn forwards<A: ForwardsHandler>(
+    pub(super) async fn route_forwards<A: ForwardsHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {

@@ -221,11 +221,11 @@ for App<A> {
             return amgi::codegen::not_started();
         };
         match cx.address() {
-            "user.created" => wire::user_created(handlers, cx).await,
-            "user.find" => wire::user_find(handlers, cx).await,
+            "user.created" => wire::route_user_created(handlers, cx).await,
+            "user.find" => wire::route_user_find(handlers, cx).await,
             address => {
-                if let Some(values) = wire::USER_EVENTS.captures(address) {
-                    return wire::user_events(handlers, values, cx).await;
+                if let Some(values) = wire::PATTERN_USER_EVENTS.captures(address) {
+                    return wire::route_user_events(handlers, values, cx).await;
                 }
                 amgi::codegen::no_channel(cx)
             }
@@ -363,7 +363,7 @@ pub mod types {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// What the user pays for.
-        #[serde(default = "defaults::user_created_payload_plan")]
+        #[serde(default = "defaults::user_created_payload__plan")]
         pub plan: Plan,
         /// When it happened.
         #[serde(rename = "signedUpAt", default, skip_serializing_if = "Option::is_none")]
@@ -407,7 +407,7 @@ pub mod types {
     );
 
     /// Another way to reach the user.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde", untagged)]
     #[allow(clippy::large_enum_variant)]
     pub enum Contact {
@@ -573,11 +573,11 @@ pub mod types {
     }
 
     /// Payload of message `userFound`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct UserFoundPayload {
         /// The user; null when there is none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default)]
         pub user: Option<User>,
     }
 
@@ -590,7 +590,7 @@ pub mod types {
         /// Where to write to.
         pub email: String,
         /// What the user pays for.
-        #[serde(default = "defaults::user_plan")]
+        #[serde(default = "defaults::user__plan")]
         pub plan: Plan,
     }
 
@@ -604,13 +604,19 @@ pub mod types {
         pub text: String,
     }
 
-    /// Values of members that are missing.
+    /// Values of members that are missing, written as the document writes them.
+    #[allow(
+        non_snake_case,
+        clippy::approx_constant,
+        clippy::excessive_precision,
+        clippy::unreadable_literal
+    )]
     mod defaults {
-        pub(super) fn user_created_payload_plan() -> super::Plan {
+        pub(super) fn user_created_payload__plan() -> super::Plan {
             super::Plan::Free
         }
 
-        pub(super) fn user_plan() -> super::Plan {
+        pub(super) fn user__plan() -> super::Plan {
             super::Plan::Free
         }
     }
@@ -622,15 +628,14 @@ mod wire {
     use super::*;
     use amgi::codegen;
 
-    static USER_EVENTS_PARTS: [amgi::address::Part; 3] = [
-        amgi::address::Part::literal("user."),
-        amgi::address::Part::parameter("userId"),
-        amgi::address::Part::literal(".events"),
-    ];
-
-    pub(super) static USER_EVENTS: amgi::address::Pattern = amgi::address::Pattern::from_parts(
-        &USER_EVENTS_PARTS,
-    );
+    pub(super) static PATTERN_USER_EVENTS: amgi::address::Pattern = {
+        static PARTS: [amgi::address::Part; 3] = [
+            amgi::address::Part::literal("user."),
+            amgi::address::Part::parameter("userId"),
+            amgi::address::Part::literal(".events"),
+        ];
+        amgi::address::Pattern::from_parts(&PARTS)
+    };
 
     impl UserEvents {
         fn read([user_id]: [&str; 1]) -> Result<Self, amgi::Rejection> {
@@ -642,7 +647,7 @@ mod wire {
 
     impl std::fmt::Display for UserEvents {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(&USER_EVENTS.format(&[&self.user_id]))
+            f.write_str(&PATTERN_USER_EVENTS.format(&[&self.user_id]))
         }
     }
 
@@ -650,7 +655,7 @@ mod wire {
         type Err = amgi::Rejection;
 
         fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match USER_EVENTS.captures(address) {
+            match PATTERN_USER_EVENTS.captures(address) {
                 Some(values) => Self::read(values),
                 None => Err(codegen::no_address(address, "user.{userId}.events")),
             }
@@ -740,13 +745,14 @@ mod wire {
             bindings : & [], examples : < UserRenamed as amgi::TypedMessage > ::EXAMPLES,
             }, amgi::MessageInfo { name : "userDeleted", content_type :
             "application/json", bindings : & [], examples : < UserDeleted as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "user.42.events"
-            .into(), dead_letter : None, }, amgi::ChannelInfo { name : "userFind",
-            address : "user.find".into(), servers : & [], bindings : & [], operations : &
-            [amgi::OperationInfo { name : "findUser", bindings : & [], messages : &
-            [amgi::MessageInfo { name : "findUser", content_type : "application/json",
-            bindings : & [], examples : < FindUser as amgi::TypedMessage > ::EXAMPLES, }]
-            }], example_address : "user.find".into(), dead_letter : None, }
+            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : PATTERN_USER_EVENTS
+            .format(& ["42"]).into(), dead_letter : None, }, amgi::ChannelInfo { name :
+            "userFind", address : "user.find".into(), servers : & [], bindings : & [],
+            operations : & [amgi::OperationInfo { name : "findUser", bindings : & [],
+            messages : & [amgi::MessageInfo { name : "findUser", content_type :
+            "application/json", bindings : & [], examples : < FindUser as
+            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "user.find".into(),
+            dead_letter : None, }
         ]
     }
 
@@ -1114,6 +1120,7 @@ mod wire {
 
     impl codegen::Check for types::UserCreatedPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.id, &at.name("id"));
                 codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
@@ -1158,8 +1165,52 @@ mod wire {
         }
     }
 
+    impl<'de> codegen::serde::Deserialize<'de> for types::Contact {
+        fn deserialize<D: codegen::serde::Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Self, D::Error> {
+            let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(
+                deserializer,
+            )?;
+            let mut first = None;
+            if let Ok(value) = <types::ContactPhone as codegen::serde::Deserialize>::deserialize(
+                &value,
+            ) {
+                let variant = Self::Phone(value);
+                if codegen::Check::check(
+                        &variant,
+                        &codegen::At::root(amgi::error::Part::Payload),
+                    )
+                    .is_ok()
+                {
+                    return Ok(variant);
+                }
+                first.get_or_insert(variant);
+            }
+            if let Ok(value) = <types::ContactPost as codegen::serde::Deserialize>::deserialize(
+                &value,
+            ) {
+                let variant = Self::Post(value);
+                if codegen::Check::check(
+                        &variant,
+                        &codegen::At::root(amgi::error::Part::Payload),
+                    )
+                    .is_ok()
+                {
+                    return Ok(variant);
+                }
+                first.get_or_insert(variant);
+            }
+            first
+                .ok_or_else(|| codegen::serde::de::Error::custom(
+                    "fits none of the alternatives",
+                ))
+        }
+    }
+
     impl codegen::Check for types::Contact {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             match self {
                 Self::Phone(value) => {
                     codegen::Check::check(value, at)?;
@@ -1172,6 +1223,7 @@ mod wire {
 
     impl codegen::Check for types::ContactPhone {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.number, &at.name("number"));
                 {
@@ -1187,6 +1239,7 @@ mod wire {
 
     impl codegen::Check for types::UserRenamedPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.name, &at.name("name"));
                 codegen::length(at, value, 1, 100)?;
@@ -1197,6 +1250,7 @@ mod wire {
 
     impl codegen::Check for types::FindUserPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.id, &at.name("id"));
                 codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
@@ -1207,6 +1261,7 @@ mod wire {
 
     impl codegen::Check for types::UserFoundPayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.user, &at.name("user"));
                 if let Some(value) = value {
@@ -1219,6 +1274,7 @@ mod wire {
 
     impl codegen::Check for types::User {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.id, &at.name("id"));
                 codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
@@ -1229,6 +1285,7 @@ mod wire {
 
     impl codegen::Check for types::UserWelcomePayload {
         fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+            let _ = at;
             {
                 let (value, at) = (&self.text, &at.name("text"));
                 codegen::length(at, value, 1, usize::MAX)?;
@@ -1237,7 +1294,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn user_created<A: UserCreatedHandler>(
+    pub(super) async fn route_user_created<A: UserCreatedHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -1251,7 +1308,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn user_find<A: UserFindHandler>(
+    pub(super) async fn route_user_find<A: UserFindHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
@@ -1277,7 +1334,7 @@ mod wire {
         }
     }
 
-    pub(super) async fn user_events<A: UserEventsHandler>(
+    pub(super) async fn route_user_events<A: UserEventsHandler>(
         handlers: &A,
         values: [&str; 1],
         cx: &amgi::Context,
@@ -1327,6 +1384,7 @@ mod wire {
             }
             found => {
                 codegen::unknown_message(
+                    cx.message(),
                     amgi::error::Part::Payload,
                     "event",
                     found,

@@ -7,7 +7,7 @@ use clap::{
 };
 use clap_complete::Shell;
 
-use crate::settings::{self, Edition, Runtime, SettingsError};
+use crate::settings::{self, Edition, Perspective, Runtime, Settings, SettingsError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -90,14 +90,30 @@ pub(super) struct Generate {
     pub(super) edition: Edition,
 
     #[command(flatten)]
-    pub(super) name: Name,
+    pub(super) module: Module,
 }
 
+/// What decides the content of the generated module.
 #[derive(Debug, Args)]
-pub(super) struct Name {
+pub(super) struct Module {
     /// Name of the generated module [default: from the file name]
     #[arg(long, value_parser = module_name)]
     pub(super) name: Option<String>,
+
+    /// Whose side the code is for: the application's that the document describes, or its peer's
+    ///
+    /// A document speaks for the application that has it. The peer receives what that sends, sends what it receives,
+    /// and answers what it asks.
+    #[arg(long = "as", value_name = "application|peer", default_value = "application", hide_default_value = true,
+          value_parser = parse::<Perspective>())]
+    pub(super) perspective: Perspective,
+}
+
+impl Module {
+    /// Settings that say only this.
+    pub(super) fn settings(&self) -> Settings {
+        Settings { name: self.name.clone(), perspective: self.perspective, ..Settings::default() }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -141,7 +157,7 @@ pub(super) struct Document {
     pub(super) document: PathBuf,
 
     #[command(flatten)]
-    pub(super) name: Name,
+    pub(super) module: Module,
 }
 
 impl Cli {

@@ -97,10 +97,10 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
     let (document, dir) =
         (args.document.as_deref().unwrap_or(Path::new("")), args.out.as_deref().unwrap_or(Path::new(".")));
     let settings = Settings {
-        name: args.name.name.clone(),
         edition: args.edition,
         runtime: args.runtime.clone().unwrap_or_default().locate(dir)?,
         templates: args.templates.clone(),
+        ..args.module.settings()
     };
     let changes = patiently(document, common, || {
         let generation = read(document, &settings, common)?;
@@ -133,7 +133,7 @@ fn read(document: &Path, settings: &Settings, common: &Common) -> Result<Generat
 }
 
 fn check(args: &Document, common: &Common) -> Result<(), Failure> {
-    let settings = Settings { name: args.name.name.clone(), ..Settings::default() };
+    let settings = args.module.settings();
     let generation = patiently(&args.document, common, || read(&args.document, &settings, common))?;
     if !common.quiet {
         let counts = report::counts(&generation.diagnostics);
@@ -143,7 +143,7 @@ fn check(args: &Document, common: &Common) -> Result<(), Failure> {
 }
 
 fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
-    let settings = Settings { name: args.name.name.clone(), ..Settings::default() };
+    let settings = args.module.settings();
     let generation = read(&args.document, &settings, common)?;
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
     let mut json = serde_json::to_vec_pretty(api).map_err(|error| Failure::Print(error.into()))?;

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 
-use super::{GROUP, channel::signature, constant, ident};
+use super::{GROUP, channel::signature, ident, pattern_name, route_name};
 use crate::ir::{Api, Channel, Handler, Route};
 
 /// Above this many channels a struct with a type parameter each helps nobody.
@@ -160,7 +160,7 @@ fn dispatch(api: &Api, grouped: bool) -> TokenStream {
             let group = format_ident!("group_{}", index / GROUP);
             quote!(wire::#group(handlers, cx).await)
         } else {
-            let function = ident(&api.channels[route.channels[0]].field);
+            let function = route_name(&api.channels[route.channels[0]]);
             quote!(wire::#function(handlers, #values cx).await)
         }
     };
@@ -193,7 +193,7 @@ fn dispatch(api: &Api, grouped: bool) -> TokenStream {
         .iter()
         .filter(|(_, route)| route.pattern)
         .map(|(index, route)| {
-            let pattern = constant(&api.channels[route.channels[0]].field);
+            let pattern = pattern_name(&api.channels[route.channels[0]]);
             if grouped {
                 let call = call(*index, route, quote!());
                 quote!(if wire::#pattern.matches(address) { return #call; })
@@ -208,8 +208,8 @@ fn dispatch(api: &Api, grouped: bool) -> TokenStream {
         .filter(|(_, route)| route.address.is_none())
         .map(|(_, route)| {
             let channel = &api.channels[route.channels[0]];
-            let field = ident(&channel.field);
-            quote!(if address == self.addresses.#field { return wire::#field(handlers, cx).await; })
+            let (field, function) = (ident(&channel.field), route_name(channel));
+            quote!(if address == self.addresses.#field { return wire::#function(handlers, cx).await; })
         })
         .collect();
     match (literal.is_empty(), patterns.is_empty() && given.is_empty()) {

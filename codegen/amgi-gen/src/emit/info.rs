@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::ident;
+use super::{ident, pattern_name};
 use crate::ir::{Api, Binding, Channel, Codec, Handler, Message, Ty, TypeKind};
 
 /// `SERVERS`.
@@ -37,10 +37,7 @@ pub(super) fn channels(api: &Api) -> TokenStream {
             None => quote!(None),
         };
         let (address, example) = match &channel.address {
-            Some(address) => {
-                let example = example_address(api, channel, address);
-                (quote!(#address.into()), quote!(#example.into()))
-            }
+            Some(address) => (quote!(#address.into()), example_address(api, channel, address)),
             None => {
                 let field = ident(&channel.field);
                 (quote!(addresses.#field.clone().into()), quote!(addresses.#field.clone().into()))
@@ -118,9 +115,9 @@ pub(super) fn examples(message: &Message) -> TokenStream {
 }
 
 /// The address with every parameter filled in: by an example of the document, an allowed value, or its own name.
-fn example_address(api: &Api, channel: &Channel, address: &str) -> String {
-    let fields = channel.parameters.iter().flat_map(|parameters| &parameters.fields);
-    fields.fold(address.to_owned(), |address, field| {
+fn example_address(api: &Api, channel: &Channel, address: &str) -> TokenStream {
+    let Some(parameters) = &channel.parameters else { return quote!(#address.into()) };
+    let values = parameters.fields.iter().map(|field| {
         let allowed = match &field.ty {
             Ty::Named(name) => {
                 api.types.iter().find(|def| def.name == *name).and_then(|def| match &def.kind {
@@ -130,7 +127,8 @@ fn example_address(api: &Api, channel: &Channel, address: &str) -> String {
             }
             _ => None,
         };
-        let value = field.example.clone().or(allowed).unwrap_or_else(|| field.wire.clone());
-        address.replace(&format!("{{{}}}", field.wire), &value)
-    })
+        field.example.clone().or(allowed).unwrap_or_else(|| field.wire.clone())
+    });
+    let pattern = pattern_name(channel);
+    quote!(#pattern.format(&[#(#values),*]).into())
 }

@@ -15,7 +15,7 @@ mod wire;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 
-use crate::ir::{Api, Ty};
+use crate::ir::{Api, Channel, Ty};
 
 /// Where generated code says that a document is large: above this, dispatch is divided into groups of channels.
 const GROUP: usize = 50;
@@ -48,9 +48,14 @@ fn ident(name: &str) -> Ident {
     }
 }
 
-/// `SCREAMING_CASE` of a snake-case name.
-fn constant(name: &str) -> Ident {
-    ident(&name.trim_start_matches("r#").to_uppercase())
+/// The static that holds the pattern of a channel's address. Prefixes keep what `wire` names apart from each other.
+fn pattern_name(channel: &Channel) -> Ident {
+    ident(&format!("PATTERN_{}", channel.field.trim_start_matches("r#").to_uppercase()))
+}
+
+/// The function that dispatches the messages of a channel's address.
+fn route_name(channel: &Channel) -> Ident {
+    ident(&format!("route_{}", channel.field.trim_start_matches("r#")))
 }
 
 /// Documentation.

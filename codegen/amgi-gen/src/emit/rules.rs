@@ -49,7 +49,16 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
         (Rule::MultipleOf(of), Ty::Number(name)) => {
             let rule = format!("is not a multiple of {of}");
             let whole = of.as_u64().filter(|_| !name.starts_with('f'));
-            if let Some(of) = whole {
+            let fits = match (name.as_str(), whole) {
+                ("i32", Some(of)) => i32::try_from(of).is_ok(),
+                ("u32", Some(of)) => u32::try_from(of).is_ok(),
+                ("i64", Some(of)) => i64::try_from(of).is_ok(),
+                _ => true,
+            };
+            if !fits {
+                // Nothing that the type holds is a multiple but zero.
+                quote!(codegen::ensure(#at, *#value == 0, #rule)?;)
+            } else if let Some(of) = whole {
                 let of = proc_macro2::Literal::u64_unsuffixed(of);
                 quote!(codegen::ensure(#at, *#value % #of == 0, #rule)?;)
             } else {
@@ -114,6 +123,17 @@ fn bound(
         // A fraction, or a bound on the far side: compared as numbers.
         (quote!((*#value as f64)), number_literal("f64", bound))
     };
+    // What the type cannot break is no rule, and rustc says so of the comparison.
+    let edge = match (name, least) {
+        ("i64", true) => bound.as_i64() == Some(i64::MIN),
+        ("i64", false) => bound.as_i64() == Some(i64::MAX),
+        ("u64", true) => bound.as_u64() == Some(0),
+        ("u64", false) => bound.as_u64() == Some(u64::MAX),
+        _ => false,
+    };
+    if edge && !exclusive {
+        return TokenStream::new();
+    }
     let holds = match (least, exclusive) {
         (true, false) => quote!(#left >= #right),
         (true, true) => quote!(#left > #right),

@@ -15,7 +15,8 @@ pub(super) fn module(api: &Api) -> TokenStream {
     let defaults: Vec<TokenStream> = api.types.iter().flat_map(|def| defaults(api, def)).collect();
     let defaults = (!defaults.is_empty()).then(|| {
         quote! {
-            /// Values of members that are missing.
+            /// Values of members that are missing, written as the document writes them.
+            #[allow(non_snake_case, clippy::approx_constant, clippy::excessive_precision, clippy::unreadable_literal)]
             mod defaults {
                 #(#defaults)*
             }
@@ -38,7 +39,7 @@ fn item(def: &TypeDef) -> TokenStream {
     match &def.kind {
         TypeKind::Struct { fields, closed, default } => structure(def, fields, *closed, *default),
         TypeKind::Strings { variants } => strings(&name, &lines, variants),
-        TypeKind::Union { tagging, variants } => union(&name, &lines, tagging, variants),
+        TypeKind::Union { tagging, variants } => union(def, &lines, tagging, variants),
         TypeKind::Newtype { ty: of, .. } => {
             let of = ty(of, &quote!());
             quote! {
@@ -103,6 +104,7 @@ fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
     }
     match &field.missing {
         Missing::Refused => {}
+        Missing::Null => words.push(quote!(default)),
         Missing::Flatten => words.push(quote!(flatten)),
         Missing::Value(_) => {
             let function = format!("defaults::{}", default_name(def, field));
@@ -129,7 +131,7 @@ fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
 }
 
 fn default_name(def: &TypeDef, field: &Field) -> proc_macro2::Ident {
-    format_ident!("{}_{}", crate::name::snake(&def.name), field.name.trim_start_matches("r#"))
+    format_ident!("{}__{}", crate::name::snake(&def.name), field.name.trim_start_matches("r#"))
 }
 
 /// A function for every default of a type.
@@ -188,7 +190,7 @@ fn strings(name: &proc_macro2::Ident, lines: &TokenStream, variants: &[StringVar
         let (member, wire) = (ident(&variant.name), &variant.wire);
         let line = match wire.trim() {
             "" => " Text without characters.".to_owned(),
-            text => format!(" `{}`", text.replace('`', "'").replace(char::is_control, " ")),
+            text => format!(" `{}`", crate::docs::shown(&text.replace('`', "'"))),
         };
         let rename = (variant.name != *wire).then(|| quote!(#[serde(rename = #wire)]));
         quote!(#[doc = #line] #rename #member,)
@@ -205,12 +207,10 @@ fn strings(name: &proc_macro2::Ident, lines: &TokenStream, variants: &[StringVar
     }
 }
 
-fn union(
-    name: &proc_macro2::Ident,
-    lines: &TokenStream,
-    tagging: &Tagging,
-    variants: &[Variant],
-) -> TokenStream {
+fn union(def: &TypeDef, lines: &TokenStream, tagging: &Tagging, variants: &[Variant]) -> TokenStream {
+    let name = ident(&def.name);
+    // `wire` reads it where its rules decide, too.
+    let deserialize = super::wire::checked_union(def).is_none().then(|| quote!(, Deserialize));
     let words = match tagging {
         Tagging::External => quote!(),
         Tagging::Internal(tag) => quote!(, tag = #tag),
@@ -269,7 +269,7 @@ fn union(
     });
     quote! {
         #lines
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Serialize #deserialize)]
         #[serde(crate = "amgi::codegen::serde" #words)]
         #[allow(clippy::large_enum_variant)]
         pub enum #name { #(#members)* }

@@ -3,10 +3,12 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{GROUP, constant, ident, info, outer_ty, rules::checks, sender::presets, types::literal};
+use super::{
+    GROUP, ident, info, outer_ty, pattern_name, route_name, rules::checks, sender::presets, types::literal,
+};
 use crate::ir::{
-    Api, Candidate, Channel, Codec, Content, Fields, Location, Message, Method, Reply, Route, Select, Ty,
-    TypeDef, TypeKind, Union,
+    Api, Candidate, Channel, Codec, Content, Fields, Location, Message, Method, Reply, Route, Scalar, Select,
+    Tagging, Ty, TypeDef, TypeKind, Union,
 };
 
 pub(super) fn module(api: &Api) -> TokenStream {
@@ -41,8 +43,7 @@ pub(super) fn module(api: &Api) -> TokenStream {
 }
 
 fn pattern(channel: &Channel) -> TokenStream {
-    let name = constant(&channel.field);
-    let parts_name = format_ident!("{}_PARTS", name.to_string().trim_start_matches("r#"));
+    let name = pattern_name(channel);
     let mut parts = Vec::new();
     let mut rest = channel.address.as_deref().unwrap_or_default();
     while let Some(open) = rest.find('{') {
@@ -59,8 +60,10 @@ fn pattern(channel: &Channel) -> TokenStream {
     }
     let count = proc_macro2::Literal::usize_unsuffixed(parts.len());
     quote! {
-        static #parts_name: [amgi::address::Part; #count] = [#(#parts),*];
-        pub(super) static #name: amgi::address::Pattern = amgi::address::Pattern::from_parts(&#parts_name);
+        pub(super) static #name: amgi::address::Pattern = {
+            static PARTS: [amgi::address::Part; #count] = [#(#parts),*];
+            amgi::address::Pattern::from_parts(&PARTS)
+        };
     }
 }
 
@@ -68,7 +71,7 @@ fn pattern(channel: &Channel) -> TokenStream {
 fn read_address(channel: &Channel) -> TokenStream {
     let Some(parameters) = &channel.parameters else { return TokenStream::new() };
     let name = ident(&parameters.name);
-    let pattern = constant(&channel.field);
+    let pattern = pattern_name(channel);
     let text = channel.address.as_deref().unwrap_or_default();
     let count = proc_macro2::Literal::usize_unsuffixed(parameters.fields.len());
     let names: Vec<_> = parameters.fields.iter().map(|field| ident(&field.field)).collect();
@@ -185,7 +188,11 @@ fn wire_fields(
     let mut writes = Vec::new();
     for field in &fields.fields {
         let (field_name, wire) = (ident(&field.field), &field.wire);
-        let kind = if field.text { quote!(codegen::Scalar::Text) } else { quote!(codegen::Scalar::Json) };
+        let kind = match field.scalar {
+            Scalar::Text => quote!(codegen::Scalar::Text),
+            Scalar::Json => quote!(codegen::Scalar::Json),
+            Scalar::Loose => quote!(codegen::Scalar::Loose),
+        };
         let optional = matches!(field.ty, Ty::Option(_));
         let read = match (&field.protocol, optional || field.default.is_some()) {
             (Some(protocol), _) => quote!(codegen::binding(&message.bindings, #protocol, #wire, #kind)?),
@@ -209,12 +216,14 @@ fn wire_fields(
         let write =
             if optional { quote!(if let Some(value) = &fields.#field_name { #write }) } else { write };
         let check = checks(&field.rules, &field.ty, &quote!(value), &quote!(at));
+        let protocol = field.protocol.as_ref().map(|protocol| quote!(let root = root.name(#protocol);));
         let check = |subject: TokenStream| {
             (!check.is_empty()).then(|| {
                 quote! {
                     {
                         let value = #subject;
                         let root = codegen::At::root(amgi::error::Part::#part);
+                        #protocol
                         let at = &root.name(#wire);
                         #check
                     }
@@ -281,11 +290,17 @@ fn type_check(def: &TypeDef) -> TokenStream {
                 // An optional list that is empty was not there.
                 let missing = matches!(field.missing, crate::ir::Missing::Empty)
                     && matches!(field.ty, Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject);
+                let found = !check.is_empty();
                 let check = if missing { quote!(if !value.is_empty() { #check }) } else { check };
-                (!field.rules.is_empty()).then(|| {
+                // Members without a field of their own lie beside the others, not below.
+                let here = match field.missing {
+                    crate::ir::Missing::Flatten => quote!(at),
+                    _ => quote!(&at.name(#wire)),
+                };
+                found.then(|| {
                     quote! {
                         {
-                            let (value, at) = (&self.#member, &at.name(#wire));
+                            let (value, at) = (&self.#member, #here);
                             #check
                         }
                     }
@@ -311,14 +326,52 @@ fn type_check(def: &TypeDef) -> TokenStream {
         }
         TypeKind::Strings { .. } => TokenStream::new(),
     };
+    let union = checked_union(def).map(|variants| {
+        let variants = variants.iter().map(|(member, ty)| {
+            quote! {
+                if let Ok(value) = <#ty as codegen::serde::Deserialize>::deserialize(&value) {
+                    let variant = Self::#member(value);
+                    if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() {
+                        return Ok(variant);
+                    }
+                    // Kept, so that the check of the whole says what is wrong and where.
+                    first.get_or_insert(variant);
+                }
+            }
+        });
+        quote! {
+            impl<'de> codegen::serde::Deserialize<'de> for types::#name {
+                fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?;
+                    let mut first = None;
+                    #(#variants)*
+                    first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives"))
+                }
+            }
+        }
+    });
     quote! {
+        #union
+
         impl codegen::Check for types::#name {
             fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
+                // Every rule may turn out to be one that the type cannot break.
+                let _ = at;
                 #body
                 Ok(())
             }
         }
     }
+}
+
+/// Variants of a union that is told apart by its rules too: the derived `Deserialize` knows only types.
+pub(super) fn checked_union(def: &TypeDef) -> Option<Vec<(proc_macro2::Ident, TokenStream)>> {
+    let TypeKind::Union { tagging: Tagging::Untagged, variants } = &def.kind else { return None };
+    let variants = variants.iter().map(|variant| match &variant.content {
+        Content::Value(ty, _) => Some((ident(&variant.name), outer_ty(ty))),
+        _ => None,
+    });
+    variants.collect::<Option<Vec<_>>>().filter(|_| def.checked)
 }
 
 /// The traits that the channels of a route need.
@@ -330,7 +383,7 @@ fn bounds(api: &Api, route: &Route) -> TokenStream {
 
 fn route_function(api: &Api, route: &Route) -> TokenStream {
     let channel = &api.channels[route.channels[0]];
-    let name = ident(&channel.field);
+    let name = route_name(channel);
     let bounds = bounds(api, route);
     let count = channel.parameters.as_ref().map_or(0, |parameters| parameters.fields.len());
     let argument = route.pattern.then(|| {
@@ -401,7 +454,7 @@ fn tagged(api: &Api, route: &Route, peek: &TokenStream, part: &str, member: &str
     quote! {
         match #peek(cx.message(), #member).as_deref() {
             #(#arms)*
-            found => codegen::unknown_message(amgi::error::Part::#part, #member, found, #expected),
+            found => codegen::unknown_message(cx.message(), amgi::error::Part::#part, #member, found, #expected),
         }
     }
 }
@@ -423,7 +476,7 @@ fn call(api: &Api, candidate: &Candidate) -> TokenStream {
     let settled = match &method.reply {
         None => quote!(codegen::settle(#call)),
         Some(reply) => {
-            let info = reply_info(reply);
+            let info = reply_info(api, candidate, reply);
             let presets = presets(&reply.bindings);
             quote! {
                 {
@@ -447,7 +500,7 @@ fn call(api: &Api, candidate: &Candidate) -> TokenStream {
     }
 }
 
-fn reply_info(reply: &Reply) -> TokenStream {
+fn reply_info(api: &Api, candidate: &Candidate, reply: &Reply) -> TokenStream {
     let location = |location: &Location| match location {
         Location::Header(name) => quote!(amgi::reply::Location::Header(#name)),
         Location::Payload(pointer) => quote!(amgi::reply::Location::Payload(#pointer)),
@@ -458,10 +511,13 @@ fn reply_info(reply: &Reply) -> TokenStream {
     };
     let from = option(reply.location.as_ref().map(location));
     let address = option(reply.address.as_ref().map(|address| quote!(#address)));
-    let correlation = option(reply.correlation.as_ref().map(|(request, reply)| {
-        let (request, reply) = (location(request), location(reply));
-        quote!((#request, #reply))
-    }));
+    let answer = reply.messages.iter().find_map(|&index| api.messages[index].correlation.as_ref());
+    let correlation =
+        api.messages[candidate.message].correlation.as_ref().zip(answer).map(|(request, answer)| {
+            let (request, answer) = (location(request), location(answer));
+            quote!((#request, #answer))
+        });
+    let correlation = option(correlation);
     quote!(amgi::reply::ReplyInfo { location: #from, address: #address, correlation: #correlation })
 }
 
@@ -472,13 +528,13 @@ fn groups(api: &Api) -> TokenStream {
         .enumerate()
         .map(|(n, routes)| {
             let (function, group) = (format_ident!("group_{n}"), format_ident!("Group{n}"));
-            let name = |route: &Route| ident(&api.channels[route.channels[0]].field);
+            let name = |route: &Route| route_name(&api.channels[route.channels[0]]);
             let literal = routes.iter().filter(|route| !route.pattern).filter_map(|route| {
                 let (address, name) = (route.address.as_deref()?, name(route));
                 Some(quote!(#address => #name(handlers, cx).await,))
             });
             let patterns = routes.iter().filter(|route| route.pattern).map(|route| {
-                let (pattern, name) = (constant(&api.channels[route.channels[0]].field), name(route));
+                let (pattern, name) = (pattern_name(&api.channels[route.channels[0]]), name(route));
                 quote!(if let Some(values) = #pattern.captures(address) { return #name(handlers, values, cx).await; })
             });
             quote! {

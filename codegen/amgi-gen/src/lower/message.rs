@@ -141,7 +141,10 @@ impl<'d> Lowering<'d> {
             described.push(String::new());
             described.push("The payload is handed over as bytes: its format is not JSON.".to_owned());
         }
+        let correlation =
+            message.correlation_id.as_deref().and_then(|text| self.location(text, message.span));
         ir::Message {
+            correlation,
             key: message.key.clone(),
             name: draft.name.clone(),
             docs: described,
@@ -197,7 +200,7 @@ impl<'d> Lowering<'d> {
                 ir::WireField {
                     field: names.member(&field).name,
                     protocol: part.protocol.map(str::to_owned),
-                    text: types.is_text(&ty),
+                    scalar: types.scalar(&ty),
                     ty: if optional { ir::Ty::Option(Box::new(ty)) } else { ty },
                     default,
                     rules,

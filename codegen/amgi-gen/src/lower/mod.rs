@@ -11,7 +11,7 @@ mod typedefs;
 
 use amgi_asyncapi::{
     diag::{Diagnostic, Diagnostics, Span},
-    model::{Action, Channel, Document, Id, Message, Server},
+    model::{Action, Channel, Document, Id, Message, Operation, Server},
     node::Node,
 };
 
@@ -19,6 +19,7 @@ use self::{message::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
     docs, ir,
     name::{Namer, pascal, snake},
+    settings::Perspective,
 };
 
 /// What the IR says about where it came from.
@@ -32,10 +33,11 @@ pub struct Origin {
     pub digest: String,
 }
 
-/// Lowers a document.
-pub fn lower(document: &Document, origin: Origin) -> (ir::Api, Diagnostics) {
+/// Lowers a document, seen from one side.
+pub fn lower(document: &Document, origin: Origin, perspective: Perspective) -> (ir::Api, Diagnostics) {
     let mut lowering = Lowering {
         doc: document,
+        perspective,
         shaper: Shaper::new(document),
         names: Namer::types(),
         message_ids: Vec::new(),
@@ -48,6 +50,7 @@ pub fn lower(document: &Document, origin: Origin) -> (ir::Api, Diagnostics) {
 
 struct Lowering<'d> {
     doc: &'d Document,
+    perspective: Perspective,
     shaper: Shaper<'d>,
     /// The module's own scope; `types` has another.
     names: Namer,
@@ -60,6 +63,9 @@ struct Lowering<'d> {
 impl<'d> Lowering<'d> {
     fn run(&mut self, origin: Origin) -> ir::Api {
         let doc = self.doc;
+        for schema in &doc.schemas {
+            rules::check_patterns(&schema.node, &mut self.shaper.diagnostics);
+        }
         self.message_ids = used_messages(doc);
         let drafts: Vec<_> = self.message_ids.clone().into_iter().map(|id| self.draft(id)).collect();
         let ids: Vec<Id<Channel>> = (0..doc.channels.len())
@@ -81,20 +87,27 @@ impl<'d> Lowering<'d> {
         }
         let mut methods = Namer::members();
         let mut sends = Vec::new();
-        for operation in doc.operations.iter().filter(|op| op.action == Action::Send) {
+        for operation in &doc.operations {
+            if self.receives(operation) {
+                continue;
+            }
             if let Some(channel) = ids.iter().position(|&id| id == operation.channel) {
                 sends.extend(self.send(operation, channel, &mut methods));
             }
         }
-        let dispatch = self.routes(&channels, &ids);
+        let dispatch = self.routes(&channels, &ids, &types.defs);
         if dispatch.is_empty() {
+            let (side, other) = match self.perspective {
+                Perspective::Application => ("the application", "peer"),
+                Perspective::Peer => ("the application's peer", "application"),
+            };
             self.shaper.diagnostics.push(
                 Diagnostic::warning(
                     "no-handlers",
                     doc.info.span,
-                    "the document receives nothing, so there is no handler to write",
+                    format!("the document has nothing that {side} receives, so there is no handler to write"),
                 )
-                .help("a document speaks for the application that has it: `action: receive` makes a handler"),
+                .help(format!("for the other side, use `--as {other}`")),
             );
         }
         ir::Api {
@@ -111,6 +124,15 @@ impl<'d> Lowering<'d> {
             sends,
             dispatch,
             types: types.defs,
+        }
+    }
+
+    /// Whether our side receives the messages of an operation, and so sends its replies.
+    fn receives(&self, operation: &Operation) -> bool {
+        let application = operation.action == Action::Receive;
+        match self.perspective {
+            Perspective::Application => application,
+            Perspective::Peer => !application,
         }
     }
 
@@ -142,6 +164,32 @@ impl<'d> Lowering<'d> {
         claim.name
     }
 
+    /// Reports an address that cannot be taken apart again.
+    fn check_address(&mut self, channel: &Channel, parameters: &[String]) {
+        let address = channel.address.as_deref().unwrap_or_default();
+        if address.contains("}{") {
+            self.shaper.diagnostics.push(
+                Diagnostic::error(
+                    "address-adjacent",
+                    channel.span,
+                    format!("nothing tells where one parameter of `{address}` ends and the next begins"),
+                )
+                .help("put a character between them"),
+            );
+        }
+        if let Some(twice) = parameters.iter().enumerate().find(|(at, name)| parameters[..*at].contains(name))
+        {
+            self.shaper.diagnostics.push(
+                Diagnostic::error(
+                    "parameter-twice",
+                    channel.span,
+                    format!("`{{{}}}` stands twice in `{address}`", twice.1),
+                )
+                .help("give the second a name of its own"),
+            );
+        }
+    }
+
     /// Names of the enums for parameters that allow only some values.
     fn parameter_enums(&mut self, channel: &'d Channel) -> Vec<Option<String>> {
         let names = parameters_in(channel);
@@ -164,6 +212,7 @@ impl<'d> Lowering<'d> {
     ) -> ir::Channel {
         let channel = &self.doc[id];
         let parameters = parameters_in(channel);
+        self.check_address(channel, &parameters);
         let parameters = (!parameters.is_empty()).then(|| {
             // A channel and its message often share their name; the message has it.
             let wanted = wanted(&channel.extensions, &channel.key);

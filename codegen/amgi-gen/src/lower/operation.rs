@@ -2,7 +2,7 @@
 
 use amgi_asyncapi::{
     diag::Diagnostic,
-    model::{Action, Channel, Docs, Id, Message, Operation, Reply},
+    model::{Channel, Docs, Id, Message, Operation, Reply},
 };
 
 use super::{
@@ -21,7 +21,7 @@ impl Lowering<'_> {
         let doc = self.doc;
         let channel = &doc[id];
         let operations: Vec<&Operation> =
-            doc.operations.iter().filter(|op| op.channel == id && op.action == Action::Receive).collect();
+            doc.operations.iter().filter(|op| op.channel == id && self.receives(op)).collect();
         if operations.iter().all(|op| op.messages.is_empty()) {
             return None;
         }
@@ -155,10 +155,6 @@ impl Lowering<'_> {
             let messages = reply.messages.iter().flat_map(|&id| &doc[id].bindings);
             presets(messages.chain(channel.into_iter().flat_map(|channel| &channel.bindings)))
         };
-        let correlation = match (operation.messages.first(), reply.messages.first()) {
-            (Some(&request), Some(&answer)) => self.correlation(&doc[request], &doc[answer]),
-            _ => None,
-        };
         methods.push(ir::Method {
             name: names.member(&wanted(&operation.extensions, &operation.key)).name,
             docs: operation_docs(operation),
@@ -166,18 +162,12 @@ impl Lowering<'_> {
             argument: "request".to_owned(),
             messages: requests,
             input,
-            reply: Some(ir::Reply { output, messages: replies, location, address, correlation, bindings }),
+            reply: Some(ir::Reply { output, messages: replies, location, address, bindings }),
         });
     }
 
-    fn correlation(&mut self, request: &Message, reply: &Message) -> Option<(ir::Location, ir::Location)> {
-        let from = self.location(request.correlation_id.as_deref()?, request.span)?;
-        let to = self.location(reply.correlation_id.as_deref()?, reply.span)?;
-        Some((from, to))
-    }
-
     /// AsyncAPI 3.1, Runtime Expression.
-    fn location(&mut self, text: &str, span: amgi_asyncapi::diag::Span) -> Option<ir::Location> {
+    pub(super) fn location(&mut self, text: &str, span: amgi_asyncapi::diag::Span) -> Option<ir::Location> {
         if let Some(pointer) = text.strip_prefix("$message.header#/") {
             return Some(ir::Location::Header(pointer.replace("~1", "/").replace("~0", "~")));
         }
@@ -218,6 +208,19 @@ impl Lowering<'_> {
                 format!("operation `{}` has no messages, so nothing is generated for it", operation.key),
             ));
             return None;
+        }
+        if let Some(reply) = &operation.reply {
+            self.shaper.diagnostics.push(
+                Diagnostic::warning(
+                    "reply-not-awaited",
+                    reply.span,
+                    format!(
+                        "operation `{}` sends a request; nothing is generated yet that awaits its reply",
+                        operation.key
+                    ),
+                )
+                .help("receive the reply's channel with an operation of its own until then"),
+            );
         }
         let bindings = {
             let messages = operation.messages.iter().flat_map(|&id| &doc[id].bindings);

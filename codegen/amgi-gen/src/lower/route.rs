@@ -18,14 +18,22 @@ type SelectBy = fn(String) -> ir::Select;
 
 impl<'d> Lowering<'d> {
     /// The routes of all channels that have handlers, in order of precedence. `ids` are the channels' ids in the document.
-    pub(super) fn routes(&mut self, channels: &[ir::Channel], ids: &[Id<Channel>]) -> Vec<ir::Route> {
+    pub(super) fn routes(
+        &mut self,
+        channels: &[ir::Channel],
+        ids: &[Id<Channel>],
+        types: &[ir::TypeDef],
+    ) -> Vec<ir::Route> {
         let mut routes: Vec<ir::Route> = Vec::new();
         for (index, channel) in channels.iter().enumerate() {
             if channel.handler.is_none() {
                 continue;
             }
-            let same =
-                routes.iter_mut().find(|route| route.address.is_some() && route.address == channel.address);
+            // Addresses that differ only in what they call their parameters are one.
+            let same = routes.iter_mut().find(|route| match (&route.address, &channel.address) {
+                (Some(a), Some(b)) => erased(a) == erased(b),
+                _ => false,
+            });
             match same {
                 Some(route) => route.channels.push(index),
                 None => routes.push(ir::Route {
@@ -38,7 +46,7 @@ impl<'d> Lowering<'d> {
             }
         }
         for route in &mut routes {
-            self.candidates(route, channels, ids);
+            self.candidates(route, channels, ids, types);
         }
         routes.sort_by_key(|route| {
             let literal = route.address.as_deref().map_or(0, literal_characters);
@@ -48,7 +56,13 @@ impl<'d> Lowering<'d> {
         routes
     }
 
-    fn candidates(&mut self, route: &mut ir::Route, channels: &[ir::Channel], ids: &[Id<Channel>]) {
+    fn candidates(
+        &mut self,
+        route: &mut ir::Route,
+        channels: &[ir::Channel],
+        ids: &[Id<Channel>],
+        types: &[ir::TypeDef],
+    ) {
         for &channel in &route.channels {
             let Some(handler) = &channels[channel].handler else { continue };
             for (method, item) in handler.methods.iter().enumerate() {
@@ -72,11 +86,11 @@ impl<'d> Lowering<'d> {
                 }
             }
         }
-        route.select = self.select(&mut route.candidates);
+        route.select = self.select(&mut route.candidates, types);
     }
 
     /// A required constant that differs in every message tells them apart, else their schemas do.
-    fn select(&self, candidates: &mut [ir::Candidate]) -> ir::Select {
+    fn select(&mut self, candidates: &mut [ir::Candidate], types: &[ir::TypeDef]) -> ir::Select {
         if candidates.len() < 2 {
             return ir::Select::Only;
         }
@@ -105,6 +119,24 @@ impl<'d> Lowering<'d> {
                     return select((*wire).to_owned());
                 }
             }
+        }
+        // Who takes everything comes last, and who is behind that never gets a message.
+        candidates.sort_by_key(|candidate| takes_all(&self.messages[candidate.message], types));
+        let greedy: Vec<&str> = candidates
+            .iter()
+            .filter(|candidate| takes_all(&self.messages[candidate.message], types))
+            .map(|candidate| self.messages[candidate.message].key.as_str())
+            .collect();
+        if let [first, ..] = greedy.as_slice() {
+            let message = &doc[self.message_ids[candidates[candidates.len() - greedy.len()].message]];
+            self.shaper.diagnostics.push(
+                Diagnostic::warning(
+                    "messages-not-distinct",
+                    message.span,
+                    format!("`{first}` fits every payload, so it gets all that the channel's other messages do not take"),
+                )
+                .help("tell the messages apart by a required property, or header, with a `const` that differs"),
+            );
         }
         ir::Select::Trial
     }
@@ -144,6 +176,45 @@ impl<'d> Lowering<'d> {
     }
 }
 
+/// Whether a message fits whatever comes: it has no payload, or one that nothing can break.
+fn takes_all(message: &ir::Message, types: &[ir::TypeDef]) -> bool {
+    let required = |fields: &ir::Fields| {
+        fields.fields.iter().any(|field| !matches!(field.ty, ir::Ty::Option(_)) && field.default.is_none())
+    };
+    if message.headers.as_ref().is_some_and(required) {
+        return false;
+    }
+    match &message.payload {
+        None => true,
+        Some(payload) => match &payload.ty {
+            ir::Ty::Json | ir::Ty::Bytes => payload.rules.is_empty(),
+            ir::Ty::Named(name) => types.iter().any(|def| {
+                def.name == *name
+                    && matches!(&def.kind, ir::TypeKind::Struct { fields, closed: false, .. }
+                        if fields.iter().all(|field| field.missing != ir::Missing::Refused))
+            }),
+            _ => false,
+        },
+    }
+}
+
+/// An address without the names of its parameters.
+fn erased(address: &str) -> String {
+    let mut inside = false;
+    address
+        .chars()
+        .filter(|&c| {
+            let keep = !inside || c == '}';
+            match c {
+                '{' => inside = true,
+                '}' => inside = false,
+                _ => {}
+            }
+            keep
+        })
+        .collect()
+}
+
 fn literal_characters(address: &str) -> usize {
     let mut inside = false;
     address
@@ -170,7 +241,23 @@ fn overlap(a: &str, b: &str) -> bool {
         return false;
     }
     let (a, b): (Vec<&str>, Vec<&str>) = (a.split(sa).collect(), b.split(sb).collect());
-    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a == b || a.contains('{') || b.contains('{'))
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| levels_overlap(a, b))
+}
+
+/// Whether some text fits both levels: what stands before the first parameter and behind the last must not contradict.
+fn levels_overlap(a: &str, b: &str) -> bool {
+    fn ends(level: &str) -> (&str, &str) {
+        match (level.find('{'), level.rfind('}')) {
+            (Some(open), Some(close)) => (&level[..open], &level[close + 1..]),
+            _ => (level, level),
+        }
+    }
+    if !a.contains('{') && !b.contains('{') {
+        return a == b;
+    }
+    let ((a_start, a_end), (b_start, b_end)) = (ends(a), ends(b));
+    (a_start.starts_with(b_start) || b_start.starts_with(a_start))
+        && (a_end.ends_with(b_end) || b_end.ends_with(a_end))
 }
 
 #[cfg(test)]
@@ -182,6 +269,9 @@ mod tests {
         assert!(overlap("user.{id}.a", "user.x.{b}"));
         assert!(!overlap("user.{id}.a", "user.{id}.b"));
         assert!(!overlap("user.{id}", "user.{id}.b"));
+        assert!(!overlap("order-{id}", "offer-{id}"));
+        assert!(!overlap("a-{x}/b", "c-{x}/b"));
+        assert!(overlap("a-{x}/b", "{y}-1/b"));
         assert_eq!(literal_characters("user.{id}.a"), 7);
     }
 }

@@ -1,10 +1,39 @@
 //! What a schema asks beyond the type, as rules on the typed value.
 
-use amgi_asyncapi::node::{Node, Value};
+use amgi_asyncapi::{
+    diag::{Diagnostic, Diagnostics},
+    node::{Node, Value},
+};
 use serde_json::Number;
 
 use super::shape::Shaper;
 use crate::ir::{Rule, Ty};
+
+/// Reports every `pattern` in a schema that is no regular expression: it cannot be checked.
+pub(super) fn check_patterns(node: &Node, diagnostics: &mut Diagnostics) {
+    if let Some(pattern) = node.get("pattern")
+        && let Some(text) = pattern.as_str()
+        && regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_err()
+    {
+        diagnostics.push(
+            Diagnostic::warning(
+                "pattern-invalid",
+                pattern.span,
+                format!("`{text}` is no regular expression of ECMA-262, so it is not checked"),
+            )
+            .help("JSON Schema takes patterns as JavaScript does"),
+        );
+    }
+    for entry in node.entries() {
+        // What stands here is data, whatever it looks like.
+        if !matches!(entry.key.as_str(), "const" | "default" | "enum" | "example" | "examples") {
+            check_patterns(&entry.value, diagnostics);
+        }
+    }
+    for item in node.items() {
+        check_patterns(item, diagnostics);
+    }
+}
 
 /// The rules of `node` for a value of type `ty`. Rules that the type cannot break are left out.
 pub(super) fn rules<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty) -> Vec<Rule> {

@@ -129,7 +129,7 @@ impl<'d> Shaper<'d> {
         let doc = self.doc;
         let Some(schema) = doc.schemas.get(index) else { return json!(true) };
         if let Some(name) = self.by_schema.get(&index) {
-            return reference(name);
+            return optional(reference(name), self.allows_null(&schema.node));
         }
         if let Some(name) = &schema.name {
             self.about = Some(format!("Schema `{name}`."));
@@ -148,7 +148,7 @@ impl<'d> Shaper<'d> {
             let name = self.claim(&schema.node, &suggest);
             self.by_schema.insert(index, name.clone());
             self.define(&name, &[&schema.node]);
-            return reference(&name);
+            return optional(reference(&name), self.allows_null(&schema.node));
         }
         self.active.push(index);
         let shape = self.shape(&schema.node, &suggest);
@@ -166,7 +166,7 @@ impl<'d> Shaper<'d> {
         if self.is_named(node) {
             let name = self.claim(node, suggest);
             self.define(&name, &[node]);
-            return reference(&name);
+            return optional(reference(&name), self.allows_null(node));
         }
         self.structural(node, suggest)
     }
@@ -232,7 +232,8 @@ impl<'d> Shaper<'d> {
         let [first, ..] = nodes else { return json!(true) };
         if nodes.len() == 1 {
             if let Some(values) = strings(first) {
-                return json!({"type": "string", "enum": values});
+                let placeholders: Vec<String> = (0..values.len()).map(|index| format!("V{index}")).collect();
+                return json!({"type": "string", "enum": placeholders});
             }
             if let Some(branches) = self.branches(first).filter(|branches| branches.len() > 1) {
                 return self.union(name, first, &branches);
@@ -363,7 +364,10 @@ impl<'d> Shaper<'d> {
 
     /// The alternatives of `oneOf` or `anyOf`, without null and without those that only add conditions.
     pub(super) fn branches(&self, node: &'d Node) -> Option<Vec<&'d Node>> {
-        let all = node.get("oneOf").or_else(|| node.get("anyOf"))?.items();
+        let own = |node: &'d Node| node.get("oneOf").or_else(|| node.get("anyOf"));
+        // Alternatives that stand in a part of `allOf` are those of the whole.
+        let in_part = || node.get("allOf")?.items().iter().find_map(|part| own(self.resolve(part)));
+        let all = own(node).or_else(in_part)?.items();
         let branches: Vec<&Node> = all
             .iter()
             .filter(|branch| {
@@ -373,6 +377,11 @@ impl<'d> Shaper<'d> {
             .collect();
         let conditions_only = branches.is_empty() && !all.iter().any(|branch| is_null(self.resolve(branch)));
         (!conditions_only).then_some(branches)
+    }
+
+    /// Whether null is a value of a schema whose type has a name.
+    fn allows_null(&self, node: &'d Node) -> bool {
+        nullable(node) || self.has_null_branch(node)
     }
 
     fn has_null_branch(&self, node: &'d Node) -> bool {

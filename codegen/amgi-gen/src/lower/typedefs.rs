@@ -7,11 +7,11 @@ use serde_json::Value as Json;
 
 use super::{
     rules::rules,
-    shape::{Definition, SITES, Shaper},
+    shape::{self, Definition, SITES, Shaper},
 };
 use crate::{
     docs,
-    ir::{Content, Field, Missing, Rule, StringVariant, Ty, TypeDef, TypeKind, Variant},
+    ir::{Content, Field, Missing, Rule, Scalar, StringVariant, Ty, TypeDef, TypeKind, Variant},
     name::Namer,
     types::{self, Shape, ShapeContent, ShapeField, ShapeVariant},
 };
@@ -30,13 +30,23 @@ impl Types {
         self.sites.get(&format!("s{}", site.0)).cloned().unwrap_or(Ty::Json)
     }
 
-    /// Whether a value of this type is text on the wire.
-    pub(super) fn is_text(&self, ty: &Ty) -> bool {
+    /// How a header or binding of this type is written.
+    pub(super) fn scalar(&self, ty: &Ty) -> Scalar {
+        let mixed = |name: &str| {
+            self.defs.iter().any(|def| {
+                def.name == name
+                    && matches!(&def.kind, TypeKind::Union { variants, .. }
+                        if variants.iter().any(|v| matches!(v.content, Content::Value(Ty::String, _))))
+            })
+        };
         match ty {
-            Ty::String => true,
-            Ty::Named(name) => self.strings.contains(name),
-            Ty::Option(inner) | Ty::Box(inner) => self.is_text(inner),
-            _ => false,
+            Ty::String => Scalar::Text,
+            Ty::Named(name) if self.strings.contains(name) => Scalar::Text,
+            // Without a type in the document, senders write plain text as often as JSON.
+            Ty::Json => Scalar::Loose,
+            Ty::Named(name) if mixed(name) => Scalar::Loose,
+            Ty::Option(inner) | Ty::Box(inner) => self.scalar(inner),
+            _ => Scalar::Json,
         }
     }
 
@@ -106,21 +116,25 @@ pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
     Types { defs, sites, checked, strings }
 }
 
-fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, shape: Shape) -> TypeDef {
+fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> TypeDef {
     let node = definition.nodes.first().copied();
     let fallback = definition.about.as_str();
     let docs = node.map_or_else(
         || vec![fallback.to_owned()],
         |node| docs::lines(&describe(shaper.resolve(node)), fallback),
     );
-    let kind = match shape {
+    let kind = match found {
         Shape::Struct { fields, closed } => {
             let fields = fields_of(shaper, &definition.nodes, fields);
             let default =
                 fields.iter().all(|field| matches!(field.missing, Missing::Empty | Missing::Flatten));
             TypeKind::Struct { fields, closed, default }
         }
-        Shape::Strings(values) => strings(values),
+        // Typify was only told how many there are: it knows no texts that differ in nothing but case.
+        Shape::Strings(values) => match node.and_then(|node| shape::strings(shaper.resolve(node))) {
+            Some(texts) => strings(texts.into_iter().map(str::to_owned)),
+            None => strings(values),
+        },
         Shape::Union(tagging, variants) => {
             let branches = node.and_then(|node| shaper.branches(shaper.resolve(node))).unwrap_or_default();
             let branches = if branches.len() == variants.len() { branches } else { Vec::new() };
@@ -128,7 +142,16 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, shape: Shape) -> Typ
             let variants = variants
                 .into_iter()
                 .enumerate()
-                .map(|(index, variant)| variant_of(shaper, branches.get(index).copied(), variant, &mut names))
+                .map(|(index, variant)| {
+                    variant_of(
+                        shaper,
+                        &definition.name,
+                        node,
+                        branches.get(index).copied(),
+                        variant,
+                        &mut names,
+                    )
+                })
                 .collect();
             TypeKind::Union { tagging, variants }
         }
@@ -161,7 +184,10 @@ fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut members: Vec<Shape
                     name: names.member("additional").name,
                     docs: vec!["Members that have no field.".to_owned()],
                     missing: Missing::Flatten,
-                    rules: Vec::new(),
+                    rules: object
+                        .additional
+                        .map(|node| each_rule(shaper, node, &shape.ty))
+                        .unwrap_or_default(),
                     wire: shape.wire,
                     ty: shape.ty,
                 };
@@ -185,6 +211,7 @@ fn field<'d>(
         .flatten();
     let (ty, missing) = match (shape.ty, default) {
         (Ty::Option(inner), Some(default)) if fits(&inner, &default) => (*inner, Missing::Value(default)),
+        (ty, _) if shape.optional && required.contains(shape.wire.as_str()) => (ty, Missing::Null),
         (ty, _) if shape.optional => (ty, Missing::Empty),
         (ty, _) => (ty, Missing::Refused),
     };
@@ -207,16 +234,27 @@ fn field<'d>(
     }
 }
 
+/// The rules of additional members, for the map that holds them.
+fn each_rule<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty) -> Vec<Rule> {
+    let rules = rules(shaper, node, element(ty));
+    if rules.is_empty() { Vec::new() } else { vec![Rule::Each(rules)] }
+}
+
 fn variant_of<'d>(
     shaper: &Shaper<'d>,
+    owner: &str,
+    whole: Option<&'d Node>,
     branch: Option<&'d Node>,
     shape: ShapeVariant,
     names: &mut Namer,
 ) -> Variant {
-    let anonymous =
-        shape.name.strip_prefix("Variant").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
+    // Named by what it holds, so that one alternative more renames none of the others.
     let wanted = match &shape.content {
-        ShapeContent::Tuple(types) if anonymous => types.first().map_or("Nothing", ty_name).to_owned(),
+        ShapeContent::Tuple(types) => {
+            let name = types.first().map_or("Nothing", ty_name);
+            let short = name.strip_prefix(owner).filter(|rest| rest.starts_with(char::is_uppercase));
+            short.unwrap_or(name).to_owned()
+        }
         _ => shape.name,
     };
     let fallback = format!("Alternative `{wanted}`.");
@@ -226,7 +264,8 @@ fn variant_of<'d>(
         ShapeContent::Unit => Content::Unit,
         ShapeContent::Tuple(mut types) if types.len() == 1 => {
             let ty = types.remove(0);
-            let rules = branch.map(|branch| rules(shaper, branch, &ty)).unwrap_or_default();
+            // `type: [string, integer]` has its rules beside the types.
+            let rules = branch.or(whole).map(|node| rules(shaper, node, &ty)).unwrap_or_default();
             Content::Value(ty, rules)
         }
         ShapeContent::Tuple(types) => Content::Tuple(types),

@@ -9,7 +9,6 @@ mod queue;
 
 use std::{ffi::OsString, io::Write, sync::Arc};
 
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tracing::warn;
 
 pub(crate) use self::line::example_message;
@@ -87,8 +86,8 @@ Without options it reads messages from standard input, one JSON object a line:
   {\"address\": \"user.created\", \"headers\": {\"correlation-id\": \"c-1\"}, \"payload\": {\"id\": 1}}
 and prints what the application sends and how each message was settled, one JSON object a line.
 
-Members of a message: address (required), headers (an object, or a list of [name, value]), payload (any JSON),
-payload_text or payload_base64 (bytes that are not JSON), bindings ({protocol: {field: value}}).
+Members of a message: address (required), headers (an object, or a list of [name, value]), payload (any JSON, null
+too), payload_text or payload_base64 (bytes that are not JSON), bindings ({protocol: {field: value}}).
 
 Options:
       --examples  Deliver every message example of the document instead
@@ -197,23 +196,27 @@ impl<A: Application> Server<A> {
                 }
             }
             _ => {
-                let mut lines = BufReader::new(tokio::io::stdin()).lines();
+                let mut lines = line::stdin();
                 loop {
                     let next = tokio::select! {
                         biased;
                         () = self.stop.requested() => None,
-                        next = lines.next_line() => next?,
+                        next = lines.recv() => next,
                     };
-                    match next {
-                        None => break,
-                        Some(text) if text.trim().is_empty() => {}
-                        Some(text) => match line::parse(&text) {
-                            Ok(message) => {
-                                cx.replace(message);
-                                self.handle(cx, observer).await;
-                            }
-                            Err(error) => observer(Event::Unreadable(&format!("{error}: {text}"))),
-                        },
+                    let Some(line) = next.transpose()? else { break };
+                    let line = line.trim_ascii();
+                    if line.is_empty() {
+                        continue;
+                    }
+                    match line::parse(line) {
+                        Ok(message) => {
+                            cx.replace(message);
+                            self.handle(cx, observer).await;
+                        }
+                        Err(error) => {
+                            let text = String::from_utf8_lossy(line);
+                            observer(Event::Unreadable(&format!("{error}: {text}")));
+                        }
                     }
                 }
             }
