@@ -94,7 +94,12 @@ impl<'d> Lowering<'d> {
                     doc.info.span,
                     "the document receives nothing, so there is no handler to write",
                 )
-                .help("a document speaks for the application that has it: `action: receive` makes a handler"),
+                .help(if doc.version.starts_with("2.") {
+                    "a document speaks for the application that has it: others publish what it receives, so \
+                     `publish` makes a handler"
+                } else {
+                    "a document speaks for the application that has it: `action: receive` makes a handler"
+                }),
             );
         }
         ir::Api {
@@ -193,8 +198,8 @@ impl<'d> Lowering<'d> {
             ir::Parameters { name, fields }
         });
         let fallback = match &channel.address {
-            Some(address) => format!("Channel `{}` at `{address}`.", channel.key),
-            None => format!("Channel `{}`.", channel.key),
+            Some(address) if *address != channel.key => format!("Channel `{}` at `{address}`.", channel.key),
+            _ => format!("Channel `{}`.", channel.key),
         };
         let mut docs = docs::lines(&channel.docs, &fallback);
         if docs != [fallback.clone()] {
