@@ -150,7 +150,7 @@ impl<'a> Reader<'a, '_> {
         if let Some(message) = self.member(target, "message") {
             let text = target.node.get("message").and_then(reference);
             let fallback = [address.clone(), format!("{address} {key}")];
-            self.choices(message, text, &fallback, &mut HashSet::new(), &mut messages);
+            messages = self.choices(message, text, &fallback);
         }
         for &id in &messages {
             let key = self.document[id].key.clone();
@@ -173,40 +173,40 @@ impl<'a> Reader<'a, '_> {
         self.document.operations.push(operation);
     }
 
-    /// The messages that an operation's `message` is: itself, or each of its `oneOf`.
+    /// The messages that an operation's `message` is: itself, or each of its `oneOf`, which may be choices again.
     fn choices(
         &mut self,
-        target: Target<'a>,
+        message: Target<'a>,
         text: Option<&'a Node>,
         fallback: &[String],
-        seen: &mut HashSet<Place>,
-        out: &mut Vec<Id<Message>>,
-    ) {
-        if !text.is_none_or(|text| self.is_one_of("messages", text, &target)) {
-            return;
-        }
+    ) -> Vec<Id<Message>> {
+        let mut messages = Vec::new();
         // A choice that has itself among its choices adds nothing.
-        if !seen.insert(target.place.clone()) {
-            return;
-        }
-        let Some(list) = target.node.get("oneOf") else {
-            if is_object(target.node) {
+        let mut seen = HashSet::new();
+        let mut open = vec![(message, text)];
+        while let Some((target, text)) = open.pop() {
+            let fits = text.is_none_or(|text| self.is_one_of("messages", text, &target));
+            if !fits || !is_object(target.node) || !seen.insert(target.place.clone()) {
+                continue;
+            }
+            let Some(list) = target.node.get("oneOf") else {
                 let id = match known(&self.messages, &target) {
                     Some(id) => id,
                     None => self.named_message(target, fallback),
                 };
-                if !out.contains(&id) {
-                    out.push(id);
-                }
+                messages.push(id);
+                continue;
+            };
+            let place = target.place.child("oneOf");
+            let mut choices = Vec::new();
+            for (index, item) in list.items().iter().enumerate() {
+                let choice = self.follow(item, place.child(index.to_string()), item.span);
+                choices.extend(choice.map(|choice| (choice, reference(item))));
             }
-            return;
-        };
-        let place = target.place.child("oneOf");
-        for (index, item) in list.items().iter().enumerate() {
-            if let Some(choice) = self.follow(item, place.child(index.to_string()), item.span) {
-                self.choices(choice, reference(item), fallback, seen, out);
-            }
+            // The last one in is the next one out.
+            open.extend(choices.into_iter().rev());
         }
+        messages
     }
 
     /// A message that is read for the first time. Components have their key; others are named by `name`, `messageId`, or

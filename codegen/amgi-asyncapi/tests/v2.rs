@@ -1,6 +1,8 @@
 //! What AsyncAPI 2.0 to 2.6 becomes, and what is reported about it.
 #![allow(missing_docs)]
 
+use std::fmt::Write as _;
+
 use amgi_asyncapi::{
     Loaded, load_str,
     model::{Action, Document, Message},
@@ -404,4 +406,34 @@ fn bindings_of_what_is_no_protocol_are_not_an_error() {
         |binding: &str| found(&load(&format!("{HEAD}channels: {{a: {{bindings: {{{binding}: []}}}}}}\n")));
     assert_eq!(bindings("security"), ["3:37 warning type-mismatch"]);
     assert_eq!(bindings("kafka"), ["3:34 error type-mismatch"]);
+}
+
+#[test]
+fn operations_beside_a_reference_are_named() {
+    let loaded = load(&format!(
+        "{HEAD}channels:
+  a: {{$ref: '#/components/channels/c', publish: {{}}}}
+components: {{channels: {{c: {{subscribe: {{message: {{payload: {{}}}}}}}}}}}}
+"
+    ));
+    assert_eq!(
+        found(&loaded),
+        ["4:40 warning ref-operation", "4:40 info ref-siblings"],
+        "{}",
+        loaded.report()
+    );
+    assert_eq!(loaded.document.operations.len(), 1);
+}
+
+#[test]
+fn choices_of_choices_do_not_exhaust_the_stack() {
+    let mut text =
+        format!("{HEAD}channels: {{a: {{publish: {{message: {{$ref: '#/components/messages/m0'}}}}}}}}\n");
+    text.push_str("components:\n  messages:\n");
+    for index in 0..20_000 {
+        let _ = writeln!(text, "    m{index}: {{oneOf: [{{$ref: '#/components/messages/m{}'}}]}}", index + 1);
+    }
+    text.push_str("    m20000: {payload: {}}\n");
+    let document = clean(&text);
+    assert_eq!(document.operations[0].messages.len(), 1);
 }

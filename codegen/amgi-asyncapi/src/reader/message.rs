@@ -143,13 +143,15 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
+/// One with neither headers nor payload shows no message.
 fn example(target: &Target<'_>) -> Option<MessageExample> {
     let node = target.node;
-    is_object(node).then(|| MessageExample {
+    let (headers, payload) = (node.get("headers"), node.get("payload"));
+    (headers.is_some() || payload.is_some()).then(|| MessageExample {
         name: text(node, "name"),
         summary: text(node, "summary"),
-        headers: node.get("headers").cloned(),
-        payload: node.get("payload").cloned(),
+        headers: headers.cloned(),
+        payload: payload.cloned(),
         span: node.span,
     })
 }

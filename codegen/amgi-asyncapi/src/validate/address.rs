@@ -31,6 +31,15 @@ pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
 pub(super) fn item(entry: &Entry, diags: &mut Diagnostics) {
     // The parameters of a channel that is described elsewhere are there.
     if reference(&entry.value).is_some() {
+        let operations = ["publish", "subscribe"].iter().filter_map(|field| entry.value.entry(field));
+        for operation in operations {
+            let message =
+                format!("`{}` beside `$ref` is not read, so this operation is missing", operation.key);
+            diags.push(
+                Diagnostic::warning("ref-operation", operation.key_span, message)
+                    .help("move it to the channel that `$ref` names"),
+            );
+        }
         return;
     }
     parameters(&entry.key, entry.key_span, &names(&entry.value, "parameters"), diags);
