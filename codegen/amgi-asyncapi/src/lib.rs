@@ -9,6 +9,9 @@ pub mod node;
 mod refs;
 mod schema;
 
+mod reader;
+
+mod v2;
 mod v3;
 
 mod validate;

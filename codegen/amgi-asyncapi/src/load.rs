@@ -9,11 +9,13 @@ use crate::{
     model::Document,
     node::{self, Node, Value},
     source::Sources,
-    v3, validate,
+    v2, v3, validate,
 };
 
+/// Newest minor version of AsyncAPI 2 that is known; there will be no other.
+const NEWEST_2: u32 = 6;
 /// Newest minor version of AsyncAPI 3 that is known.
-const NEWEST_MINOR: u32 = 1;
+const NEWEST_3: u32 = 1;
 
 /// What came of loading.
 #[derive(Debug, Clone, Default)]
@@ -69,21 +71,35 @@ fn finish(sources: Sources, file: Result<u32, Box<Diagnostic>>) -> Loaded {
 }
 
 fn read(root: &Node, diags: &mut Diagnostics) -> Document {
-    if !is_known_version(root, diags) {
-        let version = root.get("asyncapi").and_then(Node::as_str).unwrap_or_default().to_string();
-        return Document { version, ..Document::default() };
+    match version(root, diags) {
+        Some(Version::Two { minor }) => {
+            validate::v2(root, minor, diags);
+            v2::read(root, diags)
+        }
+        Some(Version::Three) => {
+            validate::v3(root, diags);
+            v3::read(root, diags)
+        }
+        None => {
+            let version = root.get("asyncapi").and_then(Node::as_str).unwrap_or_default().to_string();
+            Document { version, ..Document::default() }
+        }
     }
-    validate::v3(root, diags);
-    v3::read(root, diags)
 }
 
-/// Whether the document is worth reading as AsyncAPI 3. One that does not say its version is, so that everything
+/// How a document is read.
+enum Version {
+    Two { minor: u32 },
+    Three,
+}
+
+/// As what the document is worth reading. One that does not say its version is read as AsyncAPI 3, so that everything
 /// else that is wrong with it is reported too.
-fn is_known_version(root: &Node, diags: &mut Diagnostics) -> bool {
+fn version(root: &Node, diags: &mut Diagnostics) -> Option<Version> {
     if !matches!(root.value, Value::Object(_)) {
         let message = format!("an AsyncAPI document is an object, this is {}", root.kind());
         diags.push(Diagnostic::error("type-mismatch", root.span, message));
-        return false;
+        return None;
     }
     let Some(entry) = root.entry("asyncapi") else {
         if let Some(other) = ["openapi", "swagger"].iter().find_map(|key| root.entry(key)) {
@@ -91,40 +107,48 @@ fn is_known_version(root: &Node, diags: &mut Diagnostics) -> bool {
                 Diagnostic::error("version-unsupported", other.key_span, "this is an OpenAPI document")
                     .help("amgi-gen reads AsyncAPI documents, which begin with `asyncapi: 3.1.0`"),
             );
-            return false;
+            return None;
         }
-        return true;
+        return Some(Version::Three);
     };
     let span = entry.value.span;
     let text = match &entry.value.value {
         Value::String(text) => text.clone(),
         // Validation says that it needs quotes.
         Value::Number(number) => number.to_string(),
-        _ => return true,
+        _ => return Some(Version::Three),
     };
     let mut parts = text.split(['.', '-']).map(|part| part.parse::<u32>().ok());
-    match (parts.next().flatten(), parts.next().flatten()) {
-        (Some(3), Some(minor)) => {
-            if minor > NEWEST_MINOR {
-                let message = format!("AsyncAPI {text} is newer than what is known, 3.{NEWEST_MINOR}");
-                diags.push(
-                    Diagnostic::warning("version-newer", span, message)
-                        .help(format!("it is read as 3.{NEWEST_MINOR}; what is new in it is ignored")),
-                );
-            }
-            true
-        }
-        (Some(3), None) => true,
-        (Some(2), _) => {
+    let (major, minor) = (parts.next().flatten(), parts.next().flatten());
+    let mut check = |major: u32, newest: u32| {
+        if text.contains('-') {
             diags.push(
-                Diagnostic::error(
-                    "version-unsupported",
-                    span,
-                    format!("AsyncAPI {text} is not supported yet"),
-                )
-                .help("convert the document: `npx @asyncapi/cli convert FILE --target-version 3.0.0`"),
+                Diagnostic::warning("version-prerelease", span, format!("AsyncAPI {text} is a pre-release"))
+                    .help("it is read as if it were the release, which may differ"),
             );
-            false
+        }
+        if minor.is_some_and(|minor| minor > newest) {
+            let message = format!("AsyncAPI {text} is newer than what is known, {major}.{newest}");
+            diags.push(
+                Diagnostic::warning("version-newer", span, message)
+                    .help(format!("it is read as {major}.{newest}; what is new in it is ignored")),
+            );
+        }
+        minor.unwrap_or(newest).min(newest)
+    };
+    match major {
+        Some(3) => {
+            check(3, NEWEST_3);
+            Some(Version::Three)
+        }
+        Some(2) => Some(Version::Two { minor: check(2, NEWEST_2) }),
+        Some(1) => {
+            let message = format!("AsyncAPI {text} is not supported, the oldest that is read is 2.0");
+            diags.push(
+                Diagnostic::error("version-unsupported", span, message)
+                    .help("convert the document: `npx @asyncapi/cli convert FILE --target-version 3.0.0`"),
+            );
+            None
         }
         _ => {
             diags.push(
@@ -135,7 +159,7 @@ fn is_known_version(root: &Node, diags: &mut Diagnostics) -> bool {
                 )
                 .help("write the version of the document, such as `asyncapi: 3.1.0`"),
             );
-            false
+            None
         }
     }
 }

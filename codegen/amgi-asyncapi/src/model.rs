@@ -167,7 +167,7 @@ pub struct ServerVariable {
 /// AsyncAPI 3.1, Channel Object.
 #[derive(Debug, Clone)]
 pub struct Channel {
-    /// Key in `channels`.
+    /// Key in `channels`; before AsyncAPI 3 that is the address.
     pub key: String,
     /// Address with `{parameters}`; `None` when it is null or absent, that is known only at run time.
     pub address: Option<String>,
@@ -209,7 +209,8 @@ pub struct Parameter {
 /// AsyncAPI 3.1, Message Object, traits merged.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Key of the component where it is one, else its key in the channel.
+    /// Key of the component where it is one, else its key in the channel; before AsyncAPI 3 `name`, `messageId`, or the
+    /// address.
     pub key: String,
     /// `name`.
     pub name: Option<String>,
@@ -260,7 +261,7 @@ pub enum Action {
 /// AsyncAPI 3.1, Operation Object, traits merged.
 #[derive(Debug, Clone)]
 pub struct Operation {
-    /// Key in `operations`.
+    /// Key in `operations`; before AsyncAPI 3 `operationId`, else the action and the address, `send user/created`.
     pub key: String,
     /// Send or receive.
     pub action: Action,

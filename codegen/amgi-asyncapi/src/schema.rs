@@ -63,6 +63,11 @@ pub(crate) fn is_native(format: &str) -> bool {
     matches!(base, "application/vnd.aai.asyncapi" | "application/schema")
 }
 
+/// Whether a member of a map of schemas is written as if the map were a reference. JSON Schema knows no such thing.
+pub(crate) fn is_map_reference(entry: &Entry) -> bool {
+    entry.key == "$ref" && entry.value.as_str().is_some()
+}
+
 pub(crate) struct Schemas<'a> {
     refs: &'a Refs<'a>,
     arena: Vec<Schema>,
@@ -90,8 +95,20 @@ impl<'a> Schemas<'a> {
         place: Place,
         diags: &mut Diagnostics,
     ) -> Option<Id<Schema>> {
+        self.intern_as(node, place, None, diags)
+    }
+
+    /// The same for a schema whose format stands elsewhere.
+    pub(crate) fn intern_as(
+        &mut self,
+        node: &'a Node,
+        place: Place,
+        format: Option<&'a Node>,
+        diags: &mut Diagnostics,
+    ) -> Option<Id<Schema>> {
         let spot = Spot { node, base: place.clone(), place };
-        let id = self.locate(spot, true, diags);
+        let format = format.filter(|f| !is_native(f.as_str().unwrap_or_default()));
+        let id = self.locate(spot, true, format, diags);
         while let Some((id, spot)) = self.queue.pop_front() {
             self.arena[id.index()].node = self.copy(spot.node, &spot.base, diags);
         }
@@ -102,16 +119,17 @@ impl<'a> Schemas<'a> {
         self.arena
     }
 
-    /// The id of the schema that `spot` is in the end. `inline` while no reference led here.
+    /// The id of the schema that `spot` is in the end. `inline` while no reference led here; `foreign` is a format that
+    /// is not read.
     fn locate(
         &mut self,
         mut spot: Spot<'a>,
         mut inline: bool,
+        mut foreign: Option<&'a Node>,
         diags: &mut Diagnostics,
     ) -> Option<Id<Schema>> {
         let mut name = if inline { None } else { name_of(&spot.place) };
         let mut seen: Vec<Place> = Vec::new();
-        let mut foreign = None;
         loop {
             if let Some((format, schema)) = multi_format(spot.node) {
                 let text = format.as_str().unwrap_or_default();
@@ -233,7 +251,7 @@ impl<'a> Schemas<'a> {
             let value = match position(&entry.key) {
                 Position::Data if entry.key == "$ref" && value.as_str().is_some() => {
                     let spot = self.target(value, base, diags)?;
-                    let id = self.locate(spot, false, diags)?;
+                    let id = self.locate(spot, false, None, diags)?;
                     Node { value: Value::String(id.index().to_string()), span: value.span }
                 }
                 Position::Data => value.clone(),
@@ -246,7 +264,7 @@ impl<'a> Schemas<'a> {
                 },
                 Position::Map => match &value.value {
                     Value::Object(schemas) => {
-                        let copies = schemas.iter().map(|e| Entry {
+                        let copies = schemas.iter().filter(|e| !is_map_reference(e)).map(|e| Entry {
                             key: e.key.clone(),
                             key_span: e.key_span,
                             value: self.copy(&e.value, base, diags),
@@ -276,6 +294,7 @@ fn is_alias(node: &Node, inline: bool) -> bool {
 /// The name a reference to `place` gives. Payload and headers of a message have none of their own.
 fn name_of(place: &Place) -> Option<String> {
     match place.tokens.as_slice() {
+        [.., a, b] if a == "message" && (b == "payload" || b == "headers") => None,
         [.., a, _, b] if a == "messages" && (b == "payload" || b == "headers") => None,
         [a, b, name, c] if a == "components" && b == "schemas" && c == "schema" => Some(name.clone()),
         _ => place.last().map(str::to_string),

@@ -4,8 +4,10 @@
 //! what they name is walked where it stands. No finding here is about what a valid document may say.
 
 mod address;
+mod ids;
 mod schema;
 mod shape;
+mod shape2;
 
 use crate::{
     diag::{Diagnostic, Diagnostics, nearest},
@@ -17,12 +19,19 @@ use shape::{Kind, Ty};
 
 /// Checks an AsyncAPI 3 document.
 pub(crate) fn v3(root: &Node, diags: &mut Diagnostics) {
-    Walk { refs: &Refs::new(root), diags }.object(root, &shape::ROOT);
+    Walk { refs: &Refs::new(root), diags, minor: u32::MAX }.object(root, &shape::ROOT);
+}
+
+/// Checks an AsyncAPI 2 document of this minor version.
+pub(crate) fn v2(root: &Node, minor: u32, diags: &mut Diagnostics) {
+    Walk { refs: &Refs::new(root), diags, minor }.object(root, &shape2::ROOT);
 }
 
 struct Walk<'a, 'd> {
     refs: &'a Refs<'a>,
     diags: &'d mut Diagnostics,
+    /// Minor version of the document.
+    minor: u32,
 }
 
 impl Walk<'_, '_> {
@@ -33,6 +42,9 @@ impl Walk<'_, '_> {
         };
         if kind.may_refer && self.refers(node) {
             return;
+        }
+        if let Some((_, kind)) = kind.instead.filter(|(field, _)| node.get(field).is_some()) {
+            return self.object(node, kind);
         }
         for field in kind.fields.iter().filter(|f| f.required && node.get(f.name).is_none()) {
             self.diags.push(
@@ -46,7 +58,12 @@ impl Walk<'_, '_> {
         }
         for entry in entries.iter().filter(|e| !e.key.starts_with("x-")) {
             match kind.fields.iter().find(|f| f.name == entry.key) {
-                Some(field) => self.value(entry, &field.ty),
+                Some(field) => {
+                    if field.since > self.minor {
+                        self.too_new(entry, kind, field.since);
+                    }
+                    self.value(entry, &field.ty);
+                }
                 None if kind.open => {}
                 None => self.unknown(entry, kind),
             }
@@ -70,6 +87,10 @@ impl Walk<'_, '_> {
             Ty::Object(kind) => self.object(value, kind),
             Ty::Objects(kind) => self.list(value, key, |walk, item| walk.object(item, kind)),
             Ty::Map(kind) => self.map(value, key, |walk, entry| walk.object(&entry.value, kind)),
+            Ty::Addresses(kind) => self.map(value, key, |walk, entry| {
+                walk.object(&entry.value, kind);
+                address::item(entry, walk.diags);
+            }),
             Ty::AnyMap => self.expect(value, key, "an object", matches!(value.value, Value::Object(_))),
             Ty::Schema => self.schema(value, key),
             Ty::Schemas => self.map(value, key, |walk, entry| walk.schema(&entry.value, &entry.key)),
@@ -178,6 +199,14 @@ impl Walk<'_, '_> {
         };
         diagnostic.help = moved.or_else(near);
         self.diags.push(diagnostic);
+    }
+
+    fn too_new(&mut self, entry: &Entry, kind: &Kind, since: u32) {
+        let message = format!("{} has no `{}` before AsyncAPI 2.{since}", kind.name, entry.key);
+        self.diags.push(
+            Diagnostic::warning("unknown-field", entry.key_span, message)
+                .help(format!("it is read all the same; write `asyncapi: 2.{since}.0`")),
+        );
     }
 
     fn component_keys(&mut self, collection: &Node) {

@@ -102,9 +102,22 @@ fn versions() {
         assert!(with(version).diagnostics.is_empty(), "{version}");
     }
     assert_eq!(found(&with("3.2.0")), ["1:11 warning version-newer"]);
-    assert_eq!(found(&with("2.6.0")), ["1:11 error version-unsupported"]);
-    assert!(help(&with("2.6.0"), "version-unsupported").contains("convert"));
-    assert_eq!(with("2.6.0").document.version, "2.6.0");
+    let two = |version: &str| {
+        load_str(
+            "t.yaml",
+            &format!("asyncapi: {version}\ninfo: {{title: T, version: '1'}}\nchannels: {{}}\n"),
+        )
+    };
+    for version in ["2.0.0", "2.3.0", "2.6.0"] {
+        assert!(two(version).diagnostics.is_empty(), "{version}");
+    }
+    assert_eq!(found(&two("2.7.0")), ["1:11 warning version-newer"]);
+    assert_eq!(help(&two("2.7.0"), "version-newer"), "it is read as 2.6; what is new in it is ignored");
+    assert_eq!(found(&two("2.0.0-rc2")), ["1:11 warning version-prerelease"]);
+    assert_eq!(found(&two("2.6")), ["1:11 error type-mismatch"]);
+    assert_eq!(found(&two("1.2.0")), ["1:11 error version-unsupported"]);
+    assert!(help(&two("1.2.0"), "version-unsupported").contains("convert"));
+    assert_eq!(two("1.2.0").document.version, "1.2.0");
     assert_eq!(found(&with("4.0.0")), ["1:11 error version-unsupported"]);
     assert_eq!(found(&with("latest")), ["1:11 error version-unsupported"]);
     assert_eq!(found(&with("3.1")), ["1:11 error type-mismatch"]);

@@ -139,7 +139,7 @@ impl From<AnswersApp> for LoopMessage {
     }
 }
 
-/// Receives from channel `self` at `self`.
+/// Receives from channel `self`.
 pub trait SelfHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

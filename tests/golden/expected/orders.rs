@@ -64,7 +64,7 @@ pub struct StampedHeaders {
     pub chunk_no: u32,
 }
 
-/// Receives from channel `orders` at `orders`.
+/// Receives from channel `orders`.
 ///
 /// Orders
 ///

@@ -50,7 +50,7 @@ pub struct Data {
     pub payload: types::DataPayload,
 }
 
-/// Receives from channel `shapes` at `shapes`.
+/// Receives from channel `shapes`.
 pub trait ShapesHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -132,7 +132,7 @@ pub trait ChannelsHandler: Send + Sync + 'static {
     ) -> impl std::future::Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Receives from channel `pair` at `pair`.
+/// Receives from channel `pair`.
 pub trait PairHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

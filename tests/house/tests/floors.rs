@@ -8,7 +8,15 @@ use amgi_golden_tests::root;
 const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "codegen/amgi-asyncapi",
-        &[&["diag", "source"], &["node", "model"], &["refs", "schema"], &["v3"], &["validate"], &["load"]],
+        &[
+            &["diag", "source"],
+            &["node", "model"],
+            &["refs", "schema"],
+            &["reader"],
+            &["v2", "v3"],
+            &["validate"],
+            &["load"],
+        ],
     ),
     (
         "codegen/amgi-gen",

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Reader, extensions, is_object, known, text};
 use crate::{
     diag::{Diagnostic, Span},
     model::{Action, Channel, Id, Message, Operation, Reply},
     node::Node,
+    reader::{Reader, extensions, is_object, known, text},
     refs::{Place, Target, reference},
 };
 
@@ -73,7 +73,7 @@ impl<'a> Reader<'a, '_> {
             let id = match channel {
                 Some(channel) => self.message_in(channel, text, &target),
                 // A reply without a channel: its messages are where they are.
-                None => Some(self.message(target)),
+                None => Some(self.message(target, None)),
             };
             messages.extend(id.filter(|id| seen.insert(*id)));
         }

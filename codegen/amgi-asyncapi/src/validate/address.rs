@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::{
-    diag::{Diagnostic, Diagnostics, Span, nearest},
-    node::{Node, Value},
+    diag::{Diagnostic, Diagnostics, Severity, Span, nearest},
+    node::{Entry, Node, Value},
     refs::reference,
 };
 
@@ -24,6 +24,28 @@ pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
         }
         return;
     };
+    parameters(address, span, &defined, diags);
+}
+
+/// The same where the address is the key: a member of `channels` in AsyncAPI 2.
+pub(super) fn item(entry: &Entry, diags: &mut Diagnostics) {
+    // The parameters of a channel that is described elsewhere are there.
+    if reference(&entry.value).is_some() {
+        let operations = ["publish", "subscribe"].iter().filter_map(|field| entry.value.entry(field));
+        for operation in operations {
+            let message =
+                format!("`{}` beside `$ref` is not read, so this operation is missing", operation.key);
+            diags.push(
+                Diagnostic::warning("ref-operation", operation.key_span, message)
+                    .help("move it to the channel that `$ref` names"),
+            );
+        }
+        return;
+    }
+    parameters(&entry.key, entry.key_span, &names(&entry.value, "parameters"), diags);
+}
+
+fn parameters(address: &str, span: Span, defined: &[(&str, Span)], diags: &mut Diagnostics) {
     let used = braces(address, span, diags);
     let known: HashSet<&str> = defined.iter().map(|(name, _)| *name).collect();
     for name in used.iter().filter(|name| !known.contains(*name)) {
@@ -48,8 +70,17 @@ pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
 
 /// Variables of a server's host and path are those that are defined.
 pub(super) fn server(node: &Node, diags: &mut Diagnostics) {
+    variables(node, &["host", "pathname"], diags);
+}
+
+/// The same for AsyncAPI 2.
+pub(super) fn server_url(node: &Node, diags: &mut Diagnostics) {
+    variables(node, &["url"], diags);
+}
+
+fn variables(node: &Node, fields: &[&str], diags: &mut Diagnostics) {
     let defined = names(node, "variables");
-    for (text, span) in ["host", "pathname"].iter().filter_map(|field| text(node, field)) {
+    for (text, span) in fields.iter().filter_map(|field| text(node, field)) {
         for name in braces(text, span, diags) {
             if !defined.iter().any(|(d, _)| *d == name) {
                 diags.push(
@@ -91,12 +122,42 @@ pub(super) fn location(node: &Node, diags: &mut Diagnostics) {
     }
 }
 
-/// Each protocol's part is an object.
+/// Protocols whose bindings have a specification.
+const PROTOCOLS: [&str; 20] = [
+    "amqp",
+    "amqp1",
+    "anypointmq",
+    "googlepubsub",
+    "http",
+    "ibmmq",
+    "jms",
+    "kafka",
+    "mercure",
+    "mqtt",
+    "mqtt5",
+    "nats",
+    "pulsar",
+    "redis",
+    "ros2",
+    "sns",
+    "sqs",
+    "solace",
+    "stomp",
+    "ws",
+];
+
+/// Each protocol's part is an object. What is no protocol is not read.
 pub(super) fn bindings(node: &Node, diags: &mut Diagnostics) {
     for entry in node.entries().iter().filter(|e| !e.key.starts_with("x-")) {
-        if !matches!(entry.value.value, Value::Object(_)) {
-            diags.push(super::mismatch(&entry.value, &format!("the binding `{}`", entry.key), "an object"));
+        if matches!(entry.value.value, Value::Object(_)) {
+            continue;
         }
+        let mut diagnostic =
+            super::mismatch(&entry.value, &format!("the binding `{}`", entry.key), "an object");
+        if !PROTOCOLS.contains(&entry.key.as_str()) && diagnostic.code.0 == "type-mismatch" {
+            diagnostic.severity = Severity::Warning;
+        }
+        diags.push(diagnostic);
     }
 }
 

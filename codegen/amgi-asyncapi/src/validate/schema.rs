@@ -4,10 +4,18 @@ use super::mismatch;
 use crate::{
     diag::{Diagnostic, Diagnostics, nearest},
     node::{Node, Value},
-    schema::{Position, position},
+    schema::{Position, is_map_reference, is_native, position},
 };
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+
+/// Checks the payload of a message of AsyncAPI 2, whose format stands beside it.
+pub(super) fn payload(message: &Node, diags: &mut Diagnostics) {
+    let format = message.get("schemaFormat").and_then(Node::as_str);
+    if let Some(payload) = message.get("payload").filter(|_| format.is_none_or(is_native)) {
+        check(payload, "payload", diags);
+    }
+}
 
 /// Checks the schema that stands under `key`, and all within.
 pub(super) fn check(node: &Node, key: &str, diags: &mut Diagnostics) {
@@ -28,7 +36,17 @@ pub(super) fn check(node: &Node, key: &str, diags: &mut Diagnostics) {
                     let schemas = schemas
                         .iter()
                         .filter(|e| !matches!(e.value.value, Value::Array(_)) || keyword != "dependencies");
-                    schemas.for_each(|e| check(&e.value, &e.key, diags));
+                    for entry in schemas {
+                        if is_map_reference(entry) {
+                            let message = format!("`{keyword}` cannot be a reference, so this is ignored");
+                            diags.push(
+                                Diagnostic::warning("ref-map", entry.key_span, message)
+                                    .help("refer to the schema that has them, for instance in `allOf`"),
+                            );
+                        } else {
+                            check(&entry.value, &entry.key, diags);
+                        }
+                    }
                 }
                 _ => expect(value, keyword, "an object of schemas", false, diags),
             },

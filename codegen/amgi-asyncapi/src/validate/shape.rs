@@ -1,4 +1,4 @@
-//! Tables: which fields the objects of AsyncAPI 3.0 and 3.1 have, and of what type.
+//! Tables: which fields the objects of AsyncAPI 3.0 and 3.1 have, and of what type. What a table is.
 
 use super::address;
 use crate::{diag::Diagnostics, node::Node};
@@ -12,8 +12,10 @@ pub(super) struct Kind {
     pub(super) may_refer: bool,
     /// Whether other fields are nobody's business here.
     pub(super) open: bool,
-    /// Fields of AsyncAPI 2 and what has become of them.
+    /// Fields of the other major version, and what stands in their place.
     pub(super) moved: &'static [(&'static str, &'static str)],
+    /// The kind it is instead when it has a certain field.
+    pub(super) instead: Option<(&'static str, &'static Kind)>,
     /// What a table cannot say.
     pub(super) also: fn(&Node, &mut Diagnostics),
 }
@@ -22,6 +24,8 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) ty: Ty,
     pub(super) required: bool,
+    /// Minor version that brought it.
+    pub(super) since: u32,
 }
 
 pub(super) enum Ty {
@@ -33,6 +37,8 @@ pub(super) enum Ty {
     Object(&'static Kind),
     Objects(&'static Kind),
     Map(&'static Kind),
+    /// Channels by their address.
+    Addresses(&'static Kind),
     /// An object that may hold anything.
     AnyMap,
     Schema,
@@ -43,16 +49,16 @@ pub(super) enum Ty {
     Components(&'static Kind),
 }
 
-const fn kind(name: &'static str, fields: &'static [Field]) -> Kind {
-    Kind { name, fields, may_refer: true, open: false, moved: &[], also: |_, _| {} }
+pub(super) const fn kind(name: &'static str, fields: &'static [Field]) -> Kind {
+    Kind { name, fields, may_refer: true, open: false, moved: &[], instead: None, also: |_, _| {} }
 }
 
-const fn must(name: &'static str, ty: Ty) -> Field {
-    Field { name, ty, required: true }
+pub(super) const fn must(name: &'static str, ty: Ty) -> Field {
+    Field { name, ty, required: true, since: 0 }
 }
 
-const fn may(name: &'static str, ty: Ty) -> Field {
-    Field { name, ty, required: false }
+pub(super) const fn may(name: &'static str, ty: Ty) -> Field {
+    Field { name, ty, required: false, since: 0 }
 }
 
 pub(super) static ROOT: Kind = Kind {
@@ -87,17 +93,18 @@ static INFO: Kind = kind(
     ],
 );
 
-static CONTACT: Kind =
+pub(super) static CONTACT: Kind =
     kind("`contact`", &[may("name", Ty::Text), may("url", Ty::Text), may("email", Ty::Text)]);
 
-static LICENSE: Kind = kind("`license`", &[must("name", Ty::Text), may("url", Ty::Text)]);
+pub(super) static LICENSE: Kind = kind("`license`", &[must("name", Ty::Text), may("url", Ty::Text)]);
 
-static TAG: Kind = kind(
+pub(super) static TAG: Kind = kind(
     "a tag",
     &[must("name", Ty::Text), may("description", Ty::Text), may("externalDocs", Ty::Object(&EXTERNAL_DOCS))],
 );
 
-static EXTERNAL_DOCS: Kind = kind("`externalDocs`", &[must("url", Ty::Text), may("description", Ty::Text)]);
+pub(super) static EXTERNAL_DOCS: Kind =
+    kind("`externalDocs`", &[must("url", Ty::Text), may("description", Ty::Text)]);
 
 static SERVER: Kind = Kind {
     moved: &[("url", "`url` became `host` and `pathname`")],
@@ -121,7 +128,7 @@ static SERVER: Kind = Kind {
     )
 };
 
-static SERVER_VARIABLE: Kind = Kind {
+pub(super) static SERVER_VARIABLE: Kind = Kind {
     also: address::choices,
     ..kind(
         "a server variable",
@@ -226,12 +233,12 @@ static MESSAGE_TRAIT: Kind = Kind {
     )
 };
 
-static EXAMPLE: Kind = kind(
+pub(super) static EXAMPLE: Kind = kind(
     "a message example",
     &[may("headers", Ty::AnyMap), may("payload", Ty::Any), may("name", Ty::Text), may("summary", Ty::Text)],
 );
 
-static CORRELATION_ID: Kind = Kind {
+pub(super) static CORRELATION_ID: Kind = Kind {
     also: address::location,
     ..kind("`correlationId`", &[must("location", Ty::Text), may("description", Ty::Text)])
 };
@@ -288,10 +295,11 @@ static REPLY_ADDRESS: Kind = Kind {
 };
 
 /// What a binding may say is its protocol's own specification.
-static BINDINGS: Kind = Kind { open: true, also: address::bindings, ..kind("`bindings`", &[]) };
+pub(super) static BINDINGS: Kind = Kind { open: true, also: address::bindings, ..kind("`bindings`", &[]) };
 
 /// Security schemes are read by whoever connects.
-static SECURITY: Kind = Kind { open: true, ..kind("a security scheme", &[must("type", Ty::Text)]) };
+pub(super) static SECURITY: Kind =
+    Kind { open: true, ..kind("a security scheme", &[must("type", Ty::Text)]) };
 
 static COMPONENTS: Kind = Kind {
     may_refer: false,

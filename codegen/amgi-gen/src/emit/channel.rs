@@ -16,7 +16,11 @@ fn address(channel: &Channel, parameters: &Parameters) -> TokenStream {
     let name = ident(&parameters.name);
     let text = channel.address.clone().unwrap_or_default();
     let lines = docs(&[
-        format!("Address of channel `{}`: `{text}`.", channel.key),
+        if text == channel.key {
+            format!("Address of channel `{text}`.")
+        } else {
+            format!("Address of channel `{}`: `{text}`.", channel.key)
+        },
         String::new(),
         "Parses and displays; what would change the meaning of the address is percent-encoded.".to_owned(),
     ]);
@@ -34,6 +38,8 @@ fn address(channel: &Channel, parameters: &Parameters) -> TokenStream {
 fn handler_trait(channel: &Channel, handler: &Handler) -> TokenStream {
     let name = ident(&handler.name);
     let mut lines = vec![match &channel.address {
+        // Before AsyncAPI 3 a channel has no other key than its address.
+        Some(address) if *address == channel.key => format!("Receives from channel `{address}`."),
         Some(address) => format!("Receives from channel `{}` at `{address}`.", channel.key),
         None => format!("Receives from channel `{}`, whose address is given to [`app`].", channel.key),
     }];

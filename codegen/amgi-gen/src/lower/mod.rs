@@ -242,8 +242,8 @@ impl<'d> Lowering<'d> {
             ir::Parameters { name, fields }
         });
         let fallback = match &channel.address {
-            Some(address) => format!("Channel `{}` at `{address}`.", channel.key),
-            None => format!("Channel `{}`.", channel.key),
+            Some(address) if *address != channel.key => format!("Channel `{}` at `{address}`.", channel.key),
+            _ => format!("Channel `{}`.", channel.key),
         };
         let mut docs = docs::lines(&channel.docs, &fallback);
         if docs != [fallback.clone()] {

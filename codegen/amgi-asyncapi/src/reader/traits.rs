@@ -1,12 +1,16 @@
 //! Traits: what an operation or message takes over from others, as JSON Merge Patch (RFC 7386).
 //!
-//! The object itself is the last patch: it wins over its traits, and a later trait over an earlier one. This happens on
-//! the tree, before anything is read, so that references into a message see it as it is in the end.
+//! Who wins differs by version. AsyncAPI 3 says that a trait never overrides the object. AsyncAPI 2.0 to 2.6 says that traits
+//! "MUST be merged into" the object "using the JSON Merge Patch algorithm in the same order they are defined", so there
+//! a trait is the patch and wins; the official parser does so (`applyTraitsToObjectV2` in its `apply-traits.ts`), and the
+//! change to 3.0 (pull request 907 of asyncapi/spec) says that it was so.
+//!
+//! This happens on the tree, before anything is read, so that references into a message see it as it is in the end.
 
 use std::collections::HashSet;
 
 use crate::{
-    diag::{Diagnostic, Diagnostics, Span},
+    diag::{Diagnostic, Diagnostics},
     node::{Entry, Node, Value},
     refs::{Place, Refs, reference},
 };
@@ -16,12 +20,24 @@ const MAX_COPIES: usize = 1_000_000;
 /// How deep objects are merged into each other; recursive schemas on both sides would never end. Below, the target wins.
 const MAX_DEPTH: usize = 16;
 
-/// The document with all traits merged; `None` when it has none.
-pub(crate) fn merge(root: &Node, diags: &mut Diagnostics) -> Option<Node> {
+/// Who wins where an object and a trait say different things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Winner {
+    /// The object itself, and a later trait over an earlier one: AsyncAPI 3.
+    Object,
+    /// The last trait: AsyncAPI 2.
+    Trait,
+}
+
+/// Calls its second argument with every object that may have traits, and where that stands.
+type Visit = dyn Fn(&Node, &mut dyn FnMut(&Node, Place));
+
+/// The document with all traits merged; `None` when it has none. `visit` knows where the version has traits.
+pub(crate) fn merge(root: &Node, visit: &Visit, winner: Winner, diags: &mut Diagnostics) -> Option<Node> {
     let refs = Refs::new(root);
-    let mut merger = Merger { refs: &refs, diags, budget: MAX_COPIES };
+    let mut merger = Merger { refs: &refs, diags, winner, budget: MAX_COPIES };
     let mut changed = Vec::new();
-    for place in with_traits(&refs, root) {
+    for place in with_traits(&refs, root, visit) {
         if let Some(node) = refs.at(&place) {
             changed.push((merger.object(node), place));
         }
@@ -29,6 +45,8 @@ pub(crate) fn merge(root: &Node, diags: &mut Diagnostics) -> Option<Node> {
     if changed.is_empty() {
         return None;
     }
+    // An operation is set before the message inside it.
+    changed.sort_by_key(|(_, place)| place.tokens.len());
     let mut root = root.clone();
     for (node, place) in changed {
         if let Some(slot) = place.tokens.iter().try_fold(&mut root, |node, token| child_mut(node, token)) {
@@ -38,14 +56,11 @@ pub(crate) fn merge(root: &Node, diags: &mut Diagnostics) -> Option<Node> {
     Some(root)
 }
 
-/// Places of all operations and messages that have traits. What cannot be followed is reported by whoever reads it.
-fn with_traits(refs: &Refs<'_>, root: &Node) -> Vec<Place> {
-    let top = Place::root();
-    let empty = Node { value: Value::Null, span: Span::default() };
-    let components = (root.get("components").unwrap_or(&empty), top.child("components"));
+/// Places of all objects that have traits. What cannot be followed is reported by whoever reads it.
+fn with_traits(refs: &Refs<'_>, root: &Node, visit: &Visit) -> Vec<Place> {
     let mut places = Vec::new();
     let mut seen = HashSet::new();
-    let mut add = |node: &Node, place: Place| {
+    visit(root, &mut |node, place| {
         // The tree is borrowed for longer than its nodes are looked at here, so follow by place.
         let target = match reference(node) {
             None => Some((node.get("traits").is_some(), place)),
@@ -56,37 +71,25 @@ fn with_traits(refs: &Refs<'_>, root: &Node) -> Vec<Place> {
         {
             places.push(place);
         }
-    };
-    for (parent, place) in [(root, &top), (components.0, &components.1)] {
-        for (collection, nested) in [("operations", None), ("messages", None), ("channels", Some("messages"))]
-        {
-            let place = place.child(collection);
-            for entry in parent.get(collection).map_or(&[][..], Node::entries) {
-                let place = place.child(&entry.key);
-                let Some(nested) = nested else {
-                    add(&entry.value, place);
-                    continue;
-                };
-                // A channel that is a reference leads to one that is visited as a component.
-                let place = place.child(nested);
-                for message in entry.value.get(nested).map_or(&[][..], Node::entries) {
-                    add(&message.value, place.child(&message.key));
-                }
-            }
-        }
-    }
+    });
     places
 }
 
 struct Merger<'a, 'd> {
     refs: &'a Refs<'a>,
     diags: &'d mut Diagnostics,
+    winner: Winner,
     budget: usize,
 }
 
 impl Merger<'_, '_> {
     fn object(&mut self, node: &Node) -> Node {
-        let mut merged = Node { value: Value::Object(Vec::new()), span: node.span };
+        let own = node.entries().iter().filter(|e| e.key != "traits").cloned().collect();
+        let own = Node { value: Value::Object(own), span: node.span };
+        let mut merged = match self.winner {
+            Winner::Object => Node { value: Value::Object(Vec::new()), span: node.span },
+            Winner::Trait => self.copy(&own),
+        };
         for item in node.get("traits").map_or(&[][..], Node::items) {
             match reference(item).map(|text| self.refs.resolve(text)) {
                 None => merged = self.patch(merged, item, 0),
@@ -94,9 +97,9 @@ impl Merger<'_, '_> {
                 Some(Err(problem)) => self.diags.push(*problem),
             }
         }
-        let own = node.entries().iter().filter(|e| e.key != "traits").cloned().collect();
-        let own = Node { value: Value::Object(own), span: node.span };
-        let mut merged = self.patch(merged, &own, 0);
+        if self.winner == Winner::Object {
+            merged = self.patch(merged, &own, 0);
+        }
         merged.span = node.span;
         merged
     }

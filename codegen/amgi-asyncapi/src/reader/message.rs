@@ -29,8 +29,9 @@ fn schema_members(protocol: &str) -> &'static [&'static str] {
 }
 
 impl<'a> Reader<'a, '_> {
-    /// The message at `target`, read once however often it is named.
-    pub(super) fn message(&mut self, target: Target<'a>) -> Id<Message> {
+    /// The message at `target`, read once however often it is named. Its key is the last one on the way there, unless
+    /// `key` is another.
+    pub(crate) fn message(&mut self, target: Target<'a>, key: Option<String>) -> Id<Message> {
         if let Some(id) = self.messages.get(&target.place) {
             return *id;
         }
@@ -39,7 +40,7 @@ impl<'a> Reader<'a, '_> {
         let headers = self.schema(&target, "headers");
         let correlation = self.member(&target, "correlationId");
         let message = Message {
-            key: target.place.last().unwrap_or_default().to_string(),
+            key: key.unwrap_or_else(|| target.place.last().unwrap_or_default().to_string()),
             name: text(node, "name"),
             docs: self.docs(&target),
             content_type: text(node, "contentType").or_else(|| self.document.default_content_type.clone()),
@@ -58,10 +59,17 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn schema(&mut self, target: &Target<'a>, field: &str) -> Option<Id<Schema>> {
-        self.schemas.intern(target.node.get(field)?, target.place.child(field), self.diags)
+        let format = self.format_of(target.node, field);
+        self.schemas.intern_as(target.node.get(field)?, target.place.child(field), format, self.diags)
     }
 
-    pub(super) fn bindings(&mut self, target: &Target<'a>) -> Vec<Binding> {
+    /// The format of a payload where it stands beside it, as it does in AsyncAPI 2.
+    pub(super) fn format_of(&self, message: &'a Node, field: &str) -> Option<&'a Node> {
+        let format = message.get("schemaFormat").filter(|f| f.as_str().is_some())?;
+        (field == "payload" && self.formats_beside).then_some(format)
+    }
+
+    pub(crate) fn bindings(&mut self, target: &Target<'a>) -> Vec<Binding> {
         let Some(parent) = self.member(target, "bindings") else { return Vec::new() };
         let mut bindings = Vec::new();
         for entry in parent.node.entries().iter().filter(|e| !e.key.starts_with("x-")) {
@@ -135,13 +143,15 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
+/// One with neither headers nor payload shows no message.
 fn example(target: &Target<'_>) -> Option<MessageExample> {
     let node = target.node;
-    is_object(node).then(|| MessageExample {
+    let (headers, payload) = (node.get("headers"), node.get("payload"));
+    (headers.is_some() || payload.is_some()).then(|| MessageExample {
         name: text(node, "name"),
         summary: text(node, "summary"),
-        headers: node.get("headers").cloned(),
-        payload: node.get("payload").cloned(),
+        headers: headers.cloned(),
+        payload: payload.cloned(),
         span: node.span,
     })
 }
