@@ -268,3 +268,41 @@ fn completions_are_scripts() {
     }
     assert_eq!(folder.run(&["completions", "csh"]).code, 2);
 }
+
+#[test]
+fn the_peer_receives_what_the_application_sends() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = concat!(env!("CARGO_MANIFEST_DIR"), "/../../specs/user.yaml");
+    let run = |side: &str| {
+        let out = dir.path().join(side);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_amgi-gen"))
+            .args([spec, "--as", side, "-o"])
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(out.join("src/user.rs")).unwrap()
+    };
+    let (application, peer) = (run("application"), run("peer"));
+    assert!(
+        application.contains("pub trait UserCreatedHandler")
+            && !application.contains("pub trait UserWelcomeHandler")
+    );
+    assert!(peer.contains("pub trait UserWelcomeHandler") && !peer.contains("pub trait UserCreatedHandler"));
+    assert!(peer.contains("pub fn on_user_created(&self, message: UserCreated)"));
+}
+
+#[test]
+fn keywords_that_are_not_checked_are_named_with_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = dir.path().join("a.yaml");
+    let text = "asyncapi: 3.0.0\ninfo: {title: a, version: '1'}\nchannels:\n  c:\n    address: c\n    messages:\n      m:\n        payload:\n          type: object\n          properties:\n            not: {type: string, pattern: '('}\n          not: {required: [a]}\noperations:\n  o: {action: receive, channel: {$ref: '#/channels/c'}}\n";
+    std::fs::write(&spec, text).unwrap();
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_amgi-gen")).arg("check").arg(&spec).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("schema-unchecked") && shown.contains("a.yaml:12:11"), "{shown}");
+    assert!(shown.contains("pattern-invalid") && shown.contains("a.yaml:11:"), "{shown}");
+    assert_eq!(shown.matches("schema-unchecked").count(), 1, "a property may be called `not`: {shown}");
+}

@@ -64,7 +64,7 @@ impl<'d> Lowering<'d> {
     fn run(&mut self, origin: Origin) -> ir::Api {
         let doc = self.doc;
         for schema in &doc.schemas {
-            rules::check_patterns(&schema.node, &mut self.shaper.diagnostics);
+            rules::report_unchecked(&schema.node, &mut self.shaper.diagnostics);
         }
         self.message_ids = used_messages(doc);
         let drafts: Vec<_> = self.message_ids.clone().into_iter().map(|id| self.draft(id)).collect();

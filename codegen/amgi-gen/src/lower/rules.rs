@@ -9,12 +9,53 @@ use serde_json::Number;
 use super::shape::Shaper;
 use crate::ir::{Rule, Ty};
 
-/// Reports every `pattern` in a schema that is no regular expression: it cannot be checked.
-pub(super) fn check_patterns(node: &Node, diagnostics: &mut Diagnostics) {
-    if let Some(pattern) = node.get("pattern")
-        && let Some(text) = pattern.as_str()
-        && regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_err()
-    {
+/// Keywords that nothing is generated for yet.
+const UNCHECKED: &[&str] = &[
+    "contains",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "if",
+    "not",
+    "patternProperties",
+    "prefixItems",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+];
+
+/// Reports what of a schema cannot be checked: patterns that are no regular expressions, and keywords still to come.
+pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
+    for entry in node.entries() {
+        let unchecked = UNCHECKED.contains(&entry.key.as_str())
+            || (entry.key == "items" && matches!(entry.value.value, Value::Array(_)));
+        if unchecked {
+            diagnostics.push(
+                Diagnostic::warning(
+                    "schema-unchecked",
+                    entry.key_span,
+                    format!("`{}` is not checked yet, so more is accepted than the schema allows", entry.key),
+                )
+                .help("check it in the handler until then"),
+            );
+        }
+        match entry.key.as_str() {
+            "pattern" => report_pattern(&entry.value, diagnostics),
+            "properties" | "patternProperties" | "definitions" | "$defs" => {
+                entry.value.entries().iter().for_each(|member| report_unchecked(&member.value, diagnostics));
+            }
+            "allOf" | "anyOf" | "oneOf" => {
+                entry.value.items().iter().for_each(|part| report_unchecked(part, diagnostics));
+            }
+            "additionalProperties" | "items" => report_unchecked(&entry.value, diagnostics),
+            _ => {}
+        }
+    }
+}
+
+fn report_pattern(pattern: &Node, diagnostics: &mut Diagnostics) {
+    let Some(text) = pattern.as_str() else { return };
+    if regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_err() {
         diagnostics.push(
             Diagnostic::warning(
                 "pattern-invalid",
@@ -23,15 +64,6 @@ pub(super) fn check_patterns(node: &Node, diagnostics: &mut Diagnostics) {
             )
             .help("JSON Schema takes patterns as JavaScript does"),
         );
-    }
-    for entry in node.entries() {
-        // What stands here is data, whatever it looks like.
-        if !matches!(entry.key.as_str(), "const" | "default" | "enum" | "example" | "examples") {
-            check_patterns(&entry.value, diagnostics);
-        }
-    }
-    for item in node.items() {
-        check_patterns(item, diagnostics);
     }
 }
 
