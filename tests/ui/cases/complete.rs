@@ -23,7 +23,7 @@ impl UserEventsHandler for Users {
 impl UserFindHandler for Users {
     type Error = Failure;
     async fn find_user(&self, _request: FindUser, _cx: &Context) -> Result<UserFound, Failure> {
-        Ok(UserFound { payload: types::UserFoundPayload::default() })
+        Ok(UserFound { payload: types::UserFoundPayload { user: None } })
     }
 }
 
