@@ -8,7 +8,7 @@ use amgi::{Message, Rejection, TypedMessage};
 #[rustfmt::skip]
 mod shapes;
 
-use shapes::{Codes, Composed, Data, Nullable, Ping};
+use shapes::{Codes, Composed, Data, Family, Nullable, Ping};
 
 fn decode<M: TypedMessage>(payload: &str) -> Result<M, Rejection> {
     M::decode(&Message::new("any").payload(payload.to_owned()))
@@ -77,6 +77,14 @@ fn alternatives_within_all_of_are_not_lost() {
     accepts::<Composed>(r#"{"id":"1","y":"z"}"#);
     assert!(decode::<Composed>(r#"{"id":"1"}"#).is_err());
     assert!(decode::<Composed>(r#"{"x":1}"#).is_err());
+}
+
+#[test]
+fn children_extend_the_parent_that_lists_them() {
+    accepts::<Family>(r#"{"name":"Tom","lives":9}"#);
+    accepts::<Family>(r#"{"name":"Rex","tricks":1}"#);
+    assert!(decode::<Family>(r#"{"name":"Tom"}"#).is_err());
+    assert!(decode::<Family>(r#"{"lives":9}"#).is_err());
 }
 
 #[test]

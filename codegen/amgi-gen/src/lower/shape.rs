@@ -286,8 +286,13 @@ impl<'d> Shaper<'d> {
         json!({"oneOf": alternatives})
     }
 
-    /// What an inline alternative is called: its title, a constant that marks it, its only required member, its type.
+    /// What an alternative is called: the schema it refers to, its title, a constant that marks it, its only required member, its type.
     fn branch_name(&self, branch: &'d Node, index: usize) -> String {
+        let named =
+            Schema::reference(branch).and_then(|id| self.doc.schemas.get(id.index())?.name.as_deref());
+        if let Some(name) = named {
+            return pascal(name);
+        }
         let node = self.resolve(branch);
         if let Some(title) = node.get("title").and_then(Node::as_str).filter(|title| !title.trim().is_empty())
         {
@@ -365,8 +370,14 @@ impl<'d> Shaper<'d> {
     /// The alternatives of `oneOf` or `anyOf`, without null and without those that only add conditions.
     pub(super) fn branches(&self, node: &'d Node) -> Option<Vec<&'d Node>> {
         let own = |node: &'d Node| node.get("oneOf").or_else(|| node.get("anyOf"));
-        // Alternatives that stand in a part of `allOf` are those of the whole.
-        let in_part = || node.get("allOf")?.items().iter().find_map(|part| own(self.resolve(part)));
+        // Alternatives that stand in a part of `allOf` are those of the whole; but a child that extends the parent which
+        // lists it is that child, and not all of its siblings.
+        let lists =
+            |all: &'d Node| all.items().iter().any(|one| std::ptr::eq(self.resolve(one), self.resolve(node)));
+        let in_part = || {
+            let parts = node.get("allOf")?.items().iter();
+            parts.filter_map(|part| own(self.resolve(part))).find(|all| !lists(all))
+        };
         let all = own(node).or_else(in_part)?.items();
         let branches: Vec<&Node> = all
             .iter()
