@@ -96,10 +96,13 @@ impl Namer {
 
     /// As [`type_name`](Self::type_name), for something that lies in another thing whose name tells it apart.
     pub fn type_name_in(&mut self, owner: &str, text: &str, kind: &str) -> Claim {
-        let plain = pascal(text);
+        let plain = pascal(class(text));
         let mut wanted = vec![plain.clone()];
         if !owner.is_empty() {
             wanted.push(pascal(owner) + &plain);
+        }
+        if class(text) != text {
+            wanted.push(pascal(text));
         }
         wanted.extend([plain + kind, pascal(&spelled(text))]);
         self.claim(&wanted)
@@ -137,6 +140,21 @@ impl Namer {
             }
             number += 1;
         }
+    }
+}
+
+/// The class of a qualified Java name, which tools for Java give their schemas and messages: `UserDto` of
+/// `com.example.UserDto`. Anything else stays as it is.
+pub fn class(text: &str) -> &str {
+    match text.rsplit_once('.') {
+        Some((package, class))
+            if package.contains('.')
+                && package.split('.').all(|part| part.starts_with(|c: char| c.is_ascii_lowercase()))
+                && class.starts_with(|c: char| c.is_ascii_uppercase()) =>
+        {
+            class
+        }
+        _ => text,
     }
 }
 
@@ -251,6 +269,16 @@ mod tests {
         assert_eq!(types.type_name("2fa", "Type").name, "N2fa");
         assert_eq!(types.type_name("//", "Type").name, "SlashSlash");
         assert_eq!(types.type_name("", "Type").name, "Unnamed");
+    }
+
+    #[test]
+    fn qualified_class_names_are_short_while_they_differ() {
+        let mut types = Namer::types();
+        assert_eq!(types.type_name("com.example.shop.UserDto", "Type").name, "UserDto");
+        assert_eq!(types.type_name("com.example.bank.UserDto", "Type").name, "ComExampleBankUserDto");
+        assert_eq!(types.type_name("user.created.Event", "Type").name, "Event");
+        assert_eq!(types.type_name("user.Created", "Type").name, "UserCreated");
+        assert_eq!(types.type_name("a.b.c", "Type").name, "ABC");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use amgi_asyncapi::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::name::{Namer, pascal};
+use crate::name::{Namer, class, pascal};
 
 /// A named type to be.
 pub(super) struct Definition<'d> {
@@ -291,7 +291,7 @@ impl<'d> Shaper<'d> {
         let named =
             Schema::reference(branch).and_then(|id| self.doc.schemas.get(id.index())?.name.as_deref());
         if let Some(name) = named {
-            return pascal(name);
+            return pascal(class(name));
         }
         let node = self.resolve(branch);
         if let Some(title) = node.get("title").and_then(Node::as_str).filter(|title| !title.trim().is_empty())
