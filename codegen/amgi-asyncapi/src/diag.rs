@@ -47,14 +47,46 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Stable name of a kind of problem, such as `ref-not-found`. Kebab-case.
+/// A kind of problem. Its id and name are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Code(pub &'static str);
+pub struct Code {
+    /// What reports show, such as `AG0301`.
+    pub id: &'static str,
+    /// Speaking name in kebab case, such as `ref-not-found`.
+    pub name: &'static str,
+    /// What the problem is, why it is one and what to do, CommonMark.
+    pub text: &'static str,
+}
 
+/// The id.
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.id)
     }
+}
+
+/// Defines a constant for each kind of problem and `ALL`, a list of them in the order of their ids. The documentation
+/// of a constant is the text of its code.
+///
+/// ```
+/// # mod codes {
+/// use amgi_asyncapi::diag::Code;
+///
+/// amgi_asyncapi::codes! {
+///     /// Nothing is well.
+///     NOTHING_WELL = "XX0001", "nothing-well";
+/// }
+/// # }
+/// assert_eq!(codes::ALL[0].text.trim(), "Nothing is well.");
+/// ```
+#[macro_export]
+macro_rules! codes {
+    ($($(#[doc = $text:literal])+ $constant:ident = $id:literal, $name:literal;)+) => {
+        $($(#[doc = $text])+ pub const $constant: Code =
+            Code { id: $id, name: $name, text: concat!($($text, "\n"),+) };)+
+        /// All of them, in the order of their ids.
+        pub const ALL: &[Code] = &[$($constant),+];
+    };
 }
 
 /// A second place that explains the first.
@@ -85,22 +117,22 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error at `span`.
-    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, span, message)
     }
 
     /// A warning at `span`.
-    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, span, message)
     }
 
     /// A remark at `span`.
-    pub fn info(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+    pub fn info(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Info, code, span, message)
     }
 
-    fn new(severity: Severity, code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        Self { code: Code(code), severity, message: message.into(), span, labels: Vec::new(), help: None }
+    fn new(severity: Severity, code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self { code, severity, message: message.into(), span, labels: Vec::new(), help: None }
     }
 
     /// Adds what to do about it.
@@ -117,7 +149,7 @@ impl Diagnostic {
         self
     }
 
-    /// Plain text without colours: `path:line:column: error[code]: message`, then a line for each label and the help.
+    /// Plain text without colours: `path:line:column: error[AG0301]: message`, then a line for each label and the help.
     ///
     /// `path` names the file of a [`Span`]; `None` leaves the place out.
     pub fn render(&self, path: impl Fn(u32) -> Option<String>) -> String {
@@ -178,9 +210,9 @@ impl Diagnostics {
         other.list.into_iter().for_each(|d| self.push(d));
     }
 
-    /// Those with this code.
+    /// Those whose code has this name.
     pub fn with_code<'a>(&'a self, code: &'a str) -> impl Iterator<Item = &'a Diagnostic> {
-        self.list.iter().filter(move |d| d.code.0 == code)
+        self.list.iter().filter(move |d| d.code.name == code)
     }
 
     /// Whether anything stops generation.

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, Span},
     model::Document,
     node::{self, Node, Value},
@@ -57,7 +58,7 @@ fn finish(sources: Sources, file: Result<u32, Box<Diagnostic>>) -> Loaded {
             let root = node::read(text, file, &mut diagnostics);
             if root.is_none() && diagnostics.is_empty() {
                 let span = Span { file, line: 1, column: 1, ..Span::default() };
-                diagnostics.push(Diagnostic::error("document-empty", span, "the document is empty"));
+                diagnostics.push(Diagnostic::error(codes::DOCUMENT_EMPTY, span, "the document is empty"));
             }
             root.map(|root| read(&root, &mut diagnostics))
         }
@@ -98,13 +99,13 @@ enum Version {
 fn version(root: &Node, diags: &mut Diagnostics) -> Option<Version> {
     if !matches!(root.value, Value::Object(_)) {
         let message = format!("an AsyncAPI document is an object, this is {}", root.kind());
-        diags.push(Diagnostic::error("type-mismatch", root.span, message));
+        diags.push(Diagnostic::error(codes::TYPE_MISMATCH, root.span, message));
         return None;
     }
     let Some(entry) = root.entry("asyncapi") else {
         if let Some(other) = ["openapi", "swagger"].iter().find_map(|key| root.entry(key)) {
             diags.push(
-                Diagnostic::error("version-unsupported", other.key_span, "this is an OpenAPI document")
+                Diagnostic::error(codes::VERSION_UNSUPPORTED, other.key_span, "this is an OpenAPI document")
                     .help("amgi-gen reads AsyncAPI documents, which begin with `asyncapi: 3.1.0`"),
             );
             return None;
@@ -123,14 +124,18 @@ fn version(root: &Node, diags: &mut Diagnostics) -> Option<Version> {
     let mut check = |major: u32, newest: u32| {
         if text.contains('-') {
             diags.push(
-                Diagnostic::warning("version-prerelease", span, format!("AsyncAPI {text} is a pre-release"))
-                    .help("it is read as if it were the release, which may differ"),
+                Diagnostic::warning(
+                    codes::VERSION_PRERELEASE,
+                    span,
+                    format!("AsyncAPI {text} is a pre-release"),
+                )
+                .help("it is read as if it were the release, which may differ"),
             );
         }
         if minor.is_some_and(|minor| minor > newest) {
             let message = format!("AsyncAPI {text} is newer than what is known, {major}.{newest}");
             diags.push(
-                Diagnostic::warning("version-newer", span, message)
+                Diagnostic::warning(codes::VERSION_NEWER, span, message)
                     .help(format!("it is read as {major}.{newest}; what is new in it is ignored")),
             );
         }
@@ -145,7 +150,7 @@ fn version(root: &Node, diags: &mut Diagnostics) -> Option<Version> {
         Some(1) => {
             let message = format!("AsyncAPI {text} is not supported, the oldest that is read is 2.0");
             diags.push(
-                Diagnostic::error("version-unsupported", span, message)
+                Diagnostic::error(codes::VERSION_UNSUPPORTED, span, message)
                     .help("convert the document: `npx @asyncapi/cli convert FILE --target-version 3.0.0`"),
             );
             None
@@ -153,7 +158,7 @@ fn version(root: &Node, diags: &mut Diagnostics) -> Option<Version> {
         _ => {
             diags.push(
                 Diagnostic::error(
-                    "version-unsupported",
+                    codes::VERSION_UNSUPPORTED,
                     span,
                     format!("`{text}` is not a version of AsyncAPI that is known"),
                 )

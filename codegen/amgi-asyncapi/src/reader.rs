@@ -10,6 +10,7 @@ pub(crate) mod traits;
 use std::collections::HashMap;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, Span},
     model::{Channel, Docs, Document, Id, Info, Message, Server, ServerVariable},
     node::{Entry, Node, Value},
@@ -156,7 +157,7 @@ impl<'a, 'd> Reader<'a, 'd> {
                 target.node.kind().into()
             };
             self.diags.push(
-                Diagnostic::error("ref-target", text.span, message)
+                Diagnostic::error(codes::REF_TARGET, text.span, message)
                     .label(target.key_span, format!("it names this {what}")),
             );
         }

@@ -7,6 +7,7 @@
 use std::{cell::RefCell, collections::HashMap, fmt::Write as _};
 
 use crate::{
+    codes,
     diag::{Diagnostic, Span, nearest},
     node::{Node, Value},
 };
@@ -183,8 +184,12 @@ impl<'a> Refs<'a> {
         }
         let Some(tokens) = tokens(reference) else {
             return Err(Box::new(
-                Diagnostic::error("ref-not-found", text.span, format!("`{reference}` is not a JSON pointer"))
-                    .help("write it like `#/components/schemas/Name`"),
+                Diagnostic::error(
+                    codes::REF_NOT_FOUND,
+                    text.span,
+                    format!("`{reference}` is not a JSON pointer"),
+                )
+                .help("write it like `#/components/schemas/Name`"),
             ));
         };
         let mut at = Target {
@@ -218,7 +223,7 @@ impl<'a> Refs<'a> {
 /// The problem of a reference that leads back to itself.
 pub(crate) fn cycle(text: &Node) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
-    Diagnostic::error("ref-cycle", text.span, format!("`{reference}` leads back to itself"))
+    Diagnostic::error(codes::REF_CYCLE, text.span, format!("`{reference}` leads back to itself"))
         .help("one of the references on the way must be replaced by the object itself")
 }
 
@@ -226,20 +231,20 @@ pub(crate) fn cycle(text: &Node) -> Diagnostic {
 pub(crate) fn endless(text: &Node) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
     let message = format!("`{reference}` leads back to itself, or on over more than {MAX_HOPS} references");
-    Diagnostic::error("ref-cycle", text.span, message)
+    Diagnostic::error(codes::REF_CYCLE, text.span, message)
 }
 
 /// The problem of a reference into another file.
 pub(crate) fn external(text: &Node) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
-    Diagnostic::error("ref-external", text.span, format!("`{reference}` leads out of this document"))
+    Diagnostic::error(codes::REF_EXTERNAL, text.span, format!("`{reference}` leads out of this document"))
         .help("references to other files are not supported yet; bundle the document into one file")
 }
 
 fn not_found(text: &Node, at: &Target<'_>, token: &str) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
     let diagnostic = Diagnostic::error(
-        "ref-not-found",
+        codes::REF_NOT_FOUND,
         text.span,
         format!("`{reference}` names nothing in this document"),
     );

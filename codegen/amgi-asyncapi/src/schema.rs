@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics},
     model::{Id, Schema},
     node::{Entry, Node, Value},
@@ -159,7 +160,7 @@ impl<'a> Schemas<'a> {
             // Where it stands inline, validation says so.
             if !inline {
                 let message = format!("a schema must be an object or a boolean, not {}", spot.node.kind());
-                diags.push(Diagnostic::error("type-mismatch", spot.node.span, message));
+                diags.push(Diagnostic::error(codes::TYPE_MISMATCH, spot.node.span, message));
             }
             return None;
         }
@@ -170,7 +171,7 @@ impl<'a> Schemas<'a> {
             let text = format.as_str().unwrap_or_default();
             diags.push(
                 Diagnostic::info(
-                    "schema-format",
+                    codes::SCHEMA_FORMAT,
                     format.span,
                     format!("the schema format `{text}` is not read"),
                 )
@@ -200,7 +201,7 @@ impl<'a> Schemas<'a> {
                 {
                     let message = format!("`{reference}` is no schema, it is one of the {collection}");
                     diags.push(
-                        Diagnostic::warning("ref-target", text.span, message)
+                        Diagnostic::warning(codes::REF_TARGET, text.span, message)
                             .help("as a schema it accepts everything; name one of the schemas"),
                     );
                 }
@@ -209,11 +210,12 @@ impl<'a> Schemas<'a> {
             }
             Err(problem) => {
                 // JSON Schemas that were written on their own and pasted count from their own root.
-                let inner = tokens(reference).filter(|_| problem.code.0 == "ref-not-found").map(|tokens| {
-                    let mut place = base.clone();
-                    place.tokens.extend(tokens);
-                    place
-                });
+                let inner =
+                    tokens(reference).filter(|_| problem.code == codes::REF_NOT_FOUND).map(|tokens| {
+                        let mut place = base.clone();
+                        place.tokens.extend(tokens);
+                        place
+                    });
                 let Some((place, node)) = inner.and_then(|p| self.refs.at(&p).map(|node| (p, node))) else {
                     diags.push(*problem);
                     return None;
@@ -221,7 +223,7 @@ impl<'a> Schemas<'a> {
                 let message =
                     format!("`{reference}` is found in the schema it stands in, not in the document");
                 diags.push(
-                    Diagnostic::warning("ref-relative", text.span, message)
+                    Diagnostic::warning(codes::REF_RELATIVE, text.span, message)
                         .help(format!("AsyncAPI counts from the root: write `{}`", place.pointer())),
                 );
                 Some(Spot { node, place, base: base.clone() })

@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::{
+    codes,
+    diag::{Diagnostic, Diagnostics, Span},
+};
 
 /// Largest file that is read. Far above any real document, far below what hurts.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -36,14 +39,14 @@ impl Sources {
             let name = path.display();
             Box::new(match e.kind() {
                 io::ErrorKind::NotFound => {
-                    Diagnostic::error("file-not-found", span, format!("there is no file `{name}`"))
+                    Diagnostic::error(codes::FILE_NOT_FOUND, span, format!("there is no file `{name}`"))
                 }
                 io::ErrorKind::FileTooLarge => too_large(span),
                 io::ErrorKind::IsADirectory => {
-                    Diagnostic::error("file-unreadable", span, format!("`{name}` is a directory"))
+                    Diagnostic::error(codes::FILE_UNREADABLE, span, format!("`{name}` is a directory"))
                         .help("name the AsyncAPI document itself")
                 }
-                _ => Diagnostic::error("file-unreadable", span, format!("cannot read `{name}`: {e}")),
+                _ => Diagnostic::error(codes::FILE_UNREADABLE, span, format!("cannot read `{name}`: {e}")),
             })
         })?;
         match String::from_utf8(bytes) {
@@ -57,7 +60,7 @@ impl Sources {
                 let span = span_at(file, &text, text.len());
                 self.0[file as usize].text = text;
                 return Err(Box::new(
-                    Diagnostic::error("file-not-utf8", span, "the file is not valid UTF-8 from here on")
+                    Diagnostic::error(codes::FILE_NOT_UTF8, span, "the file is not valid UTF-8 from here on")
                         .help("save the document as UTF-8"),
                 ));
             }
@@ -83,7 +86,7 @@ impl Sources {
         self.0.iter()
     }
 
-    /// One diagnostic as plain text, `file:line:column: error[code]: message` and its help, without colours.
+    /// One diagnostic as plain text, `file:line:column: error[AG0301]: message` and its help, without colours.
     pub fn render(&self, diagnostic: &Diagnostic) -> String {
         diagnostic.render(|file| self.get(file).map(|f| f.path.display().to_string()))
     }
@@ -119,7 +122,11 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn too_large(span: Span) -> Diagnostic {
-    Diagnostic::error("file-too-large", span, format!("the document is larger than {} MiB", MAX_BYTES >> 20))
+    Diagnostic::error(
+        codes::FILE_TOO_LARGE,
+        span,
+        format!("the document is larger than {} MiB", MAX_BYTES >> 20),
+    )
 }
 
 fn span_at(file: u32, text: &str, offset: usize) -> Span {

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, Span, nearest},
     model::{Action, Channel, Document, Id, Message, Operation, Parameter, Server},
     node::Node,
@@ -112,7 +113,7 @@ impl<'a> Reader<'a, '_> {
                 Some(id) => servers.push(id),
                 None => {
                     let message = format!("`{name}` is not one of the document's `servers`");
-                    let diagnostic = Diagnostic::error("channel-server", item.span, message);
+                    let diagnostic = Diagnostic::error(codes::CHANNEL_SERVER, item.span, message);
                     let near = nearest(name, self.document.servers.iter().map(|server| server.key.as_str()));
                     let help = near.map_or_else(
                         || "name servers by their key in the root `servers` object".to_string(),

@@ -3,6 +3,7 @@
 mod operation;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, Span},
     model::{Channel, Document, Id, Parameter},
     node::Node,
@@ -71,7 +72,7 @@ impl<'a> Reader<'a, '_> {
                 Some(id) => servers.push(id),
                 None => self.diags.push(
                     Diagnostic::error(
-                        "channel-server",
+                        codes::CHANNEL_SERVER,
                         text.span,
                         "this server is not one of the document's `servers`",
                     )

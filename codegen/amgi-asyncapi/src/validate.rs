@@ -10,6 +10,7 @@ mod shape;
 mod shape2;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, nearest},
     node::{Entry, Node, Value},
     refs::{Refs, external, is_internal, reference},
@@ -49,7 +50,7 @@ impl Walk<'_, '_> {
         for field in kind.fields.iter().filter(|f| f.required && node.get(f.name).is_none()) {
             self.diags.push(
                 Diagnostic::error(
-                    "missing-field",
+                    codes::MISSING_FIELD,
                     node.span,
                     format!("{} has no `{}`", kind.name, field.name),
                 )
@@ -131,7 +132,8 @@ impl Walk<'_, '_> {
         };
         if !choices.contains(&text) {
             let known = choices.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" or ");
-            let diagnostic = Diagnostic::error("unknown-value", node.span, format!("`{text}` is no {key}"));
+            let diagnostic =
+                Diagnostic::error(codes::UNKNOWN_VALUE, node.span, format!("`{text}` is no {key}"));
             let old = match text {
                 "publish" => Some("`publish` of AsyncAPI 2 is `receive` now"),
                 "subscribe" => Some("`subscribe` of AsyncAPI 2 is `send` now"),
@@ -151,8 +153,12 @@ impl Walk<'_, '_> {
             }
             Some(_) => {}
             None if node.get("schemaFormat").is_some() => self.diags.push(
-                Diagnostic::error("missing-field", node.span, "a schema with `schemaFormat` has no `schema`")
-                    .help("write `schema: …` beside `schemaFormat`"),
+                Diagnostic::error(
+                    codes::MISSING_FIELD,
+                    node.span,
+                    "a schema with `schemaFormat` has no `schema`",
+                )
+                .help("write `schema: …` beside `schemaFormat`"),
             ),
             None => schema::check(node, key, self.diags),
         }
@@ -165,7 +171,7 @@ impl Walk<'_, '_> {
             }
             _ => self.diags.push(
                 Diagnostic::error(
-                    "type-mismatch",
+                    codes::TYPE_MISMATCH,
                     node.span,
                     format!("`{key}` must be a reference, not {}", node.kind()),
                 )
@@ -185,14 +191,14 @@ impl Walk<'_, '_> {
         }
         for sibling in node.entries().iter().filter(|e| e.key != "$ref" && !e.key.starts_with("x-")) {
             let message = format!("`{}` beside `$ref` is ignored", sibling.key);
-            self.diags.push(Diagnostic::info("ref-siblings", sibling.key_span, message));
+            self.diags.push(Diagnostic::info(codes::REF_SIBLINGS, sibling.key_span, message));
         }
         true
     }
 
     fn unknown(&mut self, entry: &Entry, kind: &Kind) {
         let message = format!("{} has no field `{}`", kind.name, entry.key);
-        let mut diagnostic = Diagnostic::warning("unknown-field", entry.key_span, message);
+        let mut diagnostic = Diagnostic::warning(codes::UNKNOWN_FIELD, entry.key_span, message);
         let moved = kind.moved.iter().find(|(old, _)| *old == entry.key).map(|(_, hint)| (*hint).to_string());
         let near = || {
             nearest(&entry.key, kind.fields.iter().map(|f| f.name)).map(|n| format!("did you mean `{n}`?"))
@@ -204,7 +210,7 @@ impl Walk<'_, '_> {
     fn too_new(&mut self, entry: &Entry, kind: &Kind, since: u32) {
         let message = format!("{} has no `{}` before AsyncAPI 2.{since}", kind.name, entry.key);
         self.diags.push(
-            Diagnostic::warning("unknown-field", entry.key_span, message)
+            Diagnostic::warning(codes::UNKNOWN_FIELD, entry.key_span, message)
                 .help(format!("it is read all the same; write `asyncapi: 2.{since}.0`")),
         );
     }
@@ -215,7 +221,7 @@ impl Walk<'_, '_> {
             if key.is_empty() || !key.chars().all(legal) {
                 let message = format!("`{key}` is not a name for a component");
                 self.diags.push(
-                    Diagnostic::warning("component-key", *key_span, message)
+                    Diagnostic::warning(codes::COMPONENT_KEY, *key_span, message)
                         .help("use letters, digits, `.`, `-` and `_` only"),
                 );
             }
@@ -245,7 +251,7 @@ fn mismatch(node: &Node, whose: &str, what: &str) -> Diagnostic {
         _ => node.kind().to_string(),
     };
     let diagnostic =
-        Diagnostic::error("type-mismatch", node.span, format!("{whose} must be {what}, not {found}"));
+        Diagnostic::error(codes::TYPE_MISMATCH, node.span, format!("{whose} must be {what}, not {found}"));
     match &node.value {
         Value::Number(_) | Value::Bool(_) if what.contains("string") => diagnostic.help("put it in quotes"),
         Value::Null => diagnostic.help("leave it out when there is nothing to say"),

@@ -24,7 +24,7 @@ fn clean(text: &str) -> Document {
 /// `line:column severity code` of everything that is reported.
 fn found(loaded: &Loaded) -> Vec<String> {
     let lines = loaded.diagnostics.iter();
-    lines.map(|d| format!("{}:{} {} {}", d.span.line, d.span.column, d.severity, d.code)).collect()
+    lines.map(|d| format!("{}:{} {} {}", d.span.line, d.span.column, d.severity, d.code.name)).collect()
 }
 
 fn message<'d>(document: &'d Document, key: &str) -> &'d Message {
@@ -418,7 +418,7 @@ components: {{channels: {{c: {{subscribe: {{message: {{payload: {{}}}}}}}}}}}}
     ));
     assert_eq!(
         found(&loaded),
-        ["4:40 warning ref-operation", "4:40 info ref-siblings"],
+        ["4:40 info ref-siblings", "4:40 warning ref-operation"],
         "{}",
         loaded.report()
     );

@@ -3,6 +3,7 @@
 pub mod cargo;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod codes;
 mod docs;
 pub mod emit;
 pub mod format;

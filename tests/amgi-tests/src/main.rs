@@ -102,7 +102,7 @@ fn corpus(index: &Path) -> Result<String, String> {
 /// Whether all that is wrong is that other files are named.
 fn needs_others(generation: &Generation) -> bool {
     let errors = generation.diagnostics.iter().filter(|d| d.severity == amgi_gen::diag::Severity::Error);
-    errors.map(|d| d.code.0).all(|code| code == "ref-external")
+    errors.map(|d| d.code.name).all(|code| code == "ref-external")
 }
 
 fn compile(modules: &[(String, String)]) -> Result<(), String> {

@@ -9,7 +9,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "codegen/amgi-asyncapi",
         &[
-            &["diag", "source"],
+            &["diag", "codes", "source"],
             &["node", "model"],
             &["refs", "schema"],
             &["reader"],
@@ -21,7 +21,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "codegen/amgi-gen",
         &[
-            &["settings", "name", "docs"],
+            &["settings", "name", "docs", "codes"],
             &["ir"],
             &["types", "lower"],
             &["emit"],

@@ -9,7 +9,10 @@ use std::collections::{HashMap, HashSet};
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::{Entry, Node, Value, shield::Shield};
-use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::{
+    codes,
+    diag::{Diagnostic, Diagnostics, Span},
+};
 
 /// Nesting of arrays and objects, aliases included. Code further on recurses over nodes and relies on it.
 const MAX_DEPTH: usize = 128;
@@ -62,12 +65,12 @@ fn syntax_error(error: &granit_parser::ScanError, file: u32, shield: &Shield) ->
         return too_deep(span);
     }
     let tabs = info.contains("tab");
-    let diagnostic = Diagnostic::error("yaml-syntax", span, info);
+    let diagnostic = Diagnostic::error(codes::YAML_SYNTAX, span, info);
     if tabs { diagnostic.help("YAML indents with spaces") } else { diagnostic }
 }
 
 fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::error("yaml-limit", span, format!("the document nests deeper than {MAX_DEPTH} levels"))
+    Diagnostic::error(codes::YAML_LIMIT, span, format!("the document nests deeper than {MAX_DEPTH} levels"))
 }
 
 fn span_between(file: u32, shield: &Shield, start: &Marker, end: &Marker) -> Span {
@@ -137,7 +140,7 @@ impl Builder<'_> {
         let span = span_between(self.file, self.shield, &at.start, &at.end);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => Err(Box::new(
-                Diagnostic::error("yaml-syntax", span, "a second document begins here, after `---`")
+                Diagnostic::error(codes::YAML_SYNTAX, span, "a second document begins here, after `---`")
                     .help("an AsyncAPI document is one YAML document; keep others in files of their own"),
             )),
             Event::Scalar(text, style, anchor, tag) => {
@@ -162,8 +165,12 @@ impl Builder<'_> {
             Event::Alias(id) => self.alias(id, span),
             Event::UnresolvedAlias(name) => {
                 self.diags.push(
-                    Diagnostic::error("yaml-alias", span, format!("there is no anchor `&{name}` above this"))
-                        .help("define the anchor before the alias that uses it"),
+                    Diagnostic::error(
+                        codes::YAML_ALIAS,
+                        span,
+                        format!("there is no anchor `&{name}` above this"),
+                    )
+                    .help("define the anchor before the alias that uses it"),
                 );
                 self.finish((Node { value: Value::Null, span }, 0, NODE_WEIGHT), 0)
             }
@@ -213,7 +220,11 @@ impl Builder<'_> {
 
     fn alias(&mut self, id: usize, span: Span) -> Step {
         let Some((node, depth, weight)) = self.anchors.get(&id) else {
-            self.diags.push(Diagnostic::error("yaml-alias", span, "this alias stands inside what it names"));
+            self.diags.push(Diagnostic::error(
+                codes::YAML_ALIAS,
+                span,
+                "this alias stands inside what it names",
+            ));
             return self.finish((Node { value: Value::Null, span }, 0, NODE_WEIGHT), 0);
         };
         let (depth, weight) = (*depth, *weight);
@@ -257,8 +268,12 @@ impl Builder<'_> {
 fn limit_weight(weight: usize, span: Span) -> Step {
     if weight > MAX_WEIGHT {
         return Err(Box::new(
-            Diagnostic::error("yaml-limit", span, "the document grows beyond every reasonable size here")
-                .help("aliases copy what they name; say shared parts with `$ref` instead"),
+            Diagnostic::error(
+                codes::YAML_LIMIT,
+                span,
+                "the document grows beyond every reasonable size here",
+            )
+            .help("aliases copy what they name; say shared parts with `$ref` instead"),
         ));
     }
     Ok(())
@@ -275,7 +290,7 @@ impl Object {
                     Value::Bool(b) => Key::Name(b.to_string(), node.span),
                     _ => {
                         let message = format!("a key must be a string, not {}", node.kind());
-                        diags.push(Diagnostic::error("yaml-key", node.span, message));
+                        diags.push(Diagnostic::error(codes::YAML_KEY, node.span, message));
                         Key::Unusable
                     }
                 });
@@ -291,8 +306,12 @@ impl Object {
                     }
                 }
                 _ => diags.push(
-                    Diagnostic::error("yaml-merge", node.span, "`<<` takes a mapping or a list of mappings")
-                        .help("name one with an alias: `<<: *defaults`"),
+                    Diagnostic::error(
+                        codes::YAML_MERGE,
+                        node.span,
+                        "`<<` takes a mapping or a list of mappings",
+                    )
+                    .help("name one with an alias: `<<: *defaults`"),
                 ),
             },
             Some(Key::Unusable) => {}
@@ -304,7 +323,7 @@ impl Object {
             Some(at) if self.merged.remove(&at) => self.entries[at] = entry,
             Some(at) => diags.push(
                 Diagnostic::error(
-                    "duplicate-key",
+                    codes::DUPLICATE_KEY,
                     entry.key_span,
                     format!("the key `{}` is there twice", entry.key),
                 )
@@ -360,7 +379,7 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>, span: Span, diags
     if !fits {
         let message =
             format!("the tag `!!{}` does not fit this {}", name.unwrap_or_default(), kind_of(&value));
-        diags.push(Diagnostic::error("yaml-tag", span, message));
+        diags.push(Diagnostic::error(codes::YAML_TAG, span, message));
     }
     value
 }
@@ -394,7 +413,7 @@ fn plain(text: String, span: Span, diags: &mut Diagnostics) -> Value {
     if infinite || float.is_some_and(f64::is_infinite) {
         diags.push(
             Diagnostic::warning(
-                "number-range",
+                codes::NUMBER_RANGE,
                 span,
                 format!("`{text}` is no number that JSON has; it is read as text"),
             )

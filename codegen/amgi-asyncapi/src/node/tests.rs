@@ -23,7 +23,7 @@ fn tree(text: &str) -> Json {
 /// `line:column code` of each problem.
 fn problems(text: &str) -> Vec<String> {
     let (_, diags) = parse(text);
-    diags.iter().map(|d| format!("{}:{} {}", d.span.line, d.span.column, d.code)).collect()
+    diags.iter().map(|d| format!("{}:{} {}", d.span.line, d.span.column, d.code.name)).collect()
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn duplicate_keys_are_all_reported() {
     let (node, diags) = parse("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\na: 2\n");
     assert_eq!(node.expect("tree").to_json(), json!({"a": 1, "b": {"c": 1, "d": 2}}));
     let found: Vec<_> =
-        diags.iter().map(|d| (d.code.0, d.span.line, d.span.column, d.labels[0].span.line)).collect();
+        diags.iter().map(|d| (d.code.name, d.span.line, d.span.column, d.labels[0].span.line)).collect();
     assert_eq!(found, [("duplicate-key", 5, 3, 3), ("duplicate-key", 6, 1, 1)]);
     assert_eq!(problems("{\"1\": 1, 1: 2}"), ["1:10 duplicate-key"]);
 }
@@ -162,7 +162,7 @@ fn anchors_and_merge_keys() {
 fn syntax_errors_have_a_place_and_keep_what_was_read() {
     let (node, diags) = parse("a: 1\nb: [1, 2\nc: 3\n");
     assert!(diags.has_errors());
-    assert_eq!(diags.iter().next().map(|d| d.code.0), Some("yaml-syntax"));
+    assert_eq!(diags.iter().next().map(|d| d.code.name), Some("yaml-syntax"));
     assert_eq!(
         node.expect("what came before").get("a").map(|n| n.value.clone()),
         Some(Value::Number(1.into()))

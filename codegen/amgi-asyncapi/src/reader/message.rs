@@ -2,6 +2,7 @@
 
 use super::{Reader, extensions, is_object, text};
 use crate::{
+    codes,
     diag::Diagnostic,
     model::{Binding, Id, Message, MessageExample, Schema},
     node::{Entry, Node, Value},
@@ -107,7 +108,7 @@ impl<'a> Reader<'a, '_> {
         let nothing = Node { value: Value::Null, span };
         if *budget == 0 {
             self.diags.push(Diagnostic::error(
-                "ref-limit",
+                codes::REF_LIMIT,
                 span,
                 "references in this binding multiply too much",
             ));

@@ -10,6 +10,7 @@
 use std::collections::HashSet;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics},
     node::{Entry, Node, Value},
     refs::{Place, Refs, reference},
@@ -145,7 +146,11 @@ impl Merger<'_, '_> {
     fn copy(&mut self, node: &Node) -> Node {
         let size = size(node);
         if size > self.budget {
-            self.diags.push(Diagnostic::error("ref-limit", node.span, "merging traits copies too much here"));
+            self.diags.push(Diagnostic::error(
+                codes::REF_LIMIT,
+                node.span,
+                "merging traits copies too much here",
+            ));
             return Node { value: Value::Object(Vec::new()), span: node.span };
         }
         self.budget -= size;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Span},
     model::{Action, Channel, Id, Message, Operation, Reply},
     node::Node,
@@ -87,7 +88,7 @@ impl<'a> Reader<'a, '_> {
         let id = self.messages.get(&target.place).copied();
         let Some((key, id)) = channel.messages.iter().find(|(_, m)| Some(*m) == id) else {
             let message = format!("`{reference}` is not a message of channel `{}`", channel.key);
-            let diagnostic = Diagnostic::error("operation-message", text.span, message)
+            let diagnostic = Diagnostic::error(codes::OPERATION_MESSAGE, text.span, message)
                 .label(channel.span, "the operation's channel")
                 .help("add it to the channel's `messages`, or name one that is there");
             self.diags.push(diagnostic);
@@ -101,7 +102,7 @@ impl<'a> Reader<'a, '_> {
             let message = format!("`{reference}` should go through the channel");
             let place = Place::root().child("channels").child(&channel.key).child("messages").child(key);
             self.diags.push(
-                Diagnostic::warning("operation-message-ref", text.span, message)
+                Diagnostic::warning(codes::OPERATION_MESSAGE_REF, text.span, message)
                     .help(format!("write `{}`", place.pointer())),
             );
         }

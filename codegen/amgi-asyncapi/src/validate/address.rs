@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, Severity, Span, nearest},
     node::{Entry, Node, Value},
     refs::reference,
@@ -15,7 +16,7 @@ pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
         if let Some((name, span)) = defined.first() {
             diags.push(
                 Diagnostic::warning(
-                    "parameter-unused",
+                    codes::PARAMETER_UNUSED,
                     *span,
                     format!("there is no address with `{{{name}}}`"),
                 )
@@ -36,7 +37,7 @@ pub(super) fn item(entry: &Entry, diags: &mut Diagnostics) {
             let message =
                 format!("`{}` beside `$ref` is not read, so this operation is missing", operation.key);
             diags.push(
-                Diagnostic::warning("ref-operation", operation.key_span, message)
+                Diagnostic::warning(codes::REF_OPERATION, operation.key_span, message)
                     .help("move it to the channel that `$ref` names"),
             );
         }
@@ -50,7 +51,7 @@ fn parameters(address: &str, span: Span, defined: &[(&str, Span)], diags: &mut D
     let known: HashSet<&str> = defined.iter().map(|(name, _)| *name).collect();
     for name in used.iter().filter(|name| !known.contains(*name)) {
         let diagnostic = Diagnostic::warning(
-            "parameter-undefined",
+            codes::PARAMETER_UNDEFINED,
             span,
             format!("the address has `{{{name}}}`, which `parameters` does not define"),
         );
@@ -62,7 +63,7 @@ fn parameters(address: &str, span: Span, defined: &[(&str, Span)], diags: &mut D
     let known: HashSet<&str> = used.into_iter().collect();
     for (name, span) in defined.iter().filter(|(name, _)| !known.contains(name)) {
         diags.push(
-            Diagnostic::warning("parameter-unused", *span, format!("the address has no `{{{name}}}`"))
+            Diagnostic::warning(codes::PARAMETER_UNUSED, *span, format!("the address has no `{{{name}}}`"))
                 .help("remove the parameter, or write it into the address"),
         );
     }
@@ -85,7 +86,7 @@ fn variables(node: &Node, fields: &[&str], diags: &mut Diagnostics) {
             if !defined.iter().any(|(d, _)| *d == name) {
                 diags.push(
                     Diagnostic::warning(
-                        "variable-undefined",
+                        codes::VARIABLE_UNDEFINED,
                         span,
                         format!("`variables` does not define `{{{name}}}`"),
                     )
@@ -104,7 +105,7 @@ pub(super) fn choices(node: &Node, diags: &mut Diagnostics) {
         && !allowed.iter().any(|v| v.as_str() == Some(default))
     {
         let message = format!("the default `{default}` is not one of the values in `enum`");
-        diags.push(Diagnostic::error("default-not-allowed", span, message));
+        diags.push(Diagnostic::error(codes::DEFAULT_NOT_ALLOWED, span, message));
     }
     location(node, diags);
 }
@@ -116,8 +117,12 @@ pub(super) fn location(node: &Node, diags: &mut Diagnostics) {
         ["$message.header#", "$message.payload#"].iter().find_map(|prefix| location.strip_prefix(prefix));
     if !pointer.is_some_and(|p| p.is_empty() || p.starts_with('/')) {
         diags.push(
-            Diagnostic::error("runtime-expression", span, format!("`{location}` is no runtime expression"))
-                .help("write `$message.header#/name` or `$message.payload#/path/to/it`"),
+            Diagnostic::error(
+                codes::RUNTIME_EXPRESSION,
+                span,
+                format!("`{location}` is no runtime expression"),
+            )
+            .help("write `$message.header#/name` or `$message.payload#/path/to/it`"),
         );
     }
 }
@@ -154,7 +159,7 @@ pub(super) fn bindings(node: &Node, diags: &mut Diagnostics) {
         }
         let mut diagnostic =
             super::mismatch(&entry.value, &format!("the binding `{}`", entry.key), "an object");
-        if !PROTOCOLS.contains(&entry.key.as_str()) && diagnostic.code.0 == "type-mismatch" {
+        if !PROTOCOLS.contains(&entry.key.as_str()) && diagnostic.code == codes::TYPE_MISMATCH {
             diagnostic.severity = Severity::Warning;
         }
         diags.push(diagnostic);
@@ -184,14 +189,18 @@ fn braces<'t>(text: &'t str, span: Span, diags: &mut Diagnostics) -> Vec<&'t str
             .filter(|end| rest[at..].starts_with('{') && inner[*end..].starts_with('}'));
         let Some(end) = end else {
             diags.push(
-                Diagnostic::error("address-braces", span, format!("braces in `{text}` do not pair"))
+                Diagnostic::error(codes::ADDRESS_BRACES, span, format!("braces in `{text}` do not pair"))
                     .help("a parameter is written `{name}`"),
             );
             return names;
         };
         let name = &inner[..end];
         if name.is_empty() {
-            diags.push(Diagnostic::error("address-braces", span, format!("`{{}}` in `{text}` has no name")));
+            diags.push(Diagnostic::error(
+                codes::ADDRESS_BRACES,
+                span,
+                format!("`{{}}` in `{text}` has no name"),
+            ));
         } else if seen.insert(name) {
             names.push(name);
         }

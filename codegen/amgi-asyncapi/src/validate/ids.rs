@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, Span},
     node::Node,
 };
@@ -41,7 +42,7 @@ impl<'n> Ids<'n, '_> {
         if let Some(first) = self.seen.get(id) {
             let message = format!("another {} has the `{}` `{id}` already", self.of, self.field);
             self.diags.push(
-                Diagnostic::error("duplicate-id", span, message)
+                Diagnostic::error(codes::DUPLICATE_ID, span, message)
                     .label(*first, "this one")
                     .help("give each its own"),
             );

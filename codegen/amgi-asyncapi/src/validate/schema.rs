@@ -2,6 +2,7 @@
 
 use super::mismatch;
 use crate::{
+    codes,
     diag::{Diagnostic, Diagnostics, nearest},
     node::{Node, Value},
     schema::{Position, is_map_reference, is_native, position},
@@ -40,7 +41,7 @@ pub(super) fn check(node: &Node, key: &str, diags: &mut Diagnostics) {
                         if is_map_reference(entry) {
                             let message = format!("`{keyword}` cannot be a reference, so this is ignored");
                             diags.push(
-                                Diagnostic::warning("ref-map", entry.key_span, message)
+                                Diagnostic::warning(codes::REF_MAP, entry.key_span, message)
                                     .help("refer to the schema that has them, for instance in `allOf`"),
                             );
                         } else {
@@ -107,8 +108,11 @@ fn types(value: &Node, diags: &mut Diagnostics) {
             continue;
         };
         if !TYPES.contains(&name) {
-            let diagnostic =
-                Diagnostic::error("schema-type", node.span, format!("`{name}` is no type of JSON Schema"));
+            let diagnostic = Diagnostic::error(
+                codes::SCHEMA_TYPE,
+                node.span,
+                format!("`{name}` is no type of JSON Schema"),
+            );
             let help = nearest(name, TYPES).map_or_else(
                 || format!("the types are {}", TYPES.map(|t| format!("`{t}`")).join(", ")),
                 |near| format!("did you mean `{near}`?"),

@@ -240,13 +240,14 @@ mod tests {
     #[test]
     fn place_code_help_and_labels_are_shown() {
         let other = Span { file: 1, line: 7, column: 3, ..Span::default() };
-        let problem = Diagnostic::error("some-code", span(3, 4, 14, 3), "what is wrong")
-            .help("do this")
-            .label(span(1, 1, 0, 3), "because of this")
-            .label(other, "and of that");
+        let problem =
+            Diagnostic::error(amgi_asyncapi::codes::REF_NOT_FOUND, span(3, 4, 14, 3), "what is wrong")
+                .help("do this")
+                .label(span(1, 1, 0, 3), "because of this")
+                .label(other, "and of that");
         let text = report("one\nzwölf\n   xyz\nend\n", problem);
         for part in [
-            "error[some-code]",
+            "error[AG0301]",
             "what is wrong",
             "specs/user.yaml:3:4",
             "do this",
@@ -260,21 +261,31 @@ mod tests {
 
     #[test]
     fn columns_count_characters() {
-        let text = report("äöü: x\n", Diagnostic::error("c", span(1, 6, 8, 1), "m"));
+        let text =
+            report("äöü: x\n", Diagnostic::error(amgi_asyncapi::codes::REF_NOT_FOUND, span(1, 6, 8, 1), "m"));
         assert!(text.contains("specs/user.yaml:1:6"), "{text}");
     }
 
     #[test]
     fn a_place_that_cannot_be_shown_is_still_named() {
-        let text = report(&"x".repeat(1000), Diagnostic::error("c", span(1, 501, 500, 1), "m"));
-        assert_eq!(text, "specs/user.yaml:1:501: error[c]: m\n\n");
-        let text = report("", Diagnostic::error("c", Span::default(), "there is no file"));
-        assert!(text.contains("error[c]: there is no file"), "{text}");
+        let text = report(
+            &"x".repeat(1000),
+            Diagnostic::error(amgi_asyncapi::codes::REF_NOT_FOUND, span(1, 501, 500, 1), "m"),
+        );
+        assert_eq!(text, "specs/user.yaml:1:501: error[AG0301]: m\n\n");
+        let text = report(
+            "",
+            Diagnostic::error(amgi_asyncapi::codes::REF_NOT_FOUND, Span::default(), "there is no file"),
+        );
+        assert!(text.contains("error[AG0301]: there is no file"), "{text}");
     }
 
     #[test]
     fn control_characters_stay_out() {
-        let text = report("a\u{1b}[31m\n", Diagnostic::error("c", span(1, 2, 1, 1), "m\u{1b}[0m"));
+        let text = report(
+            "a\u{1b}[31m\n",
+            Diagnostic::error(amgi_asyncapi::codes::REF_NOT_FOUND, span(1, 2, 1, 1), "m\u{1b}[0m"),
+        );
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 
@@ -283,7 +294,14 @@ mod tests {
         let source = "ab\r\ncd\n\n";
         for offset in 0..=10 {
             for len in [0, 1, 5, 100] {
-                let text = report(source, Diagnostic::error("c", span(1, 1, offset, len), "message"));
+                let text = report(
+                    source,
+                    Diagnostic::error(
+                        amgi_asyncapi::codes::REF_NOT_FOUND,
+                        span(1, 1, offset, len),
+                        "message",
+                    ),
+                );
                 assert!(text.contains("message"));
             }
         }

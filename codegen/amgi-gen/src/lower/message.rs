@@ -14,7 +14,7 @@ use super::{
     typedefs::{Types, default_of, property_docs},
 };
 use crate::{
-    docs, ir,
+    codes, docs, ir,
     name::{Namer, pascal},
 };
 
@@ -93,7 +93,7 @@ impl<'d> Lowering<'d> {
         let Some(object) = self.shaper.object(&[&doc[id].node]) else {
             self.shaper.diagnostics.push(
                 Diagnostic::warning(
-                    "headers-no-object",
+                    codes::HEADERS_NO_OBJECT,
                     doc[id].node.span,
                     "headers must be an object, so these are not typed",
                 )

@@ -17,7 +17,7 @@ use amgi_asyncapi::{
 
 use self::{message::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
-    docs, ir,
+    codes, docs, ir,
     name::{Namer, pascal, snake},
     settings::Perspective,
 };
@@ -103,7 +103,7 @@ impl<'d> Lowering<'d> {
             };
             self.shaper.diagnostics.push(
                 Diagnostic::warning(
-                    "no-handlers",
+                    codes::NO_HANDLERS,
                     doc.info.span,
                     format!("the document has nothing that {side} receives, so there is no handler to write"),
                 )
@@ -154,7 +154,7 @@ impl<'d> Lowering<'d> {
         if claim.clashed {
             self.shaper.diagnostics.push(
                 Diagnostic::warning(
-                    "name-clash",
+                    codes::NAME_CLASH,
                     span,
                     format!("`{}` is taken, so this becomes `{}`", pascal(&wanted), claim.name),
                 )
@@ -170,7 +170,7 @@ impl<'d> Lowering<'d> {
         if address.contains("}{") {
             self.shaper.diagnostics.push(
                 Diagnostic::error(
-                    "address-adjacent",
+                    codes::ADDRESS_ADJACENT,
                     channel.span,
                     format!("nothing tells where one parameter of `{address}` ends and the next begins"),
                 )
@@ -181,7 +181,7 @@ impl<'d> Lowering<'d> {
         {
             self.shaper.diagnostics.push(
                 Diagnostic::error(
-                    "parameter-twice",
+                    codes::PARAMETER_TWICE,
                     channel.span,
                     format!("`{{{}}}` stands twice in `{address}`", twice.1),
                 )

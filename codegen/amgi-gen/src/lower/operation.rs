@@ -11,7 +11,7 @@ use super::{
     wanted,
 };
 use crate::{
-    docs, ir,
+    codes, docs, ir,
     name::{Namer, pascal, snake},
 };
 
@@ -106,7 +106,7 @@ impl Lowering<'_> {
         {
             self.shaper.diagnostics.push(
                 Diagnostic::error(
-                    "reply-conflict",
+                    codes::REPLY_CONFLICT,
                     operation.span,
                     format!(
                         "operation `{}` replies to a message that {} handles too",
@@ -127,7 +127,7 @@ impl Lowering<'_> {
             if location.is_none() {
                 self.shaper.diagnostics.push(
                     Diagnostic::error(
-                        "reply-address",
+                        codes::REPLY_ADDRESS,
                         reply.span,
                         "the reply channel has parameters, and nothing says their values",
                     )
@@ -138,13 +138,13 @@ impl Lowering<'_> {
         } else if location.is_none() && address.is_none() {
             // AsyncAPI leaves open where such a reply goes; the address of the request would be a loop.
             self.shaper.diagnostics.push(
-                Diagnostic::error("reply-address", reply.span, "nothing says where the reply goes")
+                Diagnostic::error(codes::REPLY_ADDRESS, reply.span, "nothing says where the reply goes")
                     .help("give `reply.address.location`, or a reply channel with an address"),
             );
         }
         if replies.is_empty() {
             self.shaper.diagnostics.push(
-                Diagnostic::error("reply-empty", reply.span, "the reply has no message")
+                Diagnostic::error(codes::REPLY_EMPTY, reply.span, "the reply has no message")
                     .help("name a channel with messages, or `messages`, in the reply"),
             );
             return;
@@ -175,8 +175,12 @@ impl Lowering<'_> {
             return Some(ir::Location::Payload(pointer.to_owned()));
         }
         self.shaper.diagnostics.push(
-            Diagnostic::error("runtime-expression", span, format!("`{text}` is no runtime expression"))
-                .help("write `$message.header#/NAME` or `$message.payload#/POINTER`"),
+            Diagnostic::error(
+                amgi_asyncapi::codes::RUNTIME_EXPRESSION,
+                span,
+                format!("`{text}` is no runtime expression"),
+            )
+            .help("write `$message.header#/NAME` or `$message.payload#/POINTER`"),
         );
         None
     }
@@ -203,7 +207,7 @@ impl Lowering<'_> {
         let messages: Vec<usize> = operation.messages.iter().map(|&message| self.index(message)).collect();
         if messages.is_empty() {
             self.shaper.diagnostics.push(Diagnostic::info(
-                "operation-empty",
+                codes::OPERATION_EMPTY,
                 operation.span,
                 format!("operation `{}` has no messages, so nothing is generated for it", operation.key),
             ));
@@ -212,7 +216,7 @@ impl Lowering<'_> {
         if let Some(reply) = &operation.reply {
             self.shaper.diagnostics.push(
                 Diagnostic::warning(
-                    "reply-not-awaited",
+                    codes::REPLY_NOT_AWAITED,
                     reply.span,
                     format!(
                         "operation `{}` sends a request; nothing is generated yet that awaits its reply",

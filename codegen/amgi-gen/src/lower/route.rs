@@ -10,7 +10,7 @@ use amgi_asyncapi::{
 };
 
 use super::{Lowering, shape::strings};
-use crate::ir;
+use crate::{codes, ir};
 
 /// The part of a message that may tell it apart.
 type SchemaOf = fn(&Message) -> Option<Id<Schema>>;
@@ -71,7 +71,7 @@ impl<'d> Lowering<'d> {
                         let span = self.doc[ids[channel]].span;
                         self.shaper.diagnostics.push(
                             Diagnostic::warning(
-                                "message-twice",
+                                codes::MESSAGE_TWICE,
                                 span,
                                 format!(
                                     "message `{}` is received twice from the same address; only the first channel gets it",
@@ -131,7 +131,7 @@ impl<'d> Lowering<'d> {
             let message = &doc[self.message_ids[candidates[candidates.len() - greedy.len()].message]];
             self.shaper.diagnostics.push(
                 Diagnostic::warning(
-                    "messages-not-distinct",
+                    codes::MESSAGES_NOT_DISTINCT,
                     message.span,
                     format!("`{first}` fits every payload, so it gets all that the channel's other messages do not take"),
                 )
@@ -163,7 +163,7 @@ impl<'d> Lowering<'d> {
                 if literal_characters(address) == literal_characters(earlier) && overlap(address, earlier) {
                     let span = |route: &ir::Route| self.doc[ids[route.channels[0]]].span;
                     let diagnostic = Diagnostic::error(
-                        "address-ambiguous",
+                        codes::ADDRESS_AMBIGUOUS,
                         span(route),
                         format!("an address can fit both `{address}` and `{earlier}`, and neither says more"),
                     )

@@ -7,7 +7,10 @@ use amgi_asyncapi::{
 use serde_json::Number;
 
 use super::shape::Shaper;
-use crate::ir::{Rule, Ty};
+use crate::{
+    codes,
+    ir::{Rule, Ty},
+};
 
 /// Keywords that nothing is generated for yet.
 const UNCHECKED: &[&str] = &[
@@ -32,7 +35,7 @@ pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
         if unchecked {
             diagnostics.push(
                 Diagnostic::warning(
-                    "schema-unchecked",
+                    codes::SCHEMA_UNCHECKED,
                     entry.key_span,
                     format!("`{}` is not checked yet, so more is accepted than the schema allows", entry.key),
                 )
@@ -58,7 +61,7 @@ fn report_pattern(pattern: &Node, diagnostics: &mut Diagnostics) {
     if regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_err() {
         diagnostics.push(
             Diagnostic::warning(
-                "pattern-invalid",
+                codes::PATTERN_INVALID,
                 pattern.span,
                 format!("`{text}` is no regular expression of ECMA-262, so it is not checked"),
             )

@@ -13,7 +13,10 @@ use amgi_asyncapi::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::name::{Namer, class, pascal};
+use crate::{
+    codes,
+    name::{Namer, class, pascal},
+};
 
 /// A named type to be.
 pub(super) struct Definition<'d> {
@@ -182,7 +185,7 @@ impl<'d> Shaper<'d> {
         if claim.clashed && pascal(wanted) != claim.name && !claim.name.ends_with("Type") {
             self.diagnostics.push(
                 Diagnostic::warning(
-                    "name-clash",
+                    codes::NAME_CLASH,
                     node.span,
                     format!(
                         "another type is called `{}`, so this one becomes `{}`",

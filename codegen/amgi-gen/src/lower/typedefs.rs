@@ -10,7 +10,7 @@ use super::{
     shape::{self, Definition, SITES, Shaper},
 };
 use crate::{
-    docs,
+    codes, docs,
     ir::{Content, Field, Missing, Rule, Scalar, StringVariant, Ty, TypeDef, TypeKind, Variant},
     name::Namer,
     types::{self, Shape, ShapeContent, ShapeField, ShapeVariant},
@@ -85,7 +85,7 @@ pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
         let Some(node) = definition.nodes.first() else { continue };
         shaper.diagnostics.push(
             Diagnostic::warning(
-                "schema-too-complex",
+                codes::SCHEMA_TOO_COMPLEX,
                 node.span,
                 format!("this schema has no Rust type yet, so `{}` holds any JSON", definition.name),
             )

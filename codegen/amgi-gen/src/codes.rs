@@ -1,0 +1,38 @@
+//! Every kind of problem that only generating code can find. The text of each is what `amgi-gen explain` prints.
+
+use amgi_asyncapi::diag::Code;
+
+amgi_asyncapi::codes! {
+    /// Two parameters of an address stand beside each other, so that nothing tells where one ends.
+    ADDRESS_ADJACENT = "AG0411", "address-adjacent";
+    /// Two channels fit the same address, and neither is more particular.
+    ADDRESS_AMBIGUOUS = "AG0412", "address-ambiguous";
+    /// An address has the same parameter twice.
+    PARAMETER_TWICE = "AG0413", "parameter-twice";
+    /// The document leaves nothing to handle.
+    NO_HANDLERS = "AG0511", "no-handlers";
+    /// An operation has no messages.
+    OPERATION_EMPTY = "AG0512", "operation-empty";
+    /// A message is received twice at one address.
+    MESSAGE_TWICE = "AG0513", "message-twice";
+    /// Several messages at one address cannot be told apart.
+    MESSAGES_NOT_DISTINCT = "AG0514", "messages-not-distinct";
+    /// Where a reply goes to is not said.
+    REPLY_ADDRESS = "AG0521", "reply-address";
+    /// One message is answered in two ways.
+    REPLY_CONFLICT = "AG0522", "reply-conflict";
+    /// A reply has no messages.
+    REPLY_EMPTY = "AG0523", "reply-empty";
+    /// A reply to what the application sends is not awaited.
+    REPLY_NOT_AWAITED = "AG0524", "reply-not-awaited";
+    /// The headers of a message are not described as an object.
+    HEADERS_NO_OBJECT = "AG0611", "headers-no-object";
+    /// A regular expression cannot be read.
+    PATTERN_INVALID = "AG0612", "pattern-invalid";
+    /// A schema has no type in Rust that says the same.
+    SCHEMA_TOO_COMPLEX = "AG0613", "schema-too-complex";
+    /// A keyword of a schema is not checked.
+    SCHEMA_UNCHECKED = "AG0614", "schema-unchecked";
+    /// Two things would have the same name in Rust.
+    NAME_CLASH = "AG0701", "name-clash";
+}
