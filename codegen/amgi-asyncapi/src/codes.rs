@@ -51,7 +51,7 @@ crate::codes! {
     REF_NOT_FOUND = "AG0301", "ref-not-found";
     /// A reference leads back to itself.
     REF_CYCLE = "AG0302", "ref-cycle";
-    /// A reference leads out of this document.
+    /// A reference leads out of this document to where nothing can be read.
     REF_EXTERNAL = "AG0303", "ref-external";
     /// A reference leads to an object of another kind than what may stand here.
     REF_TARGET = "AG0304", "ref-target";
@@ -65,6 +65,12 @@ crate::codes! {
     REF_RELATIVE = "AG0308", "ref-relative";
     /// A reference leads into `operations`.
     REF_OPERATION = "AG0309", "ref-operation";
+    /// A reference leads into the network, where nothing is read by default.
+    REF_REMOTE = "AG0310", "ref-remote";
+    /// What a reference into the network names cannot be fetched.
+    REF_UNREACHABLE = "AG0311", "ref-unreachable";
+    /// The lock file of a document is damaged.
+    LOCK_INVALID = "AG0312", "lock-invalid";
     /// The braces of an address do not pair up.
     ADDRESS_BRACES = "AG0401", "address-braces";
     /// A parameter is declared, and its address does not have it.

@@ -6,6 +6,9 @@ pub mod source;
 
 pub mod model;
 pub mod node;
+pub mod remote;
+
+mod files;
 
 mod refs;
 mod schema;
@@ -19,4 +22,4 @@ mod validate;
 
 mod load;
 
-pub use load::{Loaded, load, load_str};
+pub use load::{Loaded, load, load_str, load_with};

@@ -7,8 +7,10 @@ use std::path::Path;
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, Span},
+    files::Files,
     model::Document,
     node::{self, Node, Value},
+    remote::{Fetch, Lock, Remote},
     source::Sources,
     v2, v3, validate,
 };
@@ -27,6 +29,8 @@ pub struct Loaded {
     pub diagnostics: Diagnostics,
     /// The files that were read, the document itself first.
     pub sources: Sources,
+    /// The lock file as it is to be, when something was fetched that it does not hold.
+    pub lock: Option<Lock>,
 }
 
 impl Loaded {
@@ -36,22 +40,38 @@ impl Loaded {
     }
 }
 
-/// Loads the document at `path`, YAML or JSON.
+/// Loads the document at `path`, YAML or JSON, and every file that it names. References into the network lead to what
+/// the lock file beside the document holds.
 pub fn load(path: &Path) -> Loaded {
-    let mut sources = Sources::default();
-    let file = sources.read(path);
-    finish(sources, file)
+    load_from(path, None)
 }
 
-/// Loads a document from a text; `name` stands for the file in diagnostics.
+/// Loads the document at `path` as [`load`] does, and fetches what its lock file does not hold.
+pub fn load_with(path: &Path, fetch: &dyn Fetch) -> Loaded {
+    load_from(path, Some(fetch))
+}
+
+fn load_from(path: &Path, fetch: Option<&dyn Fetch>) -> Loaded {
+    let mut sources = Sources::default();
+    let file = sources.read(path);
+    finish(sources, file, Some(path), fetch)
+}
+
+/// Loads a document from a text; `name` stands for the file in diagnostics. Such a document cannot name other files.
 pub fn load_str(name: &str, text: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
-    finish(sources, file)
+    finish(sources, file, None, None)
 }
 
-fn finish(sources: Sources, file: Result<u32, Box<Diagnostic>>) -> Loaded {
+fn finish(
+    mut sources: Sources,
+    file: Result<u32, Box<Diagnostic>>,
+    path: Option<&Path>,
+    fetch: Option<&dyn Fetch>,
+) -> Loaded {
     let mut diagnostics = Diagnostics::default();
+    let mut lock = None;
     let document = match file {
         Ok(file) => {
             let text = sources.get(file).map_or("", |f| f.text.as_str());
@@ -60,7 +80,12 @@ fn finish(sources: Sources, file: Result<u32, Box<Diagnostic>>) -> Loaded {
                 let span = Span { file, line: 1, column: 1, ..Span::default() };
                 diagnostics.push(Diagnostic::error(codes::DOCUMENT_EMPTY, span, "the document is empty"));
             }
-            root.map(|root| read(&root, &mut diagnostics))
+            root.map(|root| {
+                let mut remote = Remote::new(path, fetch, &mut sources, &mut diagnostics);
+                let files = Files::load(root, path, &mut sources, &mut remote, &mut diagnostics);
+                lock = remote.finish();
+                read(files, &mut diagnostics)
+            })
         }
         Err(problem) => {
             diagnostics.push(*problem);
@@ -68,20 +93,21 @@ fn finish(sources: Sources, file: Result<u32, Box<Diagnostic>>) -> Loaded {
         }
     };
     diagnostics.sort();
-    Loaded { document: document.unwrap_or_default(), diagnostics, sources }
+    Loaded { document: document.unwrap_or_default(), diagnostics, sources, lock }
 }
 
-fn read(root: &Node, diags: &mut Diagnostics) -> Document {
-    match version(root, diags) {
+fn read(mut files: Files, diags: &mut Diagnostics) -> Document {
+    match version(files.tree(0), diags) {
         Some(Version::Two { minor }) => {
-            validate::v2(root, minor, diags);
-            v2::read(root, diags)
+            validate::v2(&files, minor, diags);
+            v2::read(&mut files, diags)
         }
         Some(Version::Three) => {
-            validate::v3(root, diags);
-            v3::read(root, diags)
+            validate::v3(&files, diags);
+            v3::read(&mut files, diags)
         }
         None => {
+            let root = files.tree(0);
             let version = root.get("asyncapi").and_then(Node::as_str).unwrap_or_default().to_string();
             Document { version, ..Document::default() }
         }

@@ -66,7 +66,8 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// What the root says about the document as a whole; the root as what is read next.
-    pub(crate) fn head(&mut self, root: &'a Node) -> Target<'a> {
+    pub(crate) fn head(&mut self) -> Target<'a> {
+        let root = self.refs.root();
         self.document.version = text(root, "asyncapi").unwrap_or_default();
         self.document.default_content_type = text(root, "defaultContentType");
         self.document.extensions = extensions(root);

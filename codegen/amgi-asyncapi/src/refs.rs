@@ -9,6 +9,7 @@ use std::{cell::RefCell, collections::HashMap, fmt::Write as _};
 use crate::{
     codes,
     diag::{Diagnostic, Span, nearest},
+    files::{Files, percent_decode, split},
     node::{Node, Value},
 };
 
@@ -63,10 +64,10 @@ pub(crate) struct Target<'a> {
     pub(crate) chain: Vec<Place>,
 }
 
-/// The files that references may lead into. Today that is one.
+/// Follows references through the files of a document.
 #[derive(Debug)]
 pub(crate) struct Refs<'a> {
-    root: &'a Node,
+    files: &'a Files,
     /// Keys of large objects: a document with thousands of schemas is searched thousands of times.
     index: RefCell<HashMap<*const Node, Index<'a>>>,
 }
@@ -84,40 +85,28 @@ pub(crate) fn reference(node: &Node) -> Option<&Node> {
     node.get("$ref").filter(|r| r.as_str().is_some())
 }
 
-/// Whether `text` stays inside the file it stands in.
-pub(crate) fn is_internal(text: &str) -> bool {
-    text.is_empty() || text.starts_with('#')
-}
-
-/// The keys of a reference that stays inside its file; `None` when it is not a JSON pointer.
-pub(crate) fn tokens(text: &str) -> Option<Vec<String>> {
-    let pointer = percent_decode(text.strip_prefix('#').unwrap_or(text));
+/// The keys that the part of a reference behind `#` names; `None` when it is not a JSON pointer.
+pub(crate) fn tokens(fragment: &str) -> Option<Vec<String>> {
+    let pointer = percent_decode(fragment);
     if pointer.is_empty() {
         return Some(Vec::new());
     }
     Some(pointer.strip_prefix('/')?.split('/').map(|t| t.replace("~1", "/").replace("~0", "~")).collect())
 }
 
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        if let Some(byte) = hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            out.push(byte);
-            at += 3;
-        } else {
-            out.push(bytes[at]);
-            at += 1;
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_string())
-}
-
 impl<'a> Refs<'a> {
-    pub(crate) fn new(root: &'a Node) -> Self {
-        Self { root, index: RefCell::default() }
+    pub(crate) fn new(files: &'a Files) -> Self {
+        Self { files, index: RefCell::default() }
+    }
+
+    /// The root of the document itself.
+    pub(crate) fn root(&self) -> &'a Node {
+        self.files.tree(0)
+    }
+
+    /// Name of a file without what says its kind: `user` for `schemas/user.schema.json`.
+    pub(crate) fn stem(&self, file: u32) -> &'a str {
+        self.files.stem(file)
     }
 
     /// `node` at `place`, or what it refers to, over as many references as there are.
@@ -139,7 +128,9 @@ impl<'a> Refs<'a> {
 
     /// The node at a place, without following references on the way.
     pub(crate) fn at(&self, place: &Place) -> Option<&'a Node> {
-        place.tokens.iter().try_fold(self.root, |node, token| self.child(node, token).map(|(node, _)| node))
+        place.tokens.iter().try_fold(self.files.tree(place.file), |node, token| {
+            self.child(node, token).map(|(node, _)| node)
+        })
     }
 
     fn child(&self, node: &'a Node, token: &str) -> Option<(&'a Node, Span)> {
@@ -179,23 +170,26 @@ impl<'a> Refs<'a> {
         if *hops > MAX_HOPS {
             return Err(Box::new(endless(text)));
         }
-        if !is_internal(reference) {
-            return Err(Box::new(external(text)));
-        }
-        let Some(tokens) = tokens(reference) else {
+        let (address, fragment) = split(reference);
+        let file = match self.files.link(text.span.file, address) {
+            Ok(file) => file,
+            Err(problem) => return Err(Box::new(problem.at(text.span))),
+        };
+        let Some(tokens) = tokens(fragment) else {
             return Err(Box::new(
                 Diagnostic::error(
                     codes::REF_NOT_FOUND,
                     text.span,
-                    format!("`{reference}` is not a JSON pointer"),
+                    format!("`#{fragment}` is not a JSON pointer"),
                 )
                 .help("write it like `#/components/schemas/Name`"),
             ));
         };
+        let root = self.files.tree(file);
         let mut at = Target {
-            node: self.root,
-            key_span: self.root.span,
-            place: Place { file: text.span.file, tokens: Vec::new() },
+            node: root,
+            key_span: root.span,
+            place: Place { file, tokens: Vec::new() },
             chain: Vec::new(),
         };
         for token in &tokens {
@@ -234,24 +228,15 @@ pub(crate) fn endless(text: &Node) -> Diagnostic {
     Diagnostic::error(codes::REF_CYCLE, text.span, message)
 }
 
-/// The problem of a reference into another file.
-pub(crate) fn external(text: &Node) -> Diagnostic {
-    let reference = text.as_str().unwrap_or_default();
-    Diagnostic::error(codes::REF_EXTERNAL, text.span, format!("`{reference}` leads out of this document"))
-        .help("references to other files are not supported yet; bundle the document into one file")
-}
-
 fn not_found(text: &Node, at: &Target<'_>, token: &str) -> Diagnostic {
     let reference = text.as_str().unwrap_or_default();
-    let diagnostic = Diagnostic::error(
-        codes::REF_NOT_FOUND,
-        text.span,
-        format!("`{reference}` names nothing in this document"),
-    );
-    let place =
-        if at.place.tokens.is_empty() { "the document".into() } else { format!("`{}`", at.place.pointer()) };
+    let address = if at.place.file == text.span.file { "" } else { split(reference).0 };
+    let file = if address.is_empty() { "this document".to_string() } else { format!("`{address}`") };
+    let message = format!("`{reference}` names nothing in {file}");
+    let diagnostic = Diagnostic::error(codes::REF_NOT_FOUND, text.span, message);
+    let place = if at.place.tokens.is_empty() { file } else { format!("`{address}{}`", at.place.pointer()) };
     match nearest(token, at.node.entries().iter().map(|e| e.key.as_str())) {
-        Some(near) => diagnostic.help(format!("did you mean `{}`?", at.place.child(near).pointer())),
+        Some(near) => diagnostic.help(format!("did you mean `{address}{}`?", at.place.child(near).pointer())),
         None => diagnostic.help(format!("{place} has no `{token}`")),
     }
 }

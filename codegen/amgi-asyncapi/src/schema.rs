@@ -129,7 +129,7 @@ impl<'a> Schemas<'a> {
         mut foreign: Option<&'a Node>,
         diags: &mut Diagnostics,
     ) -> Option<Id<Schema>> {
-        let mut name = if inline { None } else { name_of(&spot.place) };
+        let mut name = if inline { None } else { self.name_of(&spot.place) };
         let mut seen: Vec<Place> = Vec::new();
         loop {
             if let Some((format, schema)) = multi_format(spot.node) {
@@ -150,7 +150,7 @@ impl<'a> Schemas<'a> {
                 diags.push(cycle(text));
                 return None;
             }
-            name = name_of(&spot.place);
+            name = self.name_of(&spot.place);
             inline = false;
         }
         if let Some(id) = self.by_place.get(&spot.place) {
@@ -210,12 +210,12 @@ impl<'a> Schemas<'a> {
             }
             Err(problem) => {
                 // JSON Schemas that were written on their own and pasted count from their own root.
-                let inner =
-                    tokens(reference).filter(|_| problem.code == codes::REF_NOT_FOUND).map(|tokens| {
-                        let mut place = base.clone();
-                        place.tokens.extend(tokens);
-                        place
-                    });
+                let fragment = reference.strip_prefix('#').filter(|_| problem.code == codes::REF_NOT_FOUND);
+                let inner = fragment.and_then(tokens).map(|tokens| {
+                    let mut place = base.clone();
+                    place.tokens.extend(tokens);
+                    place
+                });
                 let Some((place, node)) = inner.and_then(|p| self.refs.at(&p).map(|node| (p, node))) else {
                     diags.push(*problem);
                     return None;
@@ -233,6 +233,10 @@ impl<'a> Schemas<'a> {
 
     /// The schema document that a place belongs to.
     fn base_of(&self, place: &Place) -> Place {
+        let file = Place { file: place.file, tokens: Vec::new() };
+        if place.file != 0 && self.refs.at(&file).is_some_and(|root| root.get("asyncapi").is_none()) {
+            return file;
+        }
         let mut base = place.clone();
         if let [a, b, _, ..] = place.tokens.as_slice()
             && (a.as_str(), b.as_str()) == ("components", "schemas")
@@ -243,6 +247,17 @@ impl<'a> Schemas<'a> {
             }
         }
         base
+    }
+
+    /// The name a reference to `place` gives. Payload and headers of a message have none of their own.
+    fn name_of(&self, place: &Place) -> Option<String> {
+        match place.tokens.as_slice() {
+            [] => Some(self.refs.stem(place.file).to_string()).filter(|stem| !stem.is_empty()),
+            [.., a, b] if a == "message" && (b == "payload" || b == "headers") => None,
+            [.., a, _, b] if a == "messages" && (b == "payload" || b == "headers") => None,
+            [a, b, name, c] if a == "components" && b == "schemas" && c == "schema" => Some(name.clone()),
+            _ => place.last().map(str::to_string),
+        }
     }
 
     /// A schema with its references turned into ids.
@@ -291,14 +306,4 @@ fn is_alias(node: &Node, inline: bool) -> bool {
         | "title" | "writeOnly" => inline,
         key => inline && key.starts_with("x-"),
     })
-}
-
-/// The name a reference to `place` gives. Payload and headers of a message have none of their own.
-fn name_of(place: &Place) -> Option<String> {
-    match place.tokens.as_slice() {
-        [.., a, b] if a == "message" && (b == "payload" || b == "headers") => None,
-        [.., a, _, b] if a == "messages" && (b == "payload" || b == "headers") => None,
-        [a, b, name, c] if a == "components" && b == "schemas" && c == "schema" => Some(name.clone()),
-        _ => place.last().map(str::to_string),
-    }
 }

@@ -10,60 +10,54 @@ use std::collections::HashSet;
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, Span, nearest},
+    files::Files,
     model::{Action, Channel, Document, Id, Message, Operation, Parameter, Server},
     node::Node,
     reader::{Reader, extensions, is_object, known, register, scalar_text, text, texts, traits},
-    refs::{Place, Refs, Target, reference},
+    refs::{Refs, Target, reference},
 };
 
 /// The operations of a channel, and which way they go for the application that has the document.
 const OPERATIONS: [(&str, Action); 2] = [("publish", Action::Receive), ("subscribe", Action::Send)];
 
-/// Reads a document whose root is `root`, best effort.
-pub(crate) fn read(root: &Node, diags: &mut Diagnostics) -> Document {
-    let merged = traits::merge(root, &with_traits, traits::Winner::Trait, diags);
-    let root = merged.as_ref().unwrap_or(root);
-    let refs = Refs::new(root);
+/// Reads a document, best effort.
+pub(crate) fn read(files: &mut Files, diags: &mut Diagnostics) -> Document {
+    traits::merge(files, &with_traits, traits::Winner::Trait, diags);
+    let refs = Refs::new(files);
     let mut reader = Reader::new(&refs, diags);
     reader.formats_beside = true;
-    reader.read_root(root);
+    reader.read_root();
     reader.finish()
 }
 
 /// Objects of AsyncAPI 2 that may have traits.
-fn with_traits(root: &Node, add: &mut dyn FnMut(&Node, Place)) {
-    let top = Place::root();
+fn with_traits(visitor: &mut traits::Visitor<'_>) {
+    let (root, top) = visitor.root();
     let components = root.get("components").map(|node| (node, top.child("components")));
+    let mut messages = Vec::new();
     for (parent, place) in [(root, top)].into_iter().chain(components) {
-        let place = place.child("channels");
-        for entry in parent.get("channels").map_or(&[][..], Node::entries) {
+        for (channel, place) in visitor.members((parent, &place), "channels") {
             for (field, _) in OPERATIONS {
-                let Some(operation) = entry.value.get(field) else { continue };
-                let place = place.child(&entry.key).child(field);
-                if let Some(message) = operation.get("message") {
-                    message_with_traits(message, &place.child("message"), add);
-                }
-                add(operation, place);
+                let operation = channel.get(field).and_then(|node| visitor.visit(node, place.child(field)));
+                let Some((operation, place)) = operation else { continue };
+                let message = operation.get("message");
+                messages.extend(message.and_then(|node| visitor.visit(node, place.child("message"))));
             }
         }
+        messages.extend(visitor.members((parent, &place), "messages"));
     }
-    let messages = root.get("components").and_then(|components| components.get("messages"));
-    let place = Place::root().child("components").child("messages");
-    for entry in messages.map_or(&[][..], Node::entries) {
-        message_with_traits(&entry.value, &place.child(&entry.key), add);
+    // A message may be a choice of messages.
+    while let Some((message, place)) = messages.pop() {
+        let place = place.child("oneOf");
+        for (index, choice) in message.get("oneOf").map_or(&[][..], Node::items).iter().enumerate() {
+            messages.extend(visitor.visit(choice, place.child(index.to_string())));
+        }
     }
-}
-
-fn message_with_traits(message: &Node, place: &Place, add: &mut dyn FnMut(&Node, Place)) {
-    for (index, choice) in message.get("oneOf").map_or(&[][..], Node::items).iter().enumerate() {
-        message_with_traits(choice, &place.child("oneOf").child(index.to_string()), add);
-    }
-    add(message, place.clone());
 }
 
 impl<'a> Reader<'a, '_> {
-    fn read_root(&mut self, root: &'a Node) {
-        let top = self.head(root);
+    fn read_root(&mut self) {
+        let top = self.head();
         for (entry, target) in self.members(&top, "servers") {
             let url = split(target.node.get("url").and_then(Node::as_str).unwrap_or_default());
             self.server(&entry.key, target, entry.key_span, url);

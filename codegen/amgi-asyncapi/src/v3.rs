@@ -5,49 +5,38 @@ mod operation;
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, Span},
+    files::Files,
     model::{Channel, Document, Id, Parameter},
     node::Node,
     reader::{Reader, extensions, known, register, scalar_text, text, texts, traits},
-    refs::{Place, Refs, Target, reference},
+    refs::{Refs, Target, reference},
 };
 
-/// Reads a document whose root is `root`, best effort.
-pub(crate) fn read(root: &Node, diags: &mut Diagnostics) -> Document {
-    let merged = traits::merge(root, &with_traits, traits::Winner::Object, diags);
-    let root = merged.as_ref().unwrap_or(root);
-    let refs = Refs::new(root);
+/// Reads a document, best effort.
+pub(crate) fn read(files: &mut Files, diags: &mut Diagnostics) -> Document {
+    traits::merge(files, &with_traits, traits::Winner::Object, diags);
+    let refs = Refs::new(files);
     let mut reader = Reader::new(&refs, diags);
-    reader.root(root);
+    reader.root();
     reader.finish()
 }
 
 /// Objects of AsyncAPI 3 that may have traits.
-fn with_traits(root: &Node, add: &mut dyn FnMut(&Node, Place)) {
-    let top = Place::root();
+fn with_traits(visitor: &mut traits::Visitor<'_>) {
+    let (root, top) = visitor.root();
     let components = root.get("components").map(|node| (node, top.child("components")));
     for (parent, place) in [(root, top)].into_iter().chain(components) {
-        for (collection, nested) in [("operations", None), ("messages", None), ("channels", Some("messages"))]
-        {
-            let place = place.child(collection);
-            for entry in parent.get(collection).map_or(&[][..], Node::entries) {
-                let place = place.child(&entry.key);
-                let Some(nested) = nested else {
-                    add(&entry.value, place);
-                    continue;
-                };
-                // A channel that is a reference leads to one that is visited as a component.
-                let place = place.child(nested);
-                for message in entry.value.get(nested).map_or(&[][..], Node::entries) {
-                    add(&message.value, place.child(&message.key));
-                }
-            }
+        visitor.members((parent, &place), "operations");
+        visitor.members((parent, &place), "messages");
+        for (channel, place) in visitor.members((parent, &place), "channels") {
+            visitor.members((channel, &place), "messages");
         }
     }
 }
 
 impl<'a> Reader<'a, '_> {
-    fn root(&mut self, root: &'a Node) {
-        let top = self.head(root);
+    fn root(&mut self) {
+        let top = self.head();
         for (entry, target) in self.members(&top, "servers") {
             let host = text(target.node, "host").unwrap_or_default();
             let pathname = text(target.node, "pathname");

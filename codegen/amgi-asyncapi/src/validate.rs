@@ -9,23 +9,26 @@ mod schema;
 mod shape;
 mod shape2;
 
+use std::collections::HashSet;
+
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, nearest},
+    files::Files,
     node::{Entry, Node, Value},
-    refs::{Refs, external, is_internal, reference},
+    refs::{Place, Refs, Target, reference},
     schema::{is_native, multi_format},
 };
 use shape::{Kind, Ty};
 
 /// Checks an AsyncAPI 3 document.
-pub(crate) fn v3(root: &Node, diags: &mut Diagnostics) {
-    Walk { refs: &Refs::new(root), diags, minor: u32::MAX }.object(root, &shape::ROOT);
+pub(crate) fn v3(files: &Files, diags: &mut Diagnostics) {
+    Walk { refs: &Refs::new(files), diags, minor: u32::MAX, others: Others::default() }.all(&shape::ROOT);
 }
 
 /// Checks an AsyncAPI 2 document of this minor version.
-pub(crate) fn v2(root: &Node, minor: u32, diags: &mut Diagnostics) {
-    Walk { refs: &Refs::new(root), diags, minor }.object(root, &shape2::ROOT);
+pub(crate) fn v2(files: &Files, minor: u32, diags: &mut Diagnostics) {
+    Walk { refs: &Refs::new(files), diags, minor, others: Others::default() }.all(&shape2::ROOT);
 }
 
 struct Walk<'a, 'd> {
@@ -33,15 +36,56 @@ struct Walk<'a, 'd> {
     diags: &'d mut Diagnostics,
     /// Minor version of the document.
     minor: u32,
+    others: Others<'a>,
+}
+
+/// Objects in other files, which are walked once for each kind that they are named as.
+#[derive(Default)]
+struct Others<'a> {
+    open: Vec<(&'a Node, Expected)>,
+    seen: HashSet<(Place, &'static str)>,
+}
+
+impl<'a> Others<'a> {
+    /// Remembers what a reference leads to. What stands in the document itself is walked there.
+    fn open(&mut self, target: &Target<'a>, expected: Expected) {
+        let name = match expected {
+            Expected::Kind(kind) => kind.name,
+            Expected::Schema => "schema",
+            Expected::Anything => return,
+        };
+        if target.place.file != 0 && self.seen.insert((target.place.clone(), name)) {
+            self.open.push((target.node, expected));
+        }
+    }
+}
+
+/// What a reference should lead to.
+#[derive(Clone, Copy)]
+enum Expected {
+    Kind(&'static Kind),
+    Schema,
+    Anything,
 }
 
 impl Walk<'_, '_> {
-    fn object(&mut self, node: &Node, kind: &Kind) {
+    fn all(&mut self, root: &'static Kind) {
+        self.object(self.refs.root(), root);
+        while let Some((node, expected)) = self.others.open.pop() {
+            match expected {
+                Expected::Kind(kind) => self.object(node, kind),
+                Expected::Schema => self.schema(node, "schema"),
+                Expected::Anything => {}
+            }
+        }
+    }
+
+    fn object(&mut self, node: &Node, kind: &'static Kind) {
         let Value::Object(entries) = &node.value else {
             self.mismatch(node, kind.name, "an object");
             return;
         };
-        if kind.may_refer && self.refers(node) {
+        if kind.may_refer && self.refers(node, Expected::Kind(kind)) {
             return;
         }
         if let Some((_, kind)) = kind.instead.filter(|(field, _)| node.get(field).is_some()) {
@@ -63,7 +107,11 @@ impl Walk<'_, '_> {
                     if field.since > self.minor {
                         self.too_new(entry, kind, field.since);
                     }
-                    self.value(entry, &field.ty);
+                    match field.ty {
+                        Ty::SchemaOfFormat if foreign(node) => {}
+                        Ty::SchemaOfFormat => self.native_schema(&entry.value, &entry.key),
+                        _ => self.value(entry, &field.ty),
+                    }
                 }
                 None if kind.open => {}
                 None => self.unknown(entry, kind),
@@ -72,10 +120,10 @@ impl Walk<'_, '_> {
         (kind.also)(node, self.diags);
     }
 
-    fn value(&mut self, entry: &Entry, ty: &Ty) {
+    fn value(&mut self, entry: &Entry, ty: &'static Ty) {
         let Entry { key, value, .. } = entry;
         match ty {
-            Ty::Any => {}
+            Ty::Any | Ty::SchemaOfFormat => {}
             Ty::Text => self.expect(value, key, "a string", value.as_str().is_some()),
             Ty::TextOrNull => {
                 let fits = matches!(value.value, Value::String(_) | Value::Null);
@@ -149,7 +197,7 @@ impl Walk<'_, '_> {
     fn schema(&mut self, node: &Node, key: &str) {
         match multi_format(node) {
             Some((format, inner)) if is_native(format.as_str().unwrap_or_default()) => {
-                schema::check(inner, key, self.diags);
+                self.native_schema(inner, key);
             }
             Some(_) => {}
             None if node.get("schemaFormat").is_some() => self.diags.push(
@@ -160,14 +208,24 @@ impl Walk<'_, '_> {
                 )
                 .help("write `schema: …` beside `schemaFormat`"),
             ),
-            None => schema::check(node, key, self.diags),
+            None => self.native_schema(node, key),
         }
+    }
+
+    fn native_schema(&mut self, node: &Node, key: &str) {
+        schema::check(node, key, self.diags);
+        schema::references(node, &mut |text| {
+            // Where it does not resolve, the reader says so, which knows more about schemas.
+            if let Ok(target) = self.refs.resolve_once(text) {
+                self.others.open(&target, Expected::Schema);
+            }
+        });
     }
 
     fn reference(&mut self, node: &Node, key: &str) {
         match &node.value {
             Value::Object(_) if reference(node).is_some() => {
-                self.refers(node);
+                self.refers(node, Expected::Anything);
             }
             _ => self.diags.push(
                 Diagnostic::error(
@@ -181,13 +239,16 @@ impl Walk<'_, '_> {
     }
 
     /// Whether this is a Reference Object, in which everything else is ignored.
-    fn refers(&mut self, node: &Node) -> bool {
+    fn refers(&mut self, node: &Node, expected: Expected) -> bool {
         let Some(target) = node.get("$ref") else { return false };
         if target.as_str().is_none() {
             self.mismatch(target, "`$ref`", "a string");
-        } else if let Err(problem) = self.refs.resolve(target) {
-            // The reader says the same where it follows this one; it is kept once.
-            self.diags.push(*problem);
+        } else {
+            match self.refs.resolve(target) {
+                Ok(target) => self.others.open(&target, expected),
+                // The reader says the same where it follows this one; it is kept once.
+                Err(problem) => self.diags.push(*problem),
+            }
         }
         for sibling in node.entries().iter().filter(|e| e.key != "$ref" && !e.key.starts_with("x-")) {
             let message = format!("`{}` beside `$ref` is ignored", sibling.key);
@@ -239,13 +300,12 @@ impl Walk<'_, '_> {
     }
 }
 
+/// Whether the `schemaFormat` of an object is one that is not read.
+fn foreign(node: &Node) -> bool {
+    node.get("schemaFormat").and_then(Node::as_str).is_some_and(|format| !is_native(format))
+}
+
 fn mismatch(node: &Node, whose: &str, what: &str) -> Diagnostic {
-    // Texts in files of their own: the specification has no such thing, but tools that bundle do.
-    if let Some(text) = reference(node)
-        && !is_internal(text.as_str().unwrap_or_default())
-    {
-        return external(text);
-    }
     let found = match &node.value {
         Value::Number(number) => number.to_string(),
         _ => node.kind().to_string(),

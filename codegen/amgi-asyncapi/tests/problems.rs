@@ -184,7 +184,7 @@ components:
         (4, "ref-cycle"),
         (5, "ref-cycle"),
         (10, "ref-external"),
-        (11, "ref-external"),
+        (11, "ref-remote"),
         (12, "ref-not-found"),
         (2, "type-mismatch"),
         (13, "ref-target"),
@@ -193,7 +193,7 @@ components:
         assert!(codes.contains(&expected), "{expected:?}\n{}", loaded.report());
     }
     assert!(codes.iter().any(|(_, code)| *code == "ref-cycle"));
-    assert!(loaded.report().contains("references to other files are not supported yet"));
+    assert!(loaded.report().contains("load the document from its file"));
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn expand(input: TokenStream, base: &Path) -> syn::Result<TokenStream> {
 
 /// Makes the compiler read what we read: a change of it then builds again.
 fn watch(generation: &Generation, base: &Path) -> TokenStream {
-    let paths = generation.sources.iter().map(|file| {
+    let paths = generation.sources.local().map(|file| {
         // `include_bytes!` would look beside the file that calls us.
         let path = base.join(&file.path);
         std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned()

@@ -92,7 +92,7 @@ fn write_module(generation: &Generation, out_dir: &Path) -> Result<(), BuildErro
 
 fn tell_cargo(generation: &Generation) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for file in &generation.sources {
+    for file in generation.sources.local() {
         writeln!(out, "cargo:rerun-if-changed={}", file.path.display())?;
     }
     for diagnostic in

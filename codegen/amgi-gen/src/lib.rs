@@ -22,7 +22,7 @@ pub use scaffold::TemplateError;
 
 use std::{fmt::Write as _, path::Path};
 
-use amgi_asyncapi::{Loaded, diag::Diagnostics, source::Sources};
+use amgi_asyncapi::{Loaded, diag::Diagnostics, remote::Lock, source::Sources};
 use lower::Origin;
 use proc_macro2::TokenStream;
 use settings::Settings;
@@ -39,6 +39,8 @@ pub struct Generation {
     pub diagnostics: Diagnostics,
     /// Every file that was read.
     pub sources: Sources,
+    /// The lock file as it is to be, when something was fetched that it does not hold.
+    pub lock: Option<Lock>,
 }
 
 /// Reads the document at `path` and decides what to write. Touches nothing.
@@ -48,7 +50,7 @@ pub fn generate(path: &Path, settings: &Settings) -> Generation {
 
 /// Decides what to write for a document that is loaded. `path` gives the names.
 pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generation {
-    let Loaded { document, mut diagnostics, sources } = loaded;
+    let Loaded { document, mut diagnostics, sources, lock } = loaded;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let origin = Origin {
         name: settings.name.clone().unwrap_or_else(|| name::module(&stem)),
@@ -56,16 +58,16 @@ pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generati
         digest: digest(&sources),
     };
     if diagnostics.has_errors() {
-        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources };
+        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources, lock };
     }
     let (api, found) = lower::lower(&document, origin, settings.perspective);
     diagnostics.extend(found);
     diagnostics.sort();
     if diagnostics.has_errors() {
-        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources };
+        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources, lock };
     }
     let tokens = emit::module(&api);
-    Generation { api: Some(api), tokens, diagnostics, sources }
+    Generation { api: Some(api), tokens, diagnostics, sources, lock }
 }
 
 /// Hex SHA-256 over the texts of all files, so that a header changes exactly when its document does.

@@ -9,8 +9,9 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "codegen/amgi-asyncapi",
         &[
-            &["diag", "codes", "source"],
+            &["diag", "codes", "source", "remote"],
             &["node", "model"],
+            &["files"],
             &["refs", "schema"],
             &["reader"],
             &["v2", "v3"],

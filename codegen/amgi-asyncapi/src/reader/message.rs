@@ -41,7 +41,7 @@ impl<'a> Reader<'a, '_> {
         let headers = self.schema(&target, "headers");
         let correlation = self.member(&target, "correlationId");
         let message = Message {
-            key: key.unwrap_or_else(|| target.place.last().unwrap_or_default().to_string()),
+            key: key.unwrap_or_else(|| self.key_of(&target)),
             name: text(node, "name"),
             docs: self.docs(&target),
             content_type: text(node, "contentType").or_else(|| self.document.default_content_type.clone()),
@@ -57,6 +57,13 @@ impl<'a> Reader<'a, '_> {
         self.document.messages.push(message);
         self.messages.insert(target.place, id);
         id
+    }
+
+    /// The last key on the way to a message. A file that is one has the key of the reference to it.
+    fn key_of(&self, target: &Target<'a>) -> String {
+        let keys = target.chain.iter().rev().filter_map(Place::last);
+        let key = keys.into_iter().find(|key| key.parse::<usize>().is_err());
+        key.unwrap_or_else(|| self.refs.stem(target.place.file)).to_string()
     }
 
     fn schema(&mut self, target: &Target<'a>, field: &str) -> Option<Id<Schema>> {

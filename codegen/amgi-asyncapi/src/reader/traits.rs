@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics},
+    files::Files,
     node::{Entry, Node, Value},
     refs::{Place, Refs, reference},
 };
@@ -30,50 +31,66 @@ pub(crate) enum Winner {
     Trait,
 }
 
-/// Calls its second argument with every object that may have traits, and where that stands.
-type Visit = dyn Fn(&Node, &mut dyn FnMut(&Node, Place));
+/// Names every object that may have traits.
+type Visit = dyn for<'a> Fn(&mut Visitor<'a>);
 
-/// The document with all traits merged; `None` when it has none. `visit` knows where the version has traits.
-pub(crate) fn merge(root: &Node, visit: &Visit, winner: Winner, diags: &mut Diagnostics) -> Option<Node> {
-    let refs = Refs::new(root);
+/// Gathers the places of objects with traits. What cannot be followed is reported by whoever reads it.
+pub(crate) struct Visitor<'a> {
+    refs: &'a Refs<'a>,
+    found: Vec<Place>,
+    seen: HashSet<Place>,
+}
+
+impl<'a> Visitor<'a> {
+    /// The root of the document.
+    pub(crate) fn root(&self) -> (&'a Node, Place) {
+        (self.refs.root(), Place::root())
+    }
+
+    /// The object that `node` at `place` is in the end, when it was not visited before. Remembers it if it has traits.
+    pub(crate) fn visit(&mut self, node: &'a Node, place: Place) -> Option<(&'a Node, Place)> {
+        let target = self.refs.follow(node, place, node.span).ok()?;
+        if !self.seen.insert(target.place.clone()) {
+            return None;
+        }
+        if target.node.get("traits").is_some() {
+            self.found.push(target.place.clone());
+        }
+        Some((target.node, target.place))
+    }
+
+    /// Visits every member of the mapping `field`.
+    pub(crate) fn members(
+        &mut self,
+        (node, place): (&'a Node, &Place),
+        field: &str,
+    ) -> Vec<(&'a Node, Place)> {
+        let place = place.child(field);
+        let members = node.get(field).map_or(&[][..], Node::entries).iter();
+        members.filter_map(|entry| self.visit(&entry.value, place.child(&entry.key))).collect()
+    }
+}
+
+/// Merges all traits. `visit` knows where the version has them.
+pub(crate) fn merge(files: &mut Files, visit: &Visit, winner: Winner, diags: &mut Diagnostics) {
+    let refs = Refs::new(files);
     let mut merger = Merger { refs: &refs, diags, winner, budget: MAX_COPIES };
     let mut changed = Vec::new();
-    for place in with_traits(&refs, root, visit) {
+    let mut visitor = Visitor { refs: &refs, found: Vec::new(), seen: HashSet::new() };
+    visit(&mut visitor);
+    for place in visitor.found {
         if let Some(node) = refs.at(&place) {
             changed.push((merger.object(node), place));
         }
     }
-    if changed.is_empty() {
-        return None;
-    }
     // An operation is set before the message inside it.
     changed.sort_by_key(|(_, place)| place.tokens.len());
-    let mut root = root.clone();
     for (node, place) in changed {
-        if let Some(slot) = place.tokens.iter().try_fold(&mut root, |node, token| child_mut(node, token)) {
+        let root = files.tree_mut(place.file);
+        if let Some(slot) = place.tokens.iter().try_fold(root, |node, token| child_mut(node, token)) {
             *slot = node;
         }
     }
-    Some(root)
-}
-
-/// Places of all objects that have traits. What cannot be followed is reported by whoever reads it.
-fn with_traits(refs: &Refs<'_>, root: &Node, visit: &Visit) -> Vec<Place> {
-    let mut places = Vec::new();
-    let mut seen = HashSet::new();
-    visit(root, &mut |node, place| {
-        // The tree is borrowed for longer than its nodes are looked at here, so follow by place.
-        let target = match reference(node) {
-            None => Some((node.get("traits").is_some(), place)),
-            Some(text) => refs.resolve(text).ok().map(|t| (t.node.get("traits").is_some(), t.place)),
-        };
-        if let Some((true, place)) = target
-            && seen.insert(place.clone())
-        {
-            places.push(place);
-        }
-    });
-    places
 }
 
 struct Merger<'a, 'd> {
@@ -159,7 +176,8 @@ impl Merger<'_, '_> {
 }
 
 fn same_reference(a: &Node, b: &Node) -> bool {
-    matches!((reference(a), reference(b)), (Some(a), Some(b)) if a.as_str() == b.as_str())
+    matches!((reference(a), reference(b)),
+        (Some(a), Some(b)) if a.as_str() == b.as_str() && a.span.file == b.span.file)
 }
 
 fn size(node: &Node) -> usize {

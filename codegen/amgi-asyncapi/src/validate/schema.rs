@@ -5,18 +5,10 @@ use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, nearest},
     node::{Node, Value},
-    schema::{Position, is_map_reference, is_native, position},
+    schema::{Position, is_map_reference, position},
 };
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
-
-/// Checks the payload of a message of AsyncAPI 2, whose format stands beside it.
-pub(super) fn payload(message: &Node, diags: &mut Diagnostics) {
-    let format = message.get("schemaFormat").and_then(Node::as_str);
-    if let Some(payload) = message.get("payload").filter(|_| format.is_none_or(is_native)) {
-        check(payload, "payload", diags);
-    }
-}
 
 /// Checks the schema that stands under `key`, and all within.
 pub(super) fn check(node: &Node, key: &str, diags: &mut Diagnostics) {
@@ -65,6 +57,28 @@ pub(super) fn check(node: &Node, key: &str, diags: &mut Diagnostics) {
                 _ => check(value, keyword, diags),
             },
             Position::Data => data(keyword, value, diags),
+        }
+    }
+}
+
+/// Calls `each` with the text of every reference in a schema.
+pub(super) fn references(node: &Node, each: &mut impl FnMut(&Node)) {
+    for entry in node.entries() {
+        match position(&entry.key) {
+            Position::Data => {
+                if entry.key == "$ref" && entry.value.as_str().is_some() {
+                    each(&entry.value);
+                }
+            }
+            Position::Schema => match &entry.value.value {
+                Value::Array(items) => items.iter().for_each(|item| references(item, each)),
+                _ => references(&entry.value, each),
+            },
+            Position::Map => {
+                for entry in entry.value.entries().iter().filter(|entry| !is_map_reference(entry)) {
+                    references(&entry.value, each);
+                }
+            }
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) enum Ty {
     /// An object that may hold anything.
     AnyMap,
     Schema,
+    /// A schema whose format is the `schemaFormat` beside it.
+    SchemaOfFormat,
     Schemas,
     Reference,
     References,

@@ -151,13 +151,12 @@ static OPERATION_TRAIT: Kind = Kind {
 
 static MESSAGE: Kind = Kind {
     instead: Some(("oneOf", &MESSAGES)),
-    also: super::schema::payload,
     ..kind(
         "a message",
         &[
             since(4, "messageId", Ty::Text),
             may("headers", Ty::Schema),
-            may("payload", Ty::Any),
+            may("payload", Ty::SchemaOfFormat),
             may("correlationId", Ty::Object(&CORRELATION_ID)),
             may("schemaFormat", Ty::Text),
             may("contentType", Ty::Text),
