@@ -64,8 +64,7 @@ impl<'f> Remote<'f> {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".lock");
         remote.path = path.with_file_name(name);
-        // Most documents have none.
-        let Ok(file) = sources.read_named(&remote.path) else { return remote };
+        let Some(file) = sources.read_lock(&remote.path) else { return remote };
         remote.old_text = sources.get(file).map(|file| file.text.clone()).unwrap_or_default();
         let span = Span { file, line: 1, column: 1, ..Span::default() };
         match parse(&remote.old_text) {

@@ -28,8 +28,19 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// The whole text.
     pub text: String,
-    /// Whether it came from the network, so that `path` is no file.
-    pub remote: bool,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a text came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A file of the document, or a text that was given.
+    Local,
+    /// The network: the path is no file.
+    Network,
+    /// The lock file, which is no part of the document itself.
+    Lock,
 }
 
 /// Why a file gives no text. It has no place: that is where the file is named.
@@ -64,11 +75,11 @@ impl Sources {
     /// Reads a file and gives its number. A file that cannot be read still gets a number, with an empty text.
     pub fn read(&mut self, path: &Path) -> Result<u32, Box<Diagnostic>> {
         match read_text(path) {
-            Ok(text) => Ok(self.push(path.to_path_buf(), text, false)),
+            Ok(text) => Ok(self.push(path.to_path_buf(), text, Origin::Local)),
             Err(mut problem) => {
                 // The part before a bad byte is text: keep it, so that the place can be shown.
                 let before = problem.before.take();
-                let file = self.push(path.to_path_buf(), before.clone().unwrap_or_default(), false);
+                let file = self.push(path.to_path_buf(), before.clone().unwrap_or_default(), Origin::Local);
                 let span = match before {
                     Some(text) => span_at(file, &text, text.len()),
                     None => Span { file, ..Span::default() },
@@ -81,7 +92,7 @@ impl Sources {
     /// Reads a file that another one names. Only one that can be read gets a number.
     pub(crate) fn read_named(&mut self, path: &Path) -> Result<u32, Unreadable> {
         let problem = match read_text(path) {
-            Ok(text) => return Ok(self.push(path.to_path_buf(), text, false)),
+            Ok(text) => return Ok(self.push(path.to_path_buf(), text, Origin::Local)),
             Err(problem) => problem,
         };
         let near = if problem.code == codes::FILE_NOT_FOUND { neighbour(path) } else { None };
@@ -91,12 +102,18 @@ impl Sources {
         })
     }
 
+    /// Reads the lock file, where there is one.
+    pub(crate) fn read_lock(&mut self, path: &Path) -> Option<u32> {
+        // Most documents have none.
+        read_text(path).ok().map(|text| self.push(path.to_path_buf(), text, Origin::Lock))
+    }
+
     /// Adds what came from the network.
     pub(crate) fn add_remote(&mut self, address: &str, text: String) -> Result<u32, Unreadable> {
         if text.len() as u64 > MAX_BYTES {
             Err(too_large())
         } else {
-            Ok(self.push(address.into(), text, true))
+            Ok(self.push(address.into(), text, Origin::Network))
         }
     }
 
@@ -104,7 +121,7 @@ impl Sources {
     pub fn add(&mut self, name: impl Into<PathBuf>, text: impl Into<String>) -> Result<u32, Box<Diagnostic>> {
         let text = text.into();
         let long = text.len() as u64 > MAX_BYTES;
-        let file = self.push(name.into(), if long { String::new() } else { text }, false);
+        let file = self.push(name.into(), if long { String::new() } else { text }, Origin::Local);
         let span = Span { file, ..Span::default() };
         if long { Err(Box::new(too_large().at(span))) } else { Ok(file) }
     }
@@ -116,7 +133,7 @@ impl Sources {
 
     /// Files on this machine: what a build must watch.
     pub fn local(&self) -> impl Iterator<Item = &SourceFile> {
-        self.0.iter().filter(|file| !file.remote)
+        self.0.iter().filter(|file| file.origin != Origin::Network)
     }
 
     /// All files that were read, the root document first.
@@ -134,8 +151,8 @@ impl Sources {
         diagnostics.iter().map(|d| self.render(d)).collect()
     }
 
-    fn push(&mut self, path: PathBuf, text: String, remote: bool) -> u32 {
-        self.0.push(SourceFile { path, text, remote });
+    fn push(&mut self, path: PathBuf, text: String, origin: Origin) -> u32 {
+        self.0.push(SourceFile { path, text, origin });
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 }

@@ -22,7 +22,12 @@ pub use scaffold::TemplateError;
 
 use std::{fmt::Write as _, path::Path};
 
-use amgi_asyncapi::{Loaded, diag::Diagnostics, remote::Lock, source::Sources};
+use amgi_asyncapi::{
+    Loaded,
+    diag::Diagnostics,
+    remote::Lock,
+    source::{self, Sources},
+};
 use lower::Origin;
 use proc_macro2::TokenStream;
 use settings::Settings;
@@ -73,7 +78,7 @@ pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generati
 /// Hex SHA-256 over the texts of all files, so that a header changes exactly when its document does.
 fn digest(sources: &Sources) -> String {
     let mut hasher = Sha256::new();
-    for file in sources {
+    for file in sources.iter().filter(|file| file.origin != source::Origin::Lock) {
         hasher.update(file.text.as_bytes());
         hasher.update([0]);
     }

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use amgi_asyncapi::remote::Lock;
+
 use crate::{
     format,
     plan::{Kind, PlannedFile},
@@ -68,6 +70,15 @@ fn compare_file(dir: &Path, file: PlannedFile) -> Result<Change, WriteError> {
         Some(_) => Outcome::Kept,
     };
     Ok(Change { file, target, existing, outcome })
+}
+
+/// Compares a lock file with what is on the disk. It is ours whatever it holds, by its name.
+pub fn compare_lock(lock: &Lock) -> Result<Change, WriteError> {
+    let name = lock.path.file_name().unwrap_or_default();
+    let file = PlannedFile { path: name.into(), contents: lock.text.clone(), kind: Kind::Generated };
+    let change = compare_file(lock.path.parent().unwrap_or(Path::new("")), file)?;
+    let outcome = if change.outcome == Outcome::Kept { Outcome::Written } else { change.outcome };
+    Ok(Change { outcome, ..change })
 }
 
 /// Writes what [`compare`] found to be new or different.

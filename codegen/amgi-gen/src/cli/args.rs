@@ -107,6 +107,13 @@ pub(super) struct Module {
     #[arg(long = "as", value_name = "application|peer", default_value = "application", hide_default_value = true,
           value_parser = parse::<Perspective>())]
     pub(super) perspective: Perspective,
+
+    /// Fetch what references to http:// and https:// name
+    ///
+    /// Generating keeps the texts in a lock file beside the document (`SPEC.lock`), so that the next run needs no
+    /// network. What is in the lock file is not fetched again; delete it to get newer texts.
+    #[arg(long)]
+    pub(super) allow_remote: bool,
 }
 
 impl Module {

@@ -5,6 +5,7 @@
 
 #[allow(clippy::doc_markdown)] // its documentation is the help, which has no markup
 mod args;
+mod fetch;
 mod report;
 
 use std::{
@@ -21,9 +22,12 @@ use std::{
 use amgi_asyncapi::diag::Severity;
 use clap::CommandFactory;
 
-use self::args::{Cli, Color, Command, Common, Document, Generate};
+use self::{
+    args::{Cli, Color, Command, Common, Document, Generate, Module},
+    fetch::Http,
+};
 use crate::{
-    Generation, generate,
+    Generation, from_loaded, generate,
     plan::{self, PlanError},
     settings::{Settings, SettingsError},
     write::{self, Change, Outcome, WriteError},
@@ -103,9 +107,13 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
         ..args.module.settings()
     };
     let changes = patiently(document, common, || {
-        let generation = read(document, &settings, common)?;
+        let generation = read(document, &args.module, &settings, common)?;
         let files = plan::crate_files(&generation, &settings, dir)?;
-        Ok::<_, Failure>(write::compare(dir, files)?)
+        let mut changes = write::compare(dir, files)?;
+        if let Some(lock) = &generation.lock {
+            changes.push(write::compare_lock(lock)?);
+        }
+        Ok::<_, Failure>(changes)
     })?;
     if args.check {
         return compare(dir, &changes, common);
@@ -118,8 +126,17 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
 }
 
 /// Reads the document and shows what is wrong with it; errors end it here.
-fn read(document: &Path, settings: &Settings, common: &Common) -> Result<Generation, Failure> {
-    let generation = generate(document, settings);
+fn read(
+    document: &Path,
+    module: &Module,
+    settings: &Settings,
+    common: &Common,
+) -> Result<Generation, Failure> {
+    let generation = if module.allow_remote {
+        from_loaded(amgi_asyncapi::load_with(document, &Http::new()), document, settings)
+    } else {
+        generate(document, settings)
+    };
     let least = if common.quiet { Severity::Error } else { Severity::Info };
     let color = colored(common.color, &io::stderr());
     say(&report::text(&generation.diagnostics, &generation.sources, least, color));
@@ -134,7 +151,8 @@ fn read(document: &Path, settings: &Settings, common: &Common) -> Result<Generat
 
 fn check(args: &Document, common: &Common) -> Result<(), Failure> {
     let settings = args.module.settings();
-    let generation = patiently(&args.document, common, || read(&args.document, &settings, common))?;
+    let generation =
+        patiently(&args.document, common, || read(&args.document, &args.module, &settings, common))?;
     if !common.quiet {
         let counts = report::counts(&generation.diagnostics);
         say(&format!("{}: {}\n", args.document.display(), counts.as_deref().unwrap_or("no problems")));
@@ -144,7 +162,7 @@ fn check(args: &Document, common: &Common) -> Result<(), Failure> {
 
 fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
     let settings = args.module.settings();
-    let generation = read(&args.document, &settings, common)?;
+    let generation = read(&args.document, &args.module, &settings, common)?;
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
     let mut json = serde_json::to_vec_pretty(api).map_err(|error| Failure::Print(error.into()))?;
     json.push(b'\n');
