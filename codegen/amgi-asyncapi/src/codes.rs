@@ -57,7 +57,7 @@ crate::codes! {
     REF_TARGET = "AG0304", "ref-target";
     /// References were followed too often.
     REF_LIMIT = "AG0305", "ref-limit";
-    /// A map of schemas is written as a reference, which JSON Schema does not know.
+    /// A reference stands where the specification knows none.
     REF_MAP = "AG0306", "ref-map";
     /// Members beside `$ref` are ignored.
     REF_SIBLINGS = "AG0307", "ref-siblings";

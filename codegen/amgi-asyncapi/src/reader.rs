@@ -71,7 +71,8 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.document.version = text(root, "asyncapi").unwrap_or_default();
         self.document.default_content_type = text(root, "defaultContentType");
         self.document.extensions = extensions(root);
-        if let Some(info) = root.get("info") {
+        let top = Target { node: root, key_span: root.span, place: Place::root(), chain: Vec::new() };
+        if let Some(info) = self.member(&top, "info").map(|info| info.node) {
             self.document.info = Info {
                 title: text(info, "title").unwrap_or_default(),
                 version: text(info, "version").unwrap_or_default(),
@@ -81,20 +82,22 @@ impl<'a, 'd> Reader<'a, 'd> {
                 span: info.span,
             };
         }
-        Target { node: root, key_span: root.span, place: Place::root(), chain: Vec::new() }
+        top
     }
 
     /// Reports what is wrong with the references of schemas that nothing uses; they do not get into the model.
     pub(crate) fn check_components(&mut self, top: &Target<'a>) {
         let mut unused = Schemas::new(self.refs);
-        let place = top.place.child("components");
-        let Some(components) = top.node.get("components") else { return };
-        for entry in components.get("schemas").map_or(&[][..], Node::entries) {
-            unused.intern(&entry.value, place.child("schemas").child(&entry.key), self.diags);
+        let Some(components) = self.member(top, "components") else { return };
+        if let Some(schemas) = self.member(&components, "schemas") {
+            for entry in schemas.node.entries() {
+                unused.intern(&entry.value, schemas.place.child(&entry.key), self.diags);
+            }
         }
         for collection in ["messages", "messageTraits"] {
-            for message in components.get(collection).map_or(&[][..], Node::entries) {
-                let place = place.child(collection).child(&message.key);
+            let Some(messages) = self.member(&components, collection) else { continue };
+            for message in messages.node.entries() {
+                let place = messages.place.child(&message.key);
                 for field in ["headers", "payload"] {
                     if let Some(schema) = message.value.get(field) {
                         let format = self.format_of(&message.value, field);
@@ -107,10 +110,11 @@ impl<'a, 'd> Reader<'a, 'd> {
 
     /// Members of the mapping `field` of an object, each followed to its end. What leads nowhere is reported.
     pub(crate) fn members(&mut self, parent: &Target<'a>, field: &str) -> Vec<(&'a Entry, Target<'a>)> {
-        let place = parent.place.child(field);
-        let entries = parent.node.get(field).map_or(&[][..], Node::entries);
+        // The collection itself may be a reference, of which validation says that it should not.
+        let Some(collection) = self.member(parent, field) else { return Vec::new() };
+        let entries = collection.node.entries();
         let members = entries.iter().filter_map(|e| {
-            let target = self.follow(&e.value, place.child(&e.key), e.key_span)?;
+            let target = self.follow(&e.value, collection.place.child(&e.key), e.key_span)?;
             let fits = match reference(&e.value) {
                 Some(text) => self.is_one_of(field, text, &target),
                 None => is_object(target.node),

@@ -260,6 +260,31 @@ impl<'a> Schemas<'a> {
         }
     }
 
+    /// Schemas by name with their references turned into ids. Where a reference stands instead of the whole map, its
+    /// schemas are those of the map it names.
+    fn copy_map(&mut self, node: &'a Node, base: &Place, diags: &mut Diagnostics) -> Node {
+        let Value::Object(schemas) = &node.value else { return node.clone() };
+        let mut copies = Vec::with_capacity(schemas.len());
+        for entry in schemas {
+            let (schemas, base) = if is_map_reference(entry) {
+                match self.refs.resolve(&entry.value) {
+                    Ok(map) => (map.node.entries(), self.base_of(&map.place)),
+                    Err(problem) => {
+                        diags.push(*problem);
+                        continue;
+                    }
+                }
+            } else {
+                (std::slice::from_ref(entry), base.clone())
+            };
+            for entry in schemas.iter().filter(|entry| !is_map_reference(entry)) {
+                let value = self.copy(&entry.value, &base, diags);
+                copies.push(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
+            }
+        }
+        Node { value: Value::Object(copies), span: node.span }
+    }
+
     /// A schema with its references turned into ids.
     fn copy(&mut self, node: &'a Node, base: &Place, diags: &mut Diagnostics) -> Node {
         let Value::Object(entries) = &node.value else { return node.clone() };
@@ -279,17 +304,7 @@ impl<'a> Schemas<'a> {
                     }
                     _ => self.copy(value, base, diags),
                 },
-                Position::Map => match &value.value {
-                    Value::Object(schemas) => {
-                        let copies = schemas.iter().filter(|e| !is_map_reference(e)).map(|e| Entry {
-                            key: e.key.clone(),
-                            key_span: e.key_span,
-                            value: self.copy(&e.value, base, diags),
-                        });
-                        Node { value: Value::Object(copies.collect()), span: value.span }
-                    }
-                    _ => value.clone(),
-                },
+                Position::Map => self.copy_map(value, base, diags),
             };
             Some(Entry { key: entry.key.clone(), key_span: entry.key_span, value })
         });

@@ -33,7 +33,7 @@ pub(crate) fn read(files: &mut Files, diags: &mut Diagnostics) -> Document {
 /// Objects of AsyncAPI 2 that may have traits.
 fn with_traits(visitor: &mut traits::Visitor<'_>) {
     let (root, top) = visitor.root();
-    let components = root.get("components").map(|node| (node, top.child("components")));
+    let components = root.get("components").and_then(|node| visitor.visit(node, top.child("components")));
     let mut messages = Vec::new();
     for (parent, place) in [(root, top)].into_iter().chain(components) {
         for (channel, place) in visitor.members((parent, &place), "channels") {

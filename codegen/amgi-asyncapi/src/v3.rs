@@ -24,7 +24,7 @@ pub(crate) fn read(files: &mut Files, diags: &mut Diagnostics) -> Document {
 /// Objects of AsyncAPI 3 that may have traits.
 fn with_traits(visitor: &mut traits::Visitor<'_>) {
     let (root, top) = visitor.root();
-    let components = root.get("components").map(|node| (node, top.child("components")));
+    let components = root.get("components").and_then(|node| visitor.visit(node, top.child("components")));
     for (parent, place) in [(root, top)].into_iter().chain(components) {
         visitor.members((parent, &place), "operations");
         visitor.members((parent, &place), "messages");

@@ -68,7 +68,7 @@ enum Expected {
     Anything,
 }
 
-impl Walk<'_, '_> {
+impl<'a> Walk<'a, '_> {
     fn all(&mut self, root: &'static Kind) {
         self.object(self.refs.root(), root);
         while let Some((node, expected)) = self.others.open.pop() {
@@ -87,6 +87,9 @@ impl Walk<'_, '_> {
         };
         if kind.may_refer && self.refers(node, Expected::Kind(kind)) {
             return;
+        }
+        if let Some(target) = self.elsewhere(node) {
+            return self.object(target, kind);
         }
         if let Some((_, kind)) = kind.instead.filter(|(field, _)| node.get(field).is_some()) {
             return self.object(node, kind);
@@ -162,6 +165,7 @@ impl Walk<'_, '_> {
     }
 
     fn map(&mut self, node: &Node, key: &str, each: impl Fn(&mut Self, &Entry)) {
+        let node = self.elsewhere(node).unwrap_or(node);
         match &node.value {
             Value::Object(entries) => {
                 // A member may be called `x-…`; what is no object there is an extension.
@@ -171,6 +175,16 @@ impl Walk<'_, '_> {
             }
             _ => self.mismatch(node, &format!("`{key}`"), "an object"),
         }
+    }
+
+    /// What a reference leads to that stands where the specification has none. Tools resolve it all the same.
+    fn elsewhere(&mut self, node: &Node) -> Option<&'a Node> {
+        let text = reference(node)?;
+        self.diags.push(
+            Diagnostic::warning(codes::REF_MAP, text.span, "the specification knows no reference here")
+                .help("it is followed all the same; refer to each member instead"),
+        );
+        self.refs.resolve(text).map_err(|problem| self.diags.push(*problem)).ok().map(|target| target.node)
     }
 
     fn choice(&mut self, node: &Node, key: &str, choices: &[&str]) {
@@ -277,6 +291,9 @@ impl Walk<'_, '_> {
     }
 
     fn component_keys(&mut self, collection: &Node) {
+        if reference(collection).is_some() {
+            return;
+        }
         for Entry { key, key_span, .. } in collection.entries() {
             let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
             if key.is_empty() || !key.chars().all(legal) {

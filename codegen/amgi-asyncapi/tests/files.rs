@@ -342,3 +342,37 @@ fn what_cannot_be_fetched_is_an_error_at_the_reference() {
     assert_eq!(loaded.lock, None);
     assert!(!Path::new(&folder.path().join("main.yaml.lock")).exists());
 }
+
+#[test]
+fn references_where_the_specification_has_none_are_followed_with_a_warning() {
+    let main = "asyncapi: 3.0.0
+info: {$ref: info.yaml}
+channels: {$ref: channels.yaml}
+operations:
+  onA: {action: receive, channel: {$ref: '#/channels/a'}, messages: [{$ref: '#/channels/a/messages/m'}]}
+components:
+  schemas: {$ref: schemas.yaml}
+";
+    let loaded = load_main(&folder(&[
+        ("main.yaml", main),
+        ("info.yaml", "{title: t, version: '1'}"),
+        (
+            "channels.yaml",
+            "a: {address: a, messages: {m: {traits: [{contentType: text/x}], payload: {$ref: 'main.yaml#/components/schemas/User'}}}}",
+        ),
+        ("schemas.yaml", "User: {type: object, properties: {$ref: properties.yaml}}"),
+        ("properties.yaml", "{id: {type: integer}, friend: {$ref: schemas.yaml#/User}}"),
+    ]));
+    assert!(!loaded.diagnostics.has_errors(), "{}", loaded.report());
+    assert_eq!(loaded.diagnostics.with_code("ref-map").count(), 3, "{}", loaded.report());
+    assert_eq!(loaded.diagnostics.len(), 3, "{}", loaded.report());
+    let document = &loaded.document;
+    assert_eq!(document.info.title, "t");
+    assert_eq!(document.operations[0].messages.len(), 1);
+    let message = &document.messages[0];
+    assert_eq!((message.key.as_str(), message.content_type.as_deref()), ("m", Some("text/x")));
+    let user = message.payload.expect("a payload");
+    let properties = document[user].node.get("properties").expect("properties");
+    assert!(properties.get("id").is_some(), "{properties:?}");
+    assert_eq!(Schema::reference(properties.get("friend").expect("a friend")), Some(user));
+}

@@ -65,9 +65,10 @@ impl<'a> Visitor<'a> {
         (node, place): (&'a Node, &Place),
         field: &str,
     ) -> Vec<(&'a Node, Place)> {
-        let place = place.child(field);
-        let members = node.get(field).map_or(&[][..], Node::entries).iter();
-        members.filter_map(|entry| self.visit(&entry.value, place.child(&entry.key))).collect()
+        let collection = node.get(field).map(|node| self.refs.follow(node, place.child(field), node.span));
+        let Some(Ok(collection)) = collection else { return Vec::new() };
+        let members = collection.node.entries().iter();
+        members.filter_map(|entry| self.visit(&entry.value, collection.place.child(&entry.key))).collect()
     }
 }
 

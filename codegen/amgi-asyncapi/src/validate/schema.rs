@@ -31,10 +31,11 @@ pub(super) fn check(node: &Node, key: &str, diags: &mut Diagnostics) {
                         .filter(|e| !matches!(e.value.value, Value::Array(_)) || keyword != "dependencies");
                     for entry in schemas {
                         if is_map_reference(entry) {
-                            let message = format!("`{keyword}` cannot be a reference, so this is ignored");
+                            let message = format!("`{keyword}` should not be a reference");
                             diags.push(
-                                Diagnostic::warning(codes::REF_MAP, entry.key_span, message)
-                                    .help("refer to the schema that has them, for instance in `allOf`"),
+                                Diagnostic::warning(codes::REF_MAP, entry.key_span, message).help(
+                                    "it is followed all the same; refer to the schema that has them, for instance in `allOf`",
+                                ),
                             );
                         } else {
                             check(&entry.value, &entry.key, diags);
