@@ -57,11 +57,29 @@ pub(crate) fn multi_format(node: &Node) -> Option<(&Node, &Node)> {
     Some((format, node.get("schema")?))
 }
 
-/// Whether a `schemaFormat` is AsyncAPI's own or JSON Schema.
-pub(crate) fn is_native(format: &str) -> bool {
-    let media_type = format.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let base = media_type.trim_end_matches("+json").trim_end_matches("+yaml");
-    matches!(base, "application/vnd.aai.asyncapi" | "application/schema")
+/// How a schema is written that is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// AsyncAPI's own, or JSON Schema.
+    JsonSchema,
+    /// OpenAPI 3.0, whose `nullable` stands for a type; later versions are JSON Schema.
+    OpenApi,
+}
+
+/// The dialect that a `schemaFormat` names; `None` when it is not read.
+pub(crate) fn dialect(format: &str) -> Option<Dialect> {
+    let mut parts = format.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let media_type = parts.next().unwrap_or_default();
+    let version = parts.find_map(|part| part.strip_prefix("version=").map(str::to_string));
+    match media_type.trim_end_matches("+json").trim_end_matches("+yaml") {
+        "application/vnd.oai.openapi" if version.is_none_or(|version| version.starts_with("3.0")) => {
+            Some(Dialect::OpenApi)
+        }
+        "application/vnd.aai.asyncapi" | "application/vnd.oai.openapi" | "application/schema" => {
+            Some(Dialect::JsonSchema)
+        }
+        _ => None,
+    }
 }
 
 /// Whether a member of a map of schemas is written as if the map were a reference. JSON Schema knows no such thing.
@@ -82,6 +100,7 @@ struct Spot<'a> {
     node: &'a Node,
     place: Place,
     base: Place,
+    dialect: Dialect,
 }
 
 impl<'a> Schemas<'a> {
@@ -107,11 +126,12 @@ impl<'a> Schemas<'a> {
         format: Option<&'a Node>,
         diags: &mut Diagnostics,
     ) -> Option<Id<Schema>> {
-        let spot = Spot { node, base: place.clone(), place };
-        let format = format.filter(|f| !is_native(f.as_str().unwrap_or_default()));
+        let known = format.map_or(Some(Dialect::JsonSchema), |f| dialect(f.as_str().unwrap_or_default()));
+        let spot = Spot { node, base: place.clone(), place, dialect: known.unwrap_or(Dialect::JsonSchema) };
+        let format = format.filter(|_| known.is_none());
         let id = self.locate(spot, true, format, diags);
         while let Some((id, spot)) = self.queue.pop_front() {
-            self.arena[id.index()].node = self.copy(spot.node, &spot.base, diags);
+            self.arena[id.index()].node = self.copy(spot.node, &spot.base, spot.dialect, diags);
         }
         id
     }
@@ -134,10 +154,11 @@ impl<'a> Schemas<'a> {
         loop {
             if let Some((format, schema)) = multi_format(spot.node) {
                 let text = format.as_str().unwrap_or_default();
-                foreign = (!is_native(text)).then_some(format);
+                let known = dialect(text);
+                foreign = known.is_none().then_some(format);
                 let place = spot.place.child("schema");
                 let base = if spot.base == spot.place { place.clone() } else { spot.base };
-                spot = Spot { node: schema, place, base };
+                spot = Spot { node: schema, place, base, dialect: known.unwrap_or(spot.dialect) };
             }
             let Some(text) = reference(spot.node).filter(|_| is_alias(spot.node, inline)) else { break };
             if seen.len() > MAX_HOPS {
@@ -145,7 +166,7 @@ impl<'a> Schemas<'a> {
                 return None;
             }
             seen.push(spot.place);
-            spot = self.target(text, &spot.base, diags)?;
+            spot = self.target(text, &spot.base, spot.dialect, diags)?;
             if seen.contains(&spot.place) {
                 diags.push(cycle(text));
                 return None;
@@ -170,7 +191,7 @@ impl<'a> Schemas<'a> {
         if let Some(format) = foreign {
             let text = format.as_str().unwrap_or_default();
             diags.push(
-                Diagnostic::info(
+                Diagnostic::warning(
                     codes::SCHEMA_FORMAT,
                     format.span,
                     format!("the schema format `{text}` is not read"),
@@ -186,12 +207,18 @@ impl<'a> Schemas<'a> {
     }
 
     /// What a reference inside a schema names, one step.
-    fn target(&self, text: &'a Node, base: &Place, diags: &mut Diagnostics) -> Option<Spot<'a>> {
+    fn target(
+        &self,
+        text: &'a Node,
+        base: &Place,
+        dialect: Dialect,
+        diags: &mut Diagnostics,
+    ) -> Option<Spot<'a>> {
         let reference = text.as_str().unwrap_or_default();
         if matches!(reference, "" | "#" | "#/") {
             // The document as a whole is no schema, so this can only mean the schema it stands in.
             let node = self.refs.at(base)?;
-            return Some(Spot { node, place: base.clone(), base: base.clone() });
+            return Some(Spot { node, place: base.clone(), base: base.clone(), dialect });
         }
         match self.refs.resolve_once(text) {
             Ok(found) => {
@@ -206,7 +233,7 @@ impl<'a> Schemas<'a> {
                     );
                 }
                 let base = if found.place.is_under(base) { base.clone() } else { self.base_of(&found.place) };
-                Some(Spot { node: found.node, place: found.place, base })
+                Some(Spot { node: found.node, place: found.place, base, dialect })
             }
             Err(problem) => {
                 // JSON Schemas that were written on their own and pasted count from their own root.
@@ -226,7 +253,7 @@ impl<'a> Schemas<'a> {
                     Diagnostic::warning(codes::REF_RELATIVE, text.span, message)
                         .help(format!("AsyncAPI counts from the root: write `{}`", place.pointer())),
                 );
-                Some(Spot { node, place, base: base.clone() })
+                Some(Spot { node, place, base: base.clone(), dialect })
             }
         }
     }
@@ -262,7 +289,7 @@ impl<'a> Schemas<'a> {
 
     /// Schemas by name with their references turned into ids. Where a reference stands instead of the whole map, its
     /// schemas are those of the map it names.
-    fn copy_map(&mut self, node: &'a Node, base: &Place, diags: &mut Diagnostics) -> Node {
+    fn copy_map(&mut self, node: &'a Node, base: &Place, dialect: Dialect, diags: &mut Diagnostics) -> Node {
         let Value::Object(schemas) = &node.value else { return node.clone() };
         let mut copies = Vec::with_capacity(schemas.len());
         for entry in schemas {
@@ -278,7 +305,7 @@ impl<'a> Schemas<'a> {
                 (std::slice::from_ref(entry), base.clone())
             };
             for entry in schemas.iter().filter(|entry| !is_map_reference(entry)) {
-                let value = self.copy(&entry.value, &base, diags);
+                let value = self.copy(&entry.value, &base, dialect, diags);
                 copies.push(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
             }
         }
@@ -286,29 +313,49 @@ impl<'a> Schemas<'a> {
     }
 
     /// A schema with its references turned into ids.
-    fn copy(&mut self, node: &'a Node, base: &Place, diags: &mut Diagnostics) -> Node {
+    fn copy(&mut self, node: &'a Node, base: &Place, dialect: Dialect, diags: &mut Diagnostics) -> Node {
         let Value::Object(entries) = &node.value else { return node.clone() };
         let entries = entries.iter().filter_map(|entry| {
             let value = &entry.value;
             let value = match position(&entry.key) {
                 Position::Data if entry.key == "$ref" && value.as_str().is_some() => {
-                    let spot = self.target(value, base, diags)?;
+                    let spot = self.target(value, base, dialect, diags)?;
                     let id = self.locate(spot, false, None, diags)?;
                     Node { value: Value::String(id.index().to_string()), span: value.span }
                 }
                 Position::Data => value.clone(),
                 Position::Schema => match &value.value {
                     Value::Array(items) => {
-                        let items = items.iter().map(|item| self.copy(item, base, diags)).collect();
+                        let items = items.iter().map(|item| self.copy(item, base, dialect, diags)).collect();
                         Node { value: Value::Array(items), span: value.span }
                     }
-                    _ => self.copy(value, base, diags),
+                    _ => self.copy(value, base, dialect, diags),
                 },
-                Position::Map => self.copy_map(value, base, diags),
+                Position::Map => self.copy_map(value, base, dialect, diags),
             };
             Some(Entry { key: entry.key.clone(), key_span: entry.key_span, value })
         });
-        Node { value: Value::Object(entries.collect()), span: node.span }
+        let mut entries: Vec<Entry> = entries.collect();
+        if dialect == Dialect::OpenApi {
+            json_schema(&mut entries);
+        }
+        Node { value: Value::Object(entries), span: node.span }
+    }
+}
+
+/// Writes what OpenAPI 3.0 says otherwise in the words of JSON Schema.
+fn json_schema(entries: &mut Vec<Entry>) {
+    let Some(at) = entries.iter().position(|entry| entry.key == "nullable") else { return };
+    let nullable = entries.remove(at).value.value == Value::Bool(true);
+    // "A `true` value adds "null" to the allowed type specified by the `type` keyword, only if `type` is explicitly
+    // defined within the same Schema Object" (OpenAPI 3.0.3, Schema Object).
+    if let Some(ty) = entries.iter_mut().find(|entry| entry.key == "type").filter(|_| nullable)
+        && let Value::String(_) = &ty.value.value
+    {
+        let span = ty.value.span;
+        let null = Node { value: Value::String("null".to_string()), span };
+        let own = std::mem::replace(&mut ty.value, Node { value: Value::Null, span });
+        ty.value = Node { value: Value::Array(vec![own, null]), span };
     }
 }
 

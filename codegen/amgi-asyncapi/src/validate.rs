@@ -17,7 +17,7 @@ use crate::{
     files::Files,
     node::{Entry, Node, Value},
     refs::{Place, Refs, Target, reference},
-    schema::{is_native, multi_format},
+    schema::{Dialect, dialect, multi_format},
 };
 use shape::{Kind, Ty};
 
@@ -111,8 +111,7 @@ impl<'a> Walk<'a, '_> {
                         self.too_new(entry, kind, field.since);
                     }
                     match field.ty {
-                        Ty::SchemaOfFormat if foreign(node) => {}
-                        Ty::SchemaOfFormat => self.native_schema(&entry.value, &entry.key),
+                        Ty::SchemaOfFormat => self.schema_of(beside(node), &entry.value, &entry.key),
                         _ => self.value(entry, &field.ty),
                     }
                 }
@@ -210,10 +209,7 @@ impl<'a> Walk<'a, '_> {
 
     fn schema(&mut self, node: &Node, key: &str) {
         match multi_format(node) {
-            Some((format, inner)) if is_native(format.as_str().unwrap_or_default()) => {
-                self.native_schema(inner, key);
-            }
-            Some(_) => {}
+            Some((format, inner)) => self.schema_of(dialect(format.as_str().unwrap_or_default()), inner, key),
             None if node.get("schemaFormat").is_some() => self.diags.push(
                 Diagnostic::error(
                     codes::MISSING_FIELD,
@@ -222,12 +218,16 @@ impl<'a> Walk<'a, '_> {
                 )
                 .help("write `schema: …` beside `schemaFormat`"),
             ),
-            None => self.native_schema(node, key),
+            None => self.schema_of(Some(Dialect::JsonSchema), node, key),
         }
     }
 
-    fn native_schema(&mut self, node: &Node, key: &str) {
-        schema::check(node, key, self.diags);
+    fn schema_of(&mut self, dialect: Option<Dialect>, node: &Node, key: &str) {
+        match dialect {
+            None => return,
+            Some(Dialect::JsonSchema) => schema::check(node, key, self.diags),
+            Some(Dialect::OpenApi) => {}
+        }
         schema::references(node, &mut |text| {
             // Where it does not resolve, the reader says so, which knows more about schemas.
             if let Ok(target) = self.refs.resolve_once(text) {
@@ -317,9 +317,10 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// Whether the `schemaFormat` of an object is one that is not read.
-fn foreign(node: &Node) -> bool {
-    node.get("schemaFormat").and_then(Node::as_str).is_some_and(|format| !is_native(format))
+/// The dialect of the `schemaFormat` of an object.
+fn beside(node: &Node) -> Option<Dialect> {
+    let format = node.get("schemaFormat").and_then(Node::as_str);
+    format.map_or(Some(Dialect::JsonSchema), dialect)
 }
 
 fn mismatch(node: &Node, whose: &str, what: &str) -> Diagnostic {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use amgi_asyncapi::{
     Loaded, load_str,
-    model::{Action, Document, Message},
+    model::{Action, Document, Message, Schema},
     node::Node,
 };
 use serde_json::json;
@@ -131,7 +131,7 @@ fn whole() -> Document {
     let loaded = load(WHOLE);
     assert_eq!(
         found(&loaded),
-        ["28:7 warning parameter-unused", "72:21 info schema-format"],
+        ["28:7 warning parameter-unused", "72:21 warning schema-format"],
         "{}",
         loaded.report()
     );
@@ -368,7 +368,7 @@ components:
             "23:97 error schema-type",
             "24:9 error type-mismatch",
             "25:1 warning unknown-field",
-            "28:29 info schema-format",
+            "28:29 warning schema-format",
             "30:3 warning unknown-field",
             "31:44 warning ref-map",
         ],
@@ -436,4 +436,39 @@ fn choices_of_choices_do_not_exhaust_the_stack() {
     text.push_str("    m20000: {payload: {}}\n");
     let document = clean(&text);
     assert_eq!(document.operations[0].messages.len(), 1);
+}
+
+#[test]
+fn openapi_says_null_in_its_own_way() {
+    let loaded = load_str(
+        "t.yaml",
+        &format!(
+            "{HEAD}channels:
+  a:
+    publish:
+      message:
+        schemaFormat: application/vnd.oai.openapi;version=3.0.0
+        payload:
+          type: object
+          properties:
+            a: {{type: string, nullable: true, maxLength: 3}}
+            b: {{type: string, nullable: false}}
+            c: {{$ref: '#/components/schemas/C'}}
+            d: {{nullable: true}}
+            nullable: {{type: boolean}}
+components: {{schemas: {{C: {{type: integer, nullable: true, minimum: 0}}}}}}
+"
+        ),
+    );
+    assert!(!loaded.diagnostics.has_errors(), "{}", loaded.report());
+    let payload = loaded.document.messages[0].payload.expect("a payload");
+    let schema = &loaded.document[payload];
+    assert_eq!(schema.foreign_format, None);
+    let json = schema.node.to_json();
+    assert_eq!(json["properties"]["a"]["type"], json!(["string", "null"]));
+    assert_eq!(json["properties"]["b"], json!({"type": "string"}));
+    assert_eq!(json["properties"]["d"], json!({}));
+    assert_eq!(json["properties"]["nullable"]["type"], "boolean", "a property may be called so");
+    let c = schema.node.get("properties").and_then(|p| p.get("c")).and_then(Schema::reference).expect("C");
+    assert_eq!(loaded.document[c].node.to_json()["type"], json!(["integer", "null"]));
 }
