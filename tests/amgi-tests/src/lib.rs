@@ -1,0 +1,22 @@
+//! Runners over material that is not part of the project: folders of AsyncAPI documents.
+//!
+//! * `corpus` generates from every document, builds what comes of it, and counts.
+//! * `fuzz` changes documents at random and looks for panics, hangs, and problems without a place.
+//! * `semantics` drives applications that were generated from documents, and looks at what they do.
+//!
+//! Nothing of the material is kept here.
+
+pub mod compile;
+pub mod documents;
+pub mod guard;
+pub mod mutate;
+pub mod tree;
+pub mod typed;
+pub mod walk;
+
+use std::io::Write as _;
+
+/// Writes a line to standard output. Nobody reads the report of a runner whose output is closed.
+pub fn say(line: impl AsRef<str>) {
+    let _ = writeln!(std::io::stdout(), "{}", line.as_ref());
+}
