@@ -110,8 +110,19 @@ impl<'a> Follow<'a> {
             let key = operation.key.as_str();
             let found = made.get(&(key, operation.receives)).map_or(&[][..], Vec::as_slice);
             self.pair(key, walk, &operation.messages, api, found);
-            if let Some(reply) = operation.reply.as_ref().filter(|_| operation.receives) {
-                self.pair(key, walk, reply, api, replies.get(key).copied().unwrap_or_default());
+            match &operation.reply {
+                Some(reply) if operation.receives => {
+                    self.pair(key, walk, reply, api, replies.get(key).copied().unwrap_or_default());
+                }
+                // Replies to what is sent are types that nothing awaits yet; their key tells them.
+                Some(reply) => {
+                    for place in reply {
+                        let key = place.tokens.last().map_or("", String::as_str);
+                        let made = api.messages.iter().position(|message| message.key == key);
+                        self.pair(&operation.key, walk, &[place.clone()], api, made.as_slice());
+                    }
+                }
+                None => {}
             }
         }
     }

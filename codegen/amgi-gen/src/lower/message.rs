@@ -221,7 +221,8 @@ fn content_type(message: &Message) -> String {
 fn codec(content_type: &str) -> ir::Codec {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (kind, subtype) = essence.split_once('/').unwrap_or((&essence, ""));
-    if subtype == "json" || subtype.ends_with("+json") || subtype.contains("json") || essence.is_empty() {
+    // `json` alone is no media type, but what some documents say.
+    if subtype.contains("json") || essence == "json" || essence.is_empty() {
         ir::Codec::Json
     } else if kind == "text" {
         ir::Codec::Text
