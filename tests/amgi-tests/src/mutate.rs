@@ -233,11 +233,14 @@ pub fn mutate(text: &str, tree: &Tree, other: &Tree, rng: &mut Rng) -> String {
     let mut tree = tree.clone();
     let mut pointers = Vec::new();
     collect(&tree, "#", &mut pointers);
-    let schemas: Vec<&String> =
-        pointers.iter().filter(|at| ["/schemas/", "/payload", "/headers/"].iter().any(|part| at.contains(part))).collect();
+    let schemas: Vec<&String> = pointers
+        .iter()
+        .filter(|at| ["/schemas/", "/payload", "/headers/"].iter().any(|part| at.contains(part)))
+        .collect();
     for _ in 0..rng.usize(1..4) {
         // Half of the changes are to schemas: most documents survive them.
-        let start = if schemas.is_empty() || rng.bool() { "#" } else { schemas[rng.usize(..schemas.len())].as_str() };
+        let start =
+            if schemas.is_empty() || rng.bool() { "#" } else { schemas[rng.usize(..schemas.len())].as_str() };
         change(&mut tree, start, other, &pointers, rng);
     }
     let mut out = String::new();

@@ -43,7 +43,11 @@ const DOCUMENTS: &[(&str, &str)] = &[
         "springwolf__springwolf-core/springwolf-examples/springwolf-sqs-example/src/test/resources/asyncapi.json",
     ),
     ("correlation_mqtt", "asyncapi__spec/examples/correlation-id-asyncapi.yml"),
-    ("signup_reply", "microcks__microcks/minions/async/src/test/resources/io/github/microcks/minion/async/user-signedup-asyncapi-3.0-reply.yaml"),
+    ("ping_reply", "lerenn__asyncapi-codegen/test/v3/issues/145/asyncapi.yaml"),
+    (
+        "signup_reply",
+        "microcks__microcks/minions/async/src/test/resources/io/github/microcks/minion/async/user-signedup-asyncapi-3.0-reply.yaml",
+    ),
     ("transcribe_ws", "iotype-ai__iotype-api/spec/asyncapi.yaml"),
 ];
 
