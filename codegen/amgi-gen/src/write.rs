@@ -81,22 +81,34 @@ pub fn compare_lock(lock: &Lock) -> Result<Change, WriteError> {
     Ok(Change { outcome, ..change })
 }
 
-/// Writes what [`compare`] found to be new or different.
+/// Writes what [`compare`] found to be new or different: all of it, or when something fails, nothing.
 pub fn apply(changes: &[Change]) -> Result<(), WriteError> {
     let mut staged = Vec::new();
+    let mut placed = 0;
     let result = changes
         .iter()
         .filter(|change| change.outcome == Outcome::Written)
-        .try_for_each(|change| stage(change).map(|pair| staged.push(pair)))
+        .try_for_each(|change| {
+            stage(change).map(|(temporary, target)| staged.push((change, temporary, target)))
+        })
         // Only when every text is on the disk does the first of them take its place.
         .and_then(|()| {
-            staged.iter().try_for_each(|(temporary, target)| {
-                fs::rename(temporary, target).map_err(failed("write", target))
+            staged.iter().try_for_each(|(_, temporary, target)| {
+                fs::rename(temporary, target).map_err(failed("write", target))?;
+                placed += 1;
+                Ok(())
             })
         });
     if result.is_err() {
-        for (temporary, _) in &staged {
-            // Those that took their place are gone already.
+        let (done, waiting) = staged.split_at(placed);
+        for (change, temporary, target) in done {
+            // What was there comes back the way the new text came; a failure here has no better answer than the first.
+            let _ = match &change.existing {
+                Some(bytes) => fs::write(temporary, bytes).and_then(|()| fs::rename(temporary, target)),
+                None => fs::remove_file(target),
+            };
+        }
+        for (_, temporary, _) in waiting {
             let _ = fs::remove_file(temporary);
         }
     }
@@ -177,5 +189,39 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["b"]);
+    }
+    #[test]
+    fn files_that_took_their_place_go_back() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.rs"), "// @generated 1").unwrap();
+        let plan = ["a.rs", "new/b.rs", "c.rs", "d.rs"]
+            .map(|path| planned(path, "// @generated 2", Kind::Generated))
+            .to_vec();
+        let changes = compare(dir.path(), plan).unwrap();
+        // In the way of the third file, after everything was decided.
+        fs::create_dir_all(dir.path().join("c.rs/full")).unwrap();
+        let error = apply(&changes).unwrap_err();
+        assert_eq!((error.action, error.path.ends_with("c.rs")), ("write", true));
+        assert_eq!(fs::read_to_string(dir.path().join("a.rs")).unwrap(), "// @generated 1");
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .chain(fs::read_dir(dir.path().join("new")).unwrap())
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a.rs", "c.rs", "new"]);
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_written_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.rs"), "// @generated 1").unwrap();
+        // A name that is allowed, and too long with what a temporary file adds.
+        let long = "x".repeat(250);
+        let plan = ["a.rs", &long].map(|path| planned(path, "// @generated 2", Kind::Generated)).to_vec();
+        let changes = compare(dir.path(), plan).unwrap();
+        assert_eq!(apply(&changes).unwrap_err().action, "write");
+        assert_eq!(fs::read_to_string(dir.path().join("a.rs")).unwrap(), "// @generated 1");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

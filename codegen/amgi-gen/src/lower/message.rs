@@ -270,3 +270,20 @@ pub(super) fn presets<'b>(bindings: impl IntoIterator<Item = &'b Binding>) -> Ve
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::codec;
+    use crate::ir::Codec;
+
+    #[test]
+    fn content_types_say_how_payloads_are_read() {
+        for json in ["application/json", "application/cloudevents+json; charset=utf-8", "json", "JSON", ""] {
+            assert_eq!(codec(json), Codec::Json, "{json}");
+        }
+        assert_eq!(codec("text/plain"), Codec::Text);
+        for raw in ["avro/binary", "application/octet-stream", "jsonish"] {
+            assert_eq!(codec(raw), Codec::Raw, "{raw}");
+        }
+    }
+}
