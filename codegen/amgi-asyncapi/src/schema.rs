@@ -288,25 +288,35 @@ impl<'a> Schemas<'a> {
     }
 
     /// Schemas by name with their references turned into ids. Where a reference stands instead of the whole map, its
-    /// schemas are those of the map it names.
+    /// schemas are those of the map it names: referred to, as that map may be around this one.
     fn copy_map(&mut self, node: &'a Node, base: &Place, dialect: Dialect, diags: &mut Diagnostics) -> Node {
         let Value::Object(schemas) = &node.value else { return node.clone() };
         let mut copies = Vec::with_capacity(schemas.len());
         for entry in schemas {
-            let (schemas, base) = if is_map_reference(entry) {
-                match self.refs.resolve(&entry.value) {
-                    Ok(map) => (map.node.entries(), self.base_of(&map.place)),
-                    Err(problem) => {
-                        diags.push(*problem);
-                        continue;
-                    }
-                }
-            } else {
-                (std::slice::from_ref(entry), base.clone())
-            };
-            for entry in schemas.iter().filter(|entry| !is_map_reference(entry)) {
-                let value = self.copy(&entry.value, &base, dialect, diags);
+            if !is_map_reference(entry) {
+                let value = self.copy(&entry.value, base, dialect, diags);
                 copies.push(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
+                continue;
+            }
+            let map = match self.refs.resolve(&entry.value) {
+                Ok(map) => map,
+                Err(problem) => {
+                    diags.push(*problem);
+                    continue;
+                }
+            };
+            for named in map.node.entries().iter().filter(|named| !is_map_reference(named)) {
+                let place = map.place.child(&named.key);
+                let spot = Spot { node: &named.value, base: self.base_of(&place), place, dialect };
+                let Some(id) = self.locate(spot, false, None, diags) else { continue };
+                let span = entry.value.span;
+                let reference = Entry {
+                    key: "$ref".to_string(),
+                    key_span: entry.key_span,
+                    value: Node { value: Value::String(id.index().to_string()), span },
+                };
+                let value = Node { value: Value::Object(vec![reference]), span };
+                copies.push(Entry { key: named.key.clone(), key_span: named.key_span, value });
             }
         }
         Node { value: Value::Object(copies), span: node.span }

@@ -344,6 +344,28 @@ fn what_cannot_be_fetched_is_an_error_at_the_reference() {
 }
 
 #[test]
+fn a_map_may_stand_for_the_one_around_it() {
+    let text = "asyncapi: 3.0.0
+info: {title: t, version: '1'}
+channels:
+  a: {address: a, messages: {m: {payload: {$ref: '#/components/schemas/A'}}}}
+components:
+  schemas:
+    A: {type: object, properties: {$ref: '#/components/schemas'}}
+    B: {type: string}
+";
+    let loaded = load_str("main.yaml", text);
+    assert!(!loaded.diagnostics.has_errors(), "{}", loaded.report());
+    let document = &loaded.document;
+    let payload = document.messages[0].payload.expect("a payload");
+    let properties = document[payload].node.get("properties").expect("properties");
+    let target =
+        |name: &str| Schema::reference(properties.get(name).expect("a property")).expect("a reference");
+    assert_eq!(target("A"), payload);
+    assert_eq!(document[target("B")].name.as_deref(), Some("B"));
+}
+
+#[test]
 fn references_where_the_specification_has_none_are_followed_with_a_warning() {
     let main = "asyncapi: 3.0.0
 info: {$ref: info.yaml}

@@ -65,7 +65,7 @@ impl Workspace {
     pub fn next(&self) -> Slot {
         let name = format!("d{:04}", self.members.len());
         // Editions take turns.
-        let edition = if self.members.len() % 2 == 0 { Edition::E2024 } else { Edition::E2021 };
+        let edition = if self.members.len().is_multiple_of(2) { Edition::E2024 } else { Edition::E2021 };
         let runtime = Runtime::Path(root().join("runtime"));
         Slot {
             folder: self.folder.join(&name),

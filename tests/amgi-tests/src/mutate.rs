@@ -450,7 +450,7 @@ mod tests {
     fn the_same_seed_gives_the_same_document() {
         let text = "a: {b: [1, 2, {c: x}], d: {e: f}}";
         let tree = Tree::read(text).expect("YAML");
-        let all = |seed| {
+        let all = |seed: u64| {
             (0..50).map(|n| mutate(text, &tree, &tree, &mut Rng::with_seed(seed + n))).collect::<Vec<_>>()
         };
         assert_eq!(all(1), all(1));

@@ -85,7 +85,7 @@ fn merge_keys(tree: &mut Tree) {
     match tree {
         Tree::List(items) => items.iter_mut().for_each(merge_keys),
         Tree::Map(entries) => {
-            entries.iter_mut().for_each(|(_, value)| merge_keys(value));
+            entries.iter_mut().map(|(_, value)| value).for_each(merge_keys);
             while let Some(at) = entries.iter().position(|(key, _)| key == "<<") {
                 let (_, merged) = entries.remove(at);
                 let sources = if let Tree::List(items) = merged { items } else { vec![merged] };

@@ -119,7 +119,7 @@ impl<'a> Follow<'a> {
                     for place in reply {
                         let key = place.tokens.last().map_or("", String::as_str);
                         let made = api.messages.iter().position(|message| message.key == key);
-                        self.pair(&operation.key, walk, &[place.clone()], api, made.as_slice());
+                        self.pair(&operation.key, walk, std::slice::from_ref(place), api, made.as_slice());
                     }
                 }
                 None => {}
@@ -209,7 +209,9 @@ impl<'a> Follow<'a> {
         let owners: Vec<Place> = self
             .flat(places, true)
             .into_iter()
-            .filter(|(_, node)| allows(node, "object") && properties(node).any(|(name, _)| name == wire))
+            .filter(|(place, node)| {
+                allows(node, "object") && properties(self.files, place, node).contains(&wire)
+            })
             .map(|(place, _)| place)
             .collect();
         let inner: Vec<Place> = owners.iter().map(|place| place.child("properties").child(wire)).collect();
@@ -357,7 +359,7 @@ impl<'a> Follow<'a> {
         }
         self.flat(places, false).iter().any(|(place, node)| {
             types(node).iter().any(|ty| *ty != "null")
-                || properties(node).next().is_some()
+                || !properties(self.files, place, node).is_empty()
                 || literals(node)
                 || ["oneOf", "anyOf"].iter().any(|keyword| {
                     let list = node.get(keyword).map_or(&[][..], Tree::items);
@@ -379,7 +381,11 @@ impl<'a> Follow<'a> {
             Ty::Named(name) if self.reached.insert(name.clone()) => {
                 let Some(def) = self.defs.get(name.as_str()).copied() else { return };
                 match &def.kind {
-                    TypeKind::Struct { fields, .. } => fields.iter().for_each(|field| self.reach(&field.ty)),
+                    TypeKind::Struct { fields, .. } => {
+                        for field in fields {
+                            self.reach(&field.ty);
+                        }
+                    }
                     TypeKind::Newtype { ty, .. } => self.reach(ty),
                     TypeKind::Union { variants, .. } => {
                         for variant in variants {
@@ -387,7 +393,9 @@ impl<'a> Follow<'a> {
                                 Content::Value(ty, _) => self.reach(ty),
                                 Content::Tuple(types) => types.iter().for_each(|ty| self.reach(ty)),
                                 Content::Fields(fields) => {
-                                    fields.iter().for_each(|field| self.reach(&field.ty))
+                                    for field in fields {
+                                        self.reach(&field.ty);
+                                    }
                                 }
                                 Content::Unit => {}
                             }

@@ -49,9 +49,9 @@ impl Walk {
         let mut walk = Self::default();
         let Some(root) = files.at(&Place::root()) else { return walk };
         if root.text("asyncapi").is_some_and(|version| version.starts_with("2.")) {
-            walk.version_2(files, root);
+            walk.version_2(files);
         } else {
-            walk.version_3(files, root);
+            walk.version_3(files);
         }
         let used: BTreeSet<&Place> = walk
             .operations
@@ -102,8 +102,8 @@ impl Walk {
                 continue;
             }
             if allows(schema, "object") {
-                for (name, _) in properties(schema) {
-                    found.insert((place.clone(), name.clone()));
+                for name in properties(files, &place, schema) {
+                    found.insert((place.clone(), name.to_owned()));
                     queue.push(place.child("properties").child(name));
                 }
                 if schema.get("additionalProperties").is_some() {
@@ -124,9 +124,9 @@ impl Walk {
         found
     }
 
-    fn version_3(&mut self, files: &Files, root: &Tree) {
-        let place = Place::root().child("operations");
-        for (key, _) in root.get("operations").map_or(&[][..], Tree::entries) {
+    fn version_3(&mut self, files: &Files) {
+        let Some((place, operations)) = files.resolve(&Place::root().child("operations")) else { return };
+        for (key, _) in operations.entries() {
             let Some((at, operation)) = files.resolve(&place.child(key)) else { continue };
             let Some((channel, _)) = files.resolve(&at.child("channel")) else { continue };
             let reply = files.resolve(&at.child("reply")).filter(|_| operation.get("reply").is_some());
@@ -145,9 +145,9 @@ impl Walk {
     }
 
     /// What others publish is received, what they subscribe to is sent.
-    fn version_2(&mut self, files: &Files, root: &Tree) {
-        let place = Place::root().child("channels");
-        for (address, _) in root.get("channels").map_or(&[][..], Tree::entries) {
+    fn version_2(&mut self, files: &Files) {
+        let Some((place, channels)) = files.resolve(&Place::root().child("channels")) else { return };
+        for (address, _) in channels.entries() {
             let Some((channel, item)) = files.resolve(&place.child(address)) else { continue };
             for (field, _) in item.entries() {
                 let receives = match field.as_str() {
@@ -176,9 +176,11 @@ fn listed(files: &Files, at: &Place, node: &Tree, channel: Option<&Place>) -> Ve
     let places: Vec<Place> = match (node.get("messages"), channel) {
         (Some(list), _) => (0..list.items().len()).map(|index| at.element("messages", index)).collect(),
         (None, Some(channel)) => {
-            let all = files.at(channel).and_then(|channel| channel.get("messages"));
-            let keys = all.map_or(&[][..], Tree::entries).iter();
-            keys.map(|(key, _)| channel.child("messages").child(key)).collect()
+            let all = files.resolve(&channel.child("messages"));
+            let keys = all
+                .iter()
+                .flat_map(|(place, map)| map.entries().iter().map(move |(key, _)| place.child(key)));
+            keys.collect()
         }
         (None, None) => Vec::new(),
     };
@@ -264,10 +266,14 @@ pub fn allows(schema: &Tree, ty: &str) -> bool {
     types.is_empty() || types.contains(&ty)
 }
 
-/// The properties of a schema. A map of schemas that is written as a reference is none.
-pub fn properties(schema: &Tree) -> impl Iterator<Item = &(String, Tree)> {
-    let all = schema.get("properties").map_or(&[][..], Tree::entries).iter();
-    all.filter(|(name, value)| name != "$ref" || value.as_str().is_none())
+/// Names of the properties of the schema at a place. Some documents write the whole map as a reference.
+pub fn properties<'t>(files: &'t Files, place: &Place, schema: &'t Tree) -> Vec<&'t str> {
+    let own = schema.get("properties").filter(|map| map.text("$ref").is_none());
+    let map = own.or_else(|| {
+        schema.get("properties")?;
+        files.resolve(&place.child("properties")).map(|(_, map)| map)
+    });
+    map.map_or(&[][..], Tree::entries).iter().map(|(name, _)| name.as_str()).collect()
 }
 
 /// Places of the schemas of an array's elements.
@@ -276,7 +282,7 @@ pub fn elements(schema: &Tree, place: &Place) -> Vec<Place> {
     for keyword in ["items", "prefixItems", "additionalItems"] {
         match schema.get(keyword) {
             Some(Tree::List(items)) => {
-                out.extend((0..items.len()).map(|index| place.element(keyword, index)))
+                out.extend((0..items.len()).map(|index| place.element(keyword, index)));
             }
             Some(Tree::Map(_)) => out.push(place.child(keyword)),
             _ => {}

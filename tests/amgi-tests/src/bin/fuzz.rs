@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -37,7 +37,7 @@ more often. Every case must end within five seconds without a panic, with errors
     --seed N   other changes; the same seed gives the same cases
     --case N   only this case, with its text
 
-The texts of cases that fail are kept in the build folder, in `fuzz/`; `running-…` there is what an aborted run was at.
+The texts of cases that fail are kept in the build folder, in `fuzz/`.
 ";
 
 /// Documents above this size are too slow to try often.
@@ -59,14 +59,16 @@ struct Options {
     count: u64,
     seed: u64,
     case: Option<u64>,
+    child: bool,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { folder: PathBuf::new(), count: 100_000, seed: 0, case: None };
+    let mut options = Options { folder: PathBuf::new(), count: 100_000, seed: 0, case: None, child: false };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || args.next().and_then(|n| n.parse().ok()).ok_or(USAGE);
         match arg.as_str() {
+            "--child" => options.child = true,
             "--count" => options.count = number()?,
             "--seed" => options.seed = number()?,
             "--case" => options.case = Some(number()?),
@@ -109,9 +111,12 @@ fn case(seeds: &[Seed], seed: u64, number: u64) -> (String, String) {
 }
 
 fn run(options: &Options) -> Result<bool, String> {
-    let seeds = seeds(&options.folder)?;
     let folder = target().join("fuzz");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    if options.case.is_none() && !options.child {
+        return watched(&folder);
+    }
+    let seeds = seeds(&options.folder)?;
     if let Some(number) = options.case {
         let (text, other) = case(&seeds, options.seed, number);
         say(&text);
@@ -161,6 +166,26 @@ fn run(options: &Options) -> Result<bool, String> {
         options.count
     ));
     Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner).is_empty())
+}
+
+/// Runs the cases in a process of their own: a stack that overflows ends the process, and cannot be caught.
+fn watched(folder: &Path) -> Result<bool, String> {
+    let running = || {
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("running-"))
+        })
+    };
+    for path in running() {
+        fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let child = Command::new(program).args(std::env::args_os().skip(1)).arg("--child").status();
+    let status = child.map_err(|error| error.to_string())?;
+    if status.code().is_none() {
+        let cases: Vec<String> = running().filter_map(|path| fs::read_to_string(path).ok()).collect();
+        say(format!("the process was ended ({status}) by one of these cases: {}", cases.join(", ")));
+    }
+    Ok(status.success())
 }
 
 /// Runs a case; some through files, with another document beside.
