@@ -190,7 +190,7 @@ fn watched(folder: &Path) -> Result<bool, String> {
 
 /// Runs a case; some through files, with another document beside.
 fn attempt(number: u64, text: String, other: &str, scratch: &Path) -> Result<&'static str, String> {
-    let file = (number % 10 == 0).then(|| scratch.join("document.yaml"));
+    let file = number.is_multiple_of(10).then(|| scratch.join("document.yaml"));
     if let Some(file) = &file {
         let written = fs::create_dir_all(scratch)
             .and_then(|()| fs::write(file, &text))
@@ -207,7 +207,7 @@ fn attempt(number: u64, text: String, other: &str, scratch: &Path) -> Result<&'s
 }
 
 fn check(number: u64, text: &str, file: Option<&Path>) -> Result<&'static str, String> {
-    let perspective = if number % 3 == 0 { Perspective::Peer } else { Perspective::Application };
+    let perspective = if number.is_multiple_of(3) { Perspective::Peer } else { Perspective::Application };
     let settings = Settings { perspective, ..Settings::default() };
     let name = Path::new("document.yaml");
     let loaded = file.map_or_else(|| load_str("document.yaml", text), load);

@@ -82,12 +82,12 @@ fn run(corpus: &Path) -> Result<String, String> {
     for (name, document) in DOCUMENTS {
         let (api, text) = module(&corpus.join(document), name)?;
         write(&folder.join(format!("src/{name}.rs")), &text)?;
-        let test = written(name)?;
-        for absent in untested(&api, &test) {
+        let program = written(name)?;
+        for absent in untested(&api, &program) {
             // Writing to a string does not fail.
             let _ = writeln!(missing, "{name}: {absent} is not tested");
         }
-        write(&folder.join(format!("src/{name}/test.rs")), &test)?;
+        write(&folder.join(format!("src/{name}/test.rs")), &program)?;
         let _ = writeln!(
             lib,
             "#[allow(dead_code, unreachable_pub)]\npub mod {name};\n#[cfg(test)]\n#[path = \"{name}/test.rs\"]\nmod {name}_test;"
