@@ -16,14 +16,15 @@ mod security;
 mod shape;
 mod shape2;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, Severity, Span, nearest},
     files::Files,
     node::{Entry, Node, Value},
-    refs::{Refs, reference},
+    reader::is_collection,
+    refs::{Refs, Target, reference},
     schema::{Dialect, dialect, multi_format},
 };
 use shape::{Kind, Ty};
@@ -50,24 +51,55 @@ struct Walk<'a, 'd> {
     gentle: bool,
     /// Everything that was walked, and as what; schemas have no kind.
     seen: HashSet<(*const Node, *const Kind)>,
-    /// What references name, and as what it is to be walked.
-    named: Vec<(&'a Node, Option<&'static Kind>)>,
+    /// As what objects were walked at first.
+    kinds: HashMap<*const Node, &'static Kind>,
+    /// What references name; nothing is walked while one is followed.
+    named: Vec<Named<'a>>,
     patterns: instance::Patterns,
+}
+
+/// What a reference names.
+struct Named<'a> {
+    text: String,
+    span: Span,
+    target: Target<'a>,
+    /// What stands in the place of the reference; a schema where it is `None`.
+    kind: Option<&'static Kind>,
 }
 
 impl<'a, 'd> Walk<'a, 'd> {
     fn new(refs: &'a Refs<'a>, diags: &'d mut Diagnostics, minor: u32) -> Self {
         let patterns = instance::Patterns::default();
-        Self { refs, diags, minor, gentle: false, seen: HashSet::new(), named: Vec::new(), patterns }
+        let (seen, kinds, named) = (HashSet::new(), HashMap::new(), Vec::new());
+        Self { refs, diags, minor, gentle: false, seen, kinds, named, patterns }
     }
 
     fn document(&mut self, kind: &'static Kind) {
         self.object(self.refs.root(), kind);
-        while let Some((node, kind)) = self.named.pop() {
-            match kind {
-                Some(kind) => self.object(node, kind),
-                None => self.schema(node, "$ref"),
+        while let Some(named) = self.named.pop() {
+            let node = named.target.node;
+            match (named.kind, self.kinds.get(&std::ptr::from_ref(node))) {
+                (Some(kind), Some(first)) if !std::ptr::eq(kind, *first) => self.other(&named, kind, first),
+                (Some(kind), _) => self.object(node, kind),
+                // The reader says so where a schema is wanted and something else named.
+                (None, Some(_)) => {}
+                (None, None) => self.schema(node, "$ref"),
             }
+        }
+    }
+
+    /// A reference to an object of another kind than the one that is wanted.
+    fn other(&mut self, named: &Named<'_>, kind: &'static Kind, first: &'static Kind) {
+        let collection = named.target.place.tokens.iter().rev().nth(1);
+        let judged = ["a server", "a channel", "an operation", "a message", "a parameter"].contains(&kind.name)
+            && collection.is_some_and(|name| is_collection(name));
+        // The reader judges these, and parts of one object have several kinds.
+        if !judged && kind.name != first.name && first.instead.is_none() {
+            let message = format!("`{}` is {}, not {}", named.text, first.name, kind.name);
+            self.push(
+                Diagnostic::warning(codes::REF_TARGET, named.span, message)
+                    .label(named.target.key_span, "it names this"),
+            );
         }
     }
 
@@ -75,6 +107,7 @@ impl<'a, 'd> Walk<'a, 'd> {
         if !self.seen.insert((std::ptr::from_ref(node), std::ptr::from_ref(kind))) {
             return;
         }
+        self.kinds.entry(std::ptr::from_ref(node)).or_insert(kind);
         let before = self.gentle;
         self.gentle |= kind.gentle;
         self.object_inner(node, kind);
@@ -372,6 +405,12 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
+    fn name(&mut self, text: &Node, target: Target<'a>, kind: Option<&'static Kind>) {
+        let span = text.span;
+        let text = text.as_str().unwrap_or_default().to_string();
+        self.named.push(Named { text, span, target, kind });
+    }
+
     /// Whether this is a Reference Object, in which everything else is ignored. What it names is a `kind`, or a schema.
     fn refers(&mut self, node: &Node, kind: Option<&'static Kind>) -> bool {
         let Some(target) = node.get("$ref") else { return false };
@@ -379,7 +418,7 @@ impl<'a, 'd> Walk<'a, 'd> {
             self.mismatch(target, "`$ref`", "a string");
         } else {
             match self.refs.resolve(target) {
-                Ok(target) => self.named.push((target.node, kind)),
+                Ok(found) => self.name(target, found, kind),
                 // Nobody follows it.
                 Err(_) if kind.is_some_and(foreign::is_foreign) => {}
                 // The reader says the same where it follows this one; it is kept once.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     codes,
-    diag::{Code, Diagnostic, Diagnostics, Severity, Span, nearest},
+    diag::{Diagnostic, Diagnostics, Severity, Span, nearest},
     node::{Entry, Node, Value},
     refs::reference,
 };
@@ -82,30 +82,20 @@ fn query(text: &str, span: Span, diags: &mut Diagnostics) {
     }
 }
 
-/// References of AsyncAPI 3 that must be written in a certain way: operations and channels of the root lead to channels
-/// and servers of the root.
+/// What the root of AsyncAPI 3 asks of its members: its operations lead to its channels.
 pub(super) fn places(root: &Node, diags: &mut Diagnostics) {
     for operation in root.get("operations").map_or(&[][..], Node::entries) {
-        if let Some(text) = operation.value.get("channel").and_then(reference) {
+        let Some(text) = operation.value.get("channel").and_then(reference) else { continue };
+        if text.as_str().is_some_and(|text| !text.contains("#/channels/")) {
             let message = "an operation of the root must name a channel of the root";
-            infix(text, "#/channels/", codes::OPERATION_CHANNEL, message, diags);
+            diags.push(
+                Diagnostic::warning(codes::OPERATION_CHANNEL, text.span, message)
+                    .help("write `#/channels/…`; what stands there may be a reference itself"),
+            );
         }
     }
     for channel in root.get("channels").map_or(&[][..], Node::entries) {
-        for text in channel.value.get("servers").map_or(&[][..], Node::items).iter().filter_map(reference) {
-            let message = "a channel of the root must name servers of the root";
-            infix(text, "#/servers/", codes::CHANNEL_SERVER, message, diags);
-        }
         query(&channel.key, channel.key_span, diags);
-    }
-}
-
-fn infix(text: &Node, infix: &str, code: Code, message: &str, diags: &mut Diagnostics) {
-    if text.as_str().is_some_and(|text| !text.contains(infix)) {
-        diags.push(
-            Diagnostic::warning(code, text.span, message)
-                .help(format!("write `{infix}…`; what stands there may be a reference itself")),
-        );
     }
 }
 
