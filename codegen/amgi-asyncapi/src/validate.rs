@@ -78,8 +78,17 @@ impl<'a, 'd> Walk<'a, 'd> {
         self.object(self.refs.root(), kind);
         while let Some(named) = self.named.pop() {
             let node = named.target.node;
-            match (named.kind, self.kinds.get(&std::ptr::from_ref(node))) {
-                (Some(kind), Some(first)) if !std::ptr::eq(kind, *first) => self.other(&named, kind, first),
+            let place = std::ptr::from_ref(node);
+            let first = self.kinds.get(&place).copied();
+            let is_schema = self.seen.contains(&(place, std::ptr::null()));
+            match (named.kind, first) {
+                (Some(kind), Some(first)) if !std::ptr::eq(kind, first) => {
+                    // A choice of messages is a message to begin with.
+                    if kind.name != first.name && first.instead.is_none() {
+                        self.other(&named, kind, first.name);
+                    }
+                }
+                (Some(kind), None) if is_schema => self.other(&named, kind, "a schema"),
                 (Some(kind), _) => self.object(node, kind),
                 // The reader says so where a schema is wanted and something else named.
                 (None, Some(_)) => {}
@@ -88,14 +97,14 @@ impl<'a, 'd> Walk<'a, 'd> {
         }
     }
 
-    /// A reference to an object of another kind than the one that is wanted.
-    fn other(&mut self, named: &Named<'_>, kind: &'static Kind, first: &'static Kind) {
+    /// A reference to an object of another kind than the one that is wanted. Of some the reader says so.
+    fn other(&mut self, named: &Named<'_>, kind: &'static Kind, found: &str) {
         let collection = named.target.place.tokens.iter().rev().nth(1);
-        let judged = ["a server", "a channel", "an operation", "a message", "a parameter"].contains(&kind.name)
+        let judged = ["a server", "a channel", "an operation", "a message", "a parameter"]
+            .contains(&kind.name)
             && collection.is_some_and(|name| is_collection(name));
-        // The reader judges these, and parts of one object have several kinds.
-        if !judged && kind.name != first.name && first.instead.is_none() {
-            let message = format!("`{}` is {}, not {}", named.text, first.name, kind.name);
+        if !judged {
+            let message = format!("`{}` is {found}, not {}", named.text, kind.name);
             self.push(
                 Diagnostic::warning(codes::REF_TARGET, named.span, message)
                     .label(named.target.key_span, "it names this"),
@@ -297,8 +306,11 @@ impl<'a, 'd> Walk<'a, 'd> {
         };
         if !choices.contains(&text) {
             let known = choices.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" or ");
-            let diagnostic =
-                Diagnostic::error(codes::UNKNOWN_VALUE, node.span, format!("`{text}` is no {key}"));
+            let diagnostic = Diagnostic::error(
+                codes::UNKNOWN_VALUE,
+                node.span,
+                format!("`{text}` is no value of `{key}`"),
+            );
             let old = match text {
                 "publish" => Some("`publish` of AsyncAPI 2 is `receive` now"),
                 "subscribe" => Some("`subscribe` of AsyncAPI 2 is `send` now"),
