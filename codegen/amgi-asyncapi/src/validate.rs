@@ -211,10 +211,10 @@ impl<'a, 'd> Walk<'a, 'd> {
             Ty::Number => self.expect(value, key, "a number", matches!(value.value, Value::Number(_))),
             Ty::List => self.expect(value, key, "a list", matches!(value.value, Value::Array(_))),
             Ty::Uri => {
-                self.form(value, key, "a URI", "begin with a scheme, `https://…` or `urn:…`", format::uri)
+                self.form(value, key, "a URI", "begin with a scheme, `https://…` or `urn:…`", format::uri);
             }
             Ty::Email => {
-                self.form(value, key, "an e-mail address", "write it like `name@example.com`", format::email)
+                self.form(value, key, "an e-mail address", "write it like `name@example.com`", format::email);
             }
             Ty::Texts => self.list(value, key, |walk, item| {
                 walk.expect(item, key, "a list of strings", item.as_str().is_some());
@@ -224,18 +224,19 @@ impl<'a, 'd> Walk<'a, 'd> {
                 self.distinct(value, key, |item| Some((item.as_str()?.to_string(), item.span)));
             }
             Ty::Choice(choices) => self.choice(value, key, choices),
-            Ty::Object(kind) => self.object(value, kind),
-            Ty::Objects(kind) => self.list(value, key, |walk, item| walk.object(item, *kind)),
+            Ty::BoolOr(_) if matches!(value.value, Value::Bool(_)) => {}
+            Ty::Object(kind) | Ty::BoolOr(kind) => self.object(value, kind),
+            Ty::Objects(kind) => self.list(value, key, |walk, item| walk.object(item, kind)),
             Ty::Tags => {
                 self.list(value, key, |walk, item| walk.object(item, &shape::TAG));
                 self.tags(value);
             }
-            Ty::Map(kind) => self.map(value, key, |walk, entry| walk.object(&entry.value, *kind)),
+            Ty::Map(kind) => self.map(value, key, |walk, entry| walk.object(&entry.value, kind)),
             Ty::Texted => self.map(value, key, |walk, entry| {
                 walk.expect(&entry.value, &entry.key, "a string", entry.value.as_str().is_some());
             }),
             Ty::Addresses(kind) => self.map(value, key, |walk, entry| {
-                walk.object(&entry.value, *kind);
+                walk.object(&entry.value, kind);
                 address::item(entry, walk.diags);
             }),
             Ty::AnyMap => self.expect(value, key, "an object", matches!(value.value, Value::Object(_))),
@@ -245,11 +246,9 @@ impl<'a, 'd> Walk<'a, 'd> {
             Ty::AvroName => {
                 self.form(value, key, "a name of Avro", "names have letters, digits and `_`", format::name);
             }
-            Ty::BoolOr(_) if matches!(value.value, Value::Bool(_)) => {}
-            Ty::BoolOr(kind) => self.object(value, kind),
             Ty::Reference(kind) => self.reference(value, key, kind),
             Ty::References(kind) => {
-                self.list(value, key, |walk, item| walk.reference(item, key, *kind));
+                self.list(value, key, |walk, item| walk.reference(item, key, kind));
                 self.distinct(value, key, |item| Some((reference(item)?.as_str()?.to_string(), item.span)));
             }
             Ty::Components(kind) => {

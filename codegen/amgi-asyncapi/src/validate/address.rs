@@ -15,11 +15,11 @@ use super::format;
 pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
     let defined = names(node, "parameters");
     let Some((address, span)) = text(node, "address") else {
-        if let Some((name, span)) = defined.first() {
+        for (name, span) in defined {
             diags.push(
                 Diagnostic::warning(
                     codes::PARAMETER_UNUSED,
-                    *span,
+                    span,
                     format!("there is no address with `{{{name}}}`"),
                 )
                 .help("the key of a channel is not its address; add `address: '…'`"),

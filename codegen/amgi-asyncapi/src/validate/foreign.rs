@@ -142,7 +142,7 @@ static XML: Kind = kind(
 
 /// Whether this is a schema in a format that is not read.
 pub(super) fn is_foreign(kind: &'static Kind) -> bool {
-    std::ptr::eq(kind, &AVRO) || std::ptr::eq(kind, &OPEN_API)
+    [&AVRO, &OPEN_API].into_iter().any(|foreign| std::ptr::eq(kind, foreign))
 }
 
 impl Walk<'_, '_> {

@@ -93,7 +93,7 @@ impl Fitting<'_, '_> {
             let target = self.refs.resolve(text);
             return target.map_or(Ok(()), |target| self.schema(target.node, value));
         }
-        self.any(schema, value)?;
+        any(schema, value)?;
         match &value.value {
             Value::Number(number) => numbers(schema, value, number)?,
             Value::String(text) => self.text(schema, value, text)?,
@@ -102,30 +102,6 @@ impl Fitting<'_, '_> {
             Value::Null | Value::Bool(_) => {}
         }
         self.applied(schema, value)
-    }
-
-    /// Keywords for values of any type.
-    fn any(&mut self, schema: &Node, value: &Node) -> Fit {
-        if let Some(types) = schema.get("type") {
-            let names = if types.as_str().is_some() { std::slice::from_ref(types) } else { types.items() };
-            let names: Vec<_> = names.iter().filter_map(Node::as_str).collect();
-            if !names.is_empty() && !names.iter().any(|name| is_a(value, name)) {
-                return misfit(value, format!("it must be {}, not {}", names.join(" or "), value.kind()));
-            }
-        }
-        let json = schema.get("enum").or(schema.get("const")).map(|_| value.to_json());
-        if let Some(list) = schema.get("enum")
-            && let Value::Array(items) = &list.value
-            && !items.iter().any(|item| Some(item.to_json()) == json)
-        {
-            return misfit(value, "it is none of the values in `enum`");
-        }
-        if let Some(constant) = schema.get("const")
-            && Some(constant.to_json()) != json
-        {
-            return misfit(value, "it is not the value of `const`");
-        }
-        Ok(())
     }
 
     fn text(&mut self, schema: &Node, value: &Node, text: &str) -> Fit {
@@ -273,6 +249,30 @@ impl Fitting<'_, '_> {
     }
 }
 
+/// Keywords for values of any type.
+fn any(schema: &Node, value: &Node) -> Fit {
+    if let Some(types) = schema.get("type") {
+        let names = if types.as_str().is_some() { std::slice::from_ref(types) } else { types.items() };
+        let names: Vec<_> = names.iter().filter_map(Node::as_str).collect();
+        if !names.is_empty() && !names.iter().any(|name| is_a(value, name)) {
+            return misfit(value, format!("it must be {}, not {}", names.join(" or "), value.kind()));
+        }
+    }
+    let json = schema.get("enum").or(schema.get("const")).map(|_| value.to_json());
+    if let Some(list) = schema.get("enum")
+        && let Value::Array(items) = &list.value
+        && !items.iter().any(|item| Some(item.to_json()) == json)
+    {
+        return misfit(value, "it is none of the values in `enum`");
+    }
+    if let Some(constant) = schema.get("const")
+        && Some(constant.to_json()) != json
+    {
+        return misfit(value, "it is not the value of `const`");
+    }
+    Ok(())
+}
+
 fn is_a(value: &Node, name: &str) -> bool {
     match name {
         "integer" => matches!(&value.value, Value::Number(n) if whole(n)),
@@ -295,9 +295,12 @@ pub(super) fn limit(schema: &Node, keyword: &str) -> Option<f64> {
     }
 }
 
+/// Whether a number keeps to a limit.
+type Holds = fn(f64, f64) -> bool;
+
 fn numbers(schema: &Node, value: &Node, number: &Number) -> Fit {
     let Some(number) = number.as_f64() else { return Ok(()) };
-    let checks: [(&str, fn(f64, f64) -> bool); 5] = [
+    let checks: [(&str, Holds); 5] = [
         ("minimum", |n, limit| n >= limit),
         ("maximum", |n, limit| n <= limit),
         ("exclusiveMinimum", |n, limit| n > limit),

@@ -53,7 +53,8 @@ impl Walk<'_, '_> {
         };
         // The reader says where a reference does not arrive. What stands beside it is ignored by most.
         let target = reference(node);
-        if let Some((text, found)) = target.and_then(|text| Some((text, self.refs.resolve(text).ok()?))) {
+        if let Some((text, found)) = target.and_then(|text| Some((text, self.refs.resolve_once(text).ok()?)))
+        {
             self.name(text, found, None);
         }
         let before = self.gentle;
