@@ -32,6 +32,11 @@ const COLLECTIONS: [&str; 10] = [
     "tags",
 ];
 
+/// Whether members of this field are objects of one kind, which a reference must not take for another.
+pub(crate) fn is_collection(field: &str) -> bool {
+    COLLECTIONS.contains(&field)
+}
+
 /// A document that is being read.
 pub(crate) struct Reader<'a, 'd> {
     refs: &'a Refs<'a>,
@@ -152,7 +157,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     /// Whether `text` names an object that may be a member of `collection`; reported when not.
     pub(crate) fn is_one_of(&mut self, collection: &str, text: &Node, target: &Target<'a>) -> bool {
         let found = target.place.tokens.iter().rev().nth(1).map_or("", String::as_str);
-        let fits = is_object(target.node) && (found == collection || !COLLECTIONS.contains(&found));
+        let fits = is_object(target.node) && (found == collection || !is_collection(found));
         if !fits {
             let reference = text.as_str().unwrap_or_default();
             let message = format!("`{reference}` should name one of the {collection}");

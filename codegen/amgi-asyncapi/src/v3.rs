@@ -56,7 +56,15 @@ impl<'a> Reader<'a, '_> {
         let mut servers = Vec::new();
         for text in node.get("servers").map_or(&[][..], Node::items).iter().filter_map(reference) {
             let Some(server) = self.resolve(text, "servers") else { continue };
-            match known(&self.servers, &server) {
+            let known = known(&self.servers, &server);
+            if known.is_some() && !text.as_str().is_some_and(|text| text.contains("#/servers/")) {
+                let message = "a channel must name servers of the root";
+                self.diags.push(
+                    Diagnostic::warning(codes::CHANNEL_SERVER, text.span, message)
+                        .help("write `#/servers/…`; what stands there may be a reference itself"),
+                );
+            }
+            match known {
                 Some(id) if servers.contains(&id) => {}
                 Some(id) => servers.push(id),
                 None => self.diags.push(

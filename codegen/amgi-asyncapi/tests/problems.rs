@@ -263,7 +263,8 @@ components: {{servers: {{t: {{host: t, protocol: mqtt}}}}}}
         found(&loaded),
         [
             "4:13 warning variable-undefined",
-            "4:81 error default-not-allowed",
+            "4:65 warning variable-unused",
+            "4:81 warning default-not-allowed",
             "6:16 warning parameter-undefined",
             "6:43 warning parameter-unused",
             "6:62 error runtime-expression",

@@ -9,15 +9,17 @@ use crate::{
     refs::reference,
 };
 
+use super::format;
+
 /// Parameters of a channel's address are those that are defined.
 pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
     let defined = names(node, "parameters");
     let Some((address, span)) = text(node, "address") else {
-        if let Some((name, span)) = defined.first() {
+        for (name, span) in defined {
             diags.push(
                 Diagnostic::warning(
                     codes::PARAMETER_UNUSED,
-                    *span,
+                    span,
                     format!("there is no address with `{{{name}}}`"),
                 )
                 .help("the key of a channel is not its address; add `address: '…'`"),
@@ -26,6 +28,7 @@ pub(super) fn channel(node: &Node, diags: &mut Diagnostics) {
         return;
     };
     parameters(address, span, &defined, diags);
+    query(address, span, diags);
 }
 
 /// The same where the address is the key: a member of `channels` in AsyncAPI 2.
@@ -44,6 +47,56 @@ pub(super) fn item(entry: &Entry, diags: &mut Diagnostics) {
         return;
     }
     parameters(&entry.key, entry.key_span, &names(&entry.value, "parameters"), diags);
+    if entry.key.is_empty() {
+        let message = "a channel without an address";
+        diags.push(
+            Diagnostic::warning(codes::ADDRESS_FORM, entry.key_span, message)
+                .help("in AsyncAPI 2 the key of a channel is its address"),
+        );
+    } else if !format::uri_template(&entry.key) {
+        diags.push(
+            Diagnostic::warning(
+                codes::ADDRESS_FORM,
+                entry.key_span,
+                format!("`{}` is no URI template, which an address of AsyncAPI 2 must be", entry.key),
+            )
+            .help("parameters have names of letters, digits and `_`; write other characters as `%20` and the like"),
+        );
+    }
+    query(&entry.key, entry.key_span, diags);
+}
+
+/// An address has no query and no fragment, bindings do.
+fn query(text: &str, span: Span, diags: &mut Diagnostics) {
+    // `{?x}` is an expression.
+    let mut outside = text
+        .split('{')
+        .enumerate()
+        .map(|(i, t)| if i == 0 { t } else { t.split_once('}').map_or(t, |s| s.1) });
+    if outside.any(|part| part.contains(['?', '#'])) {
+        let message = format!("`{text}` has a query or a fragment, which an address cannot have");
+        diags.push(
+            Diagnostic::warning(codes::ADDRESS_QUERY, span, message)
+                .help("say it in the bindings, as `query` of `ws` for instance"),
+        );
+    }
+}
+
+/// What the root of AsyncAPI 3 asks of its members: its operations lead to its channels.
+pub(super) fn places(root: &Node, diags: &mut Diagnostics) {
+    for operation in root.get("operations").map_or(&[][..], Node::entries) {
+        let Some(text) = operation.value.get("channel").and_then(reference) else { continue };
+        if text.as_str().is_some_and(|text| !text.contains("#/channels/")) {
+            let message = "an operation of the root must name a channel of the root";
+            diags.push(
+                Diagnostic::warning(codes::OPERATION_CHANNEL, text.span, message)
+                    .help("write `#/channels/…`; what stands there may be a reference itself"),
+            );
+        }
+    }
+    for channel in root.get("channels").map_or(&[][..], Node::entries) {
+        query(&channel.key, channel.key_span, diags);
+    }
 }
 
 fn parameters(address: &str, span: Span, defined: &[(&str, Span)], diags: &mut Diagnostics) {
@@ -81,8 +134,10 @@ pub(super) fn server_url(node: &Node, diags: &mut Diagnostics) {
 
 fn variables(node: &Node, fields: &[&str], diags: &mut Diagnostics) {
     let defined = names(node, "variables");
+    let mut used = HashSet::new();
     for (text, span) in fields.iter().filter_map(|field| text(node, field)) {
         for name in braces(text, span, diags) {
+            used.insert(name);
             if !defined.iter().any(|(d, _)| *d == name) {
                 diags.push(
                     Diagnostic::warning(
@@ -95,6 +150,13 @@ fn variables(node: &Node, fields: &[&str], diags: &mut Diagnostics) {
             }
         }
     }
+    for (name, span) in defined.iter().filter(|(name, _)| !used.contains(name)) {
+        let message = format!("nothing in the address of the server is `{{{name}}}`");
+        diags.push(
+            Diagnostic::warning(codes::VARIABLE_UNUSED, *span, message)
+                .help("remove the variable, or write it into the address"),
+        );
+    }
 }
 
 /// A value outside the allowed ones can never be used.
@@ -105,7 +167,7 @@ pub(super) fn choices(node: &Node, diags: &mut Diagnostics) {
         && !allowed.iter().any(|v| v.as_str() == Some(default))
     {
         let message = format!("the default `{default}` is not one of the values in `enum`");
-        diags.push(Diagnostic::error(codes::DEFAULT_NOT_ALLOWED, span, message));
+        diags.push(Diagnostic::warning(codes::DEFAULT_NOT_ALLOWED, span, message));
     }
     location(node, diags);
 }
@@ -116,18 +178,21 @@ pub(super) fn location(node: &Node, diags: &mut Diagnostics) {
     let pointer =
         ["$message.header#", "$message.payload#"].iter().find_map(|prefix| location.strip_prefix(prefix));
     if !pointer.is_some_and(|p| p.is_empty() || p.starts_with('/')) {
-        diags.push(
-            Diagnostic::error(
-                codes::RUNTIME_EXPRESSION,
-                span,
-                format!("`{location}` is no runtime expression"),
-            )
-            .help("write `$message.header#/name` or `$message.payload#/path/to/it`"),
-        );
+        let mut diagnostic = Diagnostic::error(
+            codes::RUNTIME_EXPRESSION,
+            span,
+            format!("`{location}` is no runtime expression"),
+        )
+        .help("write `$message.header#/name` or `$message.payload#/path/to/it`");
+        // Tools let a pointer without its slash pass.
+        if pointer.is_some() {
+            diagnostic.severity = Severity::Warning;
+        }
+        diags.push(diagnostic);
     }
 }
 
-/// Protocols whose bindings have a specification.
+/// Protocols that may have bindings at a server, channel, operation or message of AsyncAPI 3.
 const PROTOCOLS: [&str; 20] = [
     "amqp",
     "amqp1",
@@ -151,18 +216,38 @@ const PROTOCOLS: [&str; 20] = [
     "ws",
 ];
 
-/// Each protocol's part is an object. What is no protocol is not read.
-pub(super) fn bindings(node: &Node, diags: &mut Diagnostics) {
+/// Each protocol's part is an object, and protocols are those of the specification where `at` is a kind of object of
+/// AsyncAPI 3. What is no protocol is not read.
+pub(super) fn bindings(node: &Node, at: &str, diags: &mut Diagnostics) {
     for entry in node.entries().iter().filter(|e| !e.key.starts_with("x-")) {
-        if matches!(entry.value.value, Value::Object(_)) {
-            continue;
+        let protocol = entry.key.as_str();
+        let known = match protocol {
+            // The specification lists them, its JSON Schemas do not, so other tools refuse them.
+            "mercure" | "mqtt5" => false,
+            "ros2" => matches!(at, "server" | "operation"),
+            "pulsar" => matches!(at, "server" | "channel"),
+            _ => PROTOCOLS.contains(&protocol),
+        };
+        if !known && !at.is_empty() {
+            let message = format!("there is no binding `{protocol}` for a {at}");
+            let near = nearest(protocol, PROTOCOLS).filter(|near| *near != protocol);
+            let help = match near {
+                _ if protocol == "mqtt5" => {
+                    "it is read; other tools want `mqtt`, which has what MQTT 5 needs".to_string()
+                }
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "it is not read; what other tools should pass over has a name with `x-`".to_string(),
+            };
+            diags.push(Diagnostic::warning(codes::BINDING_UNKNOWN, entry.key_span, message).help(help));
         }
-        let mut diagnostic =
-            super::mismatch(&entry.value, &format!("the binding `{}`", entry.key), "an object");
-        if !PROTOCOLS.contains(&entry.key.as_str()) && diagnostic.code == codes::TYPE_MISMATCH {
-            diagnostic.severity = Severity::Warning;
+        if !matches!(entry.value.value, Value::Object(_)) {
+            let mut diagnostic =
+                super::mismatch(&entry.value, &format!("the binding `{protocol}`"), "an object");
+            if diagnostic.code == codes::TYPE_MISMATCH {
+                diagnostic.severity = Severity::Warning;
+            }
+            diags.push(diagnostic);
         }
-        diags.push(diagnostic);
     }
 }
 

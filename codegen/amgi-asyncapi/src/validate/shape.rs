@@ -1,24 +1,36 @@
 //! Tables: which fields the objects of AsyncAPI 3.0 and 3.1 have, and of what type. What a table is.
 
-use super::address;
-use crate::{diag::Diagnostics, node::Node};
+use super::{Walk, address, examples, security::SECURITY};
+use crate::node::Node;
 
 /// An object of the specification.
 pub(super) struct Kind {
     /// As it is called in messages, with its article.
     pub(super) name: &'static str,
     pub(super) fields: &'static [Field],
-    /// Whether a Reference Object may stand in its place.
+    /// Whether a Reference Object is read in its place.
     pub(super) may_refer: bool,
+    /// Minor version of AsyncAPI 2 that allows a reference in its place; [`V3`] for none of these, [`NEVER`] for no
+    /// version at all.
+    pub(super) refer_since: u32,
     /// Whether other fields are nobody's business here.
     pub(super) open: bool,
     /// Fields of the other major version, and what stands in their place.
     pub(super) moved: &'static [(&'static str, &'static str)],
     /// The kind it is instead when it has a certain field.
     pub(super) instead: Option<(&'static str, &'static Kind)>,
+    /// Kinds it is by its `type`, each with the minor version of AsyncAPI 2 that brought it.
+    pub(super) variants: &'static [(&'static str, &'static Kind, u32)],
+    /// Whether code does not depend on it, so that no problem in it is an error.
+    pub(super) gentle: bool,
     /// What a table cannot say.
-    pub(super) also: fn(&Node, &mut Diagnostics),
+    pub(super) also: fn(&mut Walk<'_, '_>, &Node),
 }
+
+/// Stands for the minor version in a document of AsyncAPI 3.
+pub(super) const V3: u32 = 100;
+/// Later than every version.
+pub(super) const NEVER: u32 = u32::MAX;
 
 pub(super) struct Field {
     pub(super) name: &'static str,
@@ -32,27 +44,54 @@ pub(super) enum Ty {
     Any,
     Text,
     TextOrNull,
+    Bool,
+    Number,
+    /// A list of anything.
+    List,
+    Uri,
+    Email,
     Texts,
+    /// Strings of which no two are the same.
+    DistinctTexts,
     Choice(&'static [&'static str]),
     Object(&'static Kind),
     Objects(&'static Kind),
+    /// Tags, each with a name of its own.
+    Tags,
     Map(&'static Kind),
+    /// Strings by name.
+    Texted,
     /// Channels by their address.
     Addresses(&'static Kind),
     /// An object that may hold anything.
     AnyMap,
     Schema,
-    /// A schema whose format is the `schemaFormat` beside it.
-    SchemaOfFormat,
     Schemas,
-    Reference,
-    References,
+    /// A schema of Avro.
+    Avro,
+    AvroName,
+    /// An object, or true or false.
+    BoolOr(&'static Kind),
+    /// A reference to such an object.
+    Reference(&'static Kind),
+    References(&'static Kind),
     /// The Components Object, whose collections have keys of a certain form.
     Components(&'static Kind),
 }
 
 pub(super) const fn kind(name: &'static str, fields: &'static [Field]) -> Kind {
-    Kind { name, fields, may_refer: true, open: false, moved: &[], instead: None, also: |_, _| {} }
+    Kind {
+        name,
+        fields,
+        may_refer: true,
+        refer_since: 0,
+        open: false,
+        moved: &[],
+        instead: None,
+        variants: &[],
+        gentle: false,
+        also: |_, _| {},
+    }
 }
 
 pub(super) const fn must(name: &'static str, ty: Ty) -> Field {
@@ -66,11 +105,12 @@ pub(super) const fn may(name: &'static str, ty: Ty) -> Field {
 pub(super) static ROOT: Kind = Kind {
     may_refer: false,
     moved: &[("tags", "`tags` moved into `info`"), ("externalDocs", "`externalDocs` moved into `info`")],
+    also: |walk, node| address::places(node, walk.diags),
     ..kind(
         "the document",
         &[
             must("asyncapi", Ty::Text),
-            may("id", Ty::Text),
+            may("id", Ty::Uri),
             must("info", Ty::Object(&INFO)),
             may("servers", Ty::Map(&SERVER)),
             may("defaultContentType", Ty::Text),
@@ -81,36 +121,49 @@ pub(super) static ROOT: Kind = Kind {
     )
 };
 
-static INFO: Kind = kind(
-    "`info`",
-    &[
-        must("title", Ty::Text),
-        must("version", Ty::Text),
-        may("description", Ty::Text),
-        may("termsOfService", Ty::Text),
-        may("contact", Ty::Object(&CONTACT)),
-        may("license", Ty::Object(&LICENSE)),
-        may("tags", Ty::Objects(&TAG)),
-        may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
-    ],
-);
+static INFO: Kind = Kind {
+    refer_since: NEVER,
+    ..kind(
+        "`info`",
+        &[
+            must("title", Ty::Text),
+            must("version", Ty::Text),
+            may("description", Ty::Text),
+            may("termsOfService", Ty::Uri),
+            may("contact", Ty::Object(&CONTACT)),
+            may("license", Ty::Object(&LICENSE)),
+            may("tags", Ty::Tags),
+            may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
+        ],
+    )
+};
 
-pub(super) static CONTACT: Kind =
-    kind("`contact`", &[may("name", Ty::Text), may("url", Ty::Text), may("email", Ty::Text)]);
+pub(super) static CONTACT: Kind = Kind {
+    refer_since: NEVER,
+    ..kind("`contact`", &[may("name", Ty::Text), may("url", Ty::Uri), may("email", Ty::Email)])
+};
 
-pub(super) static LICENSE: Kind = kind("`license`", &[must("name", Ty::Text), may("url", Ty::Text)]);
+pub(super) static LICENSE: Kind =
+    Kind { refer_since: NEVER, ..kind("`license`", &[must("name", Ty::Text), may("url", Ty::Uri)]) };
 
-pub(super) static TAG: Kind = kind(
-    "a tag",
-    &[must("name", Ty::Text), may("description", Ty::Text), may("externalDocs", Ty::Object(&EXTERNAL_DOCS))],
-);
+pub(super) static TAG: Kind = Kind {
+    refer_since: V3,
+    ..kind(
+        "a tag",
+        &[
+            must("name", Ty::Text),
+            may("description", Ty::Text),
+            may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
+        ],
+    )
+};
 
 pub(super) static EXTERNAL_DOCS: Kind =
-    kind("`externalDocs`", &[must("url", Ty::Text), may("description", Ty::Text)]);
+    Kind { refer_since: V3, ..kind("`externalDocs`", &[must("url", Ty::Uri), may("description", Ty::Text)]) };
 
 static SERVER: Kind = Kind {
     moved: &[("url", "`url` became `host` and `pathname`")],
-    also: address::server,
+    also: |walk, node| address::server(node, walk.diags),
     ..kind(
         "a server",
         &[
@@ -123,19 +176,20 @@ static SERVER: Kind = Kind {
             may("description", Ty::Text),
             may("variables", Ty::Map(&SERVER_VARIABLE)),
             may("security", Ty::Objects(&SECURITY)),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
-            may("bindings", Ty::Object(&BINDINGS)),
+            may("bindings", Ty::Object(&SERVER_BINDINGS)),
         ],
     )
 };
 
 pub(super) static SERVER_VARIABLE: Kind = Kind {
-    also: address::choices,
+    refer_since: 5,
+    also: |walk, node| address::choices(node, walk.diags),
     ..kind(
         "a server variable",
         &[
-            may("enum", Ty::Texts),
+            may("enum", Ty::DistinctTexts),
             may("default", Ty::Text),
             may("description", Ty::Text),
             may("examples", Ty::Texts),
@@ -149,7 +203,7 @@ static CHANNEL: Kind = Kind {
         ("subscribe", "operations moved to the root `operations`; `subscribe` is `action: send` there"),
         ("message", "messages stand under `messages`, each with a name"),
     ],
-    also: address::channel,
+    also: |walk, node| address::channel(node, walk.diags),
     ..kind(
         "a channel",
         &[
@@ -158,16 +212,17 @@ static CHANNEL: Kind = Kind {
             may("title", Ty::Text),
             may("summary", Ty::Text),
             may("description", Ty::Text),
-            may("servers", Ty::References),
+            may("servers", Ty::References(&SERVER)),
             may("parameters", Ty::Map(&PARAMETER)),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
-            may("bindings", Ty::Object(&BINDINGS)),
+            may("bindings", Ty::Object(&CHANNEL_BINDINGS)),
         ],
     )
 };
 
 static PARAMETER: Kind = Kind {
+    gentle: true,
     moved: &[
         (
             "schema",
@@ -175,11 +230,11 @@ static PARAMETER: Kind = Kind {
         ),
         ("required", "every parameter of an address is required"),
     ],
-    also: address::choices,
+    also: |walk, node| address::choices(node, walk.diags),
     ..kind(
         "a parameter",
         &[
-            may("enum", Ty::Texts),
+            may("enum", Ty::DistinctTexts),
             may("default", Ty::Text),
             may("description", Ty::Text),
             may("examples", Ty::Texts),
@@ -195,20 +250,22 @@ const OPERATION_ID: (&str, &str) = ("operationId", "an operation is known by its
 
 static MESSAGE: Kind = Kind {
     moved: &[SCHEMA_FORMAT, MESSAGE_ID],
+    also: examples::message,
     ..kind(
         "a message",
         &[
             may("headers", Ty::Schema),
             may("payload", Ty::Schema),
+            may("deprecated", Ty::Bool),
             may("correlationId", Ty::Object(&CORRELATION_ID)),
             may("contentType", Ty::Text),
             may("name", Ty::Text),
             may("title", Ty::Text),
             may("summary", Ty::Text),
             may("description", Ty::Text),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
-            may("bindings", Ty::Object(&BINDINGS)),
+            may("bindings", Ty::Object(&MESSAGE_BINDINGS)),
             may("examples", Ty::Objects(&EXAMPLE)),
             may("traits", Ty::Objects(&MESSAGE_TRAIT)),
         ],
@@ -217,31 +274,42 @@ static MESSAGE: Kind = Kind {
 
 static MESSAGE_TRAIT: Kind = Kind {
     moved: &[SCHEMA_FORMAT, MESSAGE_ID, ("payload", "a trait cannot bring a payload")],
+    also: examples::message_trait,
     ..kind(
         "a message trait",
         &[
             may("headers", Ty::Schema),
+            may("deprecated", Ty::Bool),
             may("correlationId", Ty::Object(&CORRELATION_ID)),
             may("contentType", Ty::Text),
             may("name", Ty::Text),
             may("title", Ty::Text),
             may("summary", Ty::Text),
             may("description", Ty::Text),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
-            may("bindings", Ty::Object(&BINDINGS)),
+            may("bindings", Ty::Object(&MESSAGE_BINDINGS)),
             may("examples", Ty::Objects(&EXAMPLE)),
         ],
     )
 };
 
-pub(super) static EXAMPLE: Kind = kind(
-    "a message example",
-    &[may("headers", Ty::AnyMap), may("payload", Ty::Any), may("name", Ty::Text), may("summary", Ty::Text)],
-);
+pub(super) static EXAMPLE: Kind = Kind {
+    may_refer: false,
+    also: examples::example,
+    ..kind(
+        "a message example",
+        &[
+            may("headers", Ty::AnyMap),
+            may("payload", Ty::Any),
+            may("name", Ty::Text),
+            may("summary", Ty::Text),
+        ],
+    )
+};
 
 pub(super) static CORRELATION_ID: Kind = Kind {
-    also: address::location,
+    also: |walk, node| address::location(node, walk.diags),
     ..kind("`correlationId`", &[must("location", Ty::Text), may("description", Ty::Text)])
 };
 
@@ -251,16 +319,16 @@ static OPERATION: Kind = Kind {
         "an operation",
         &[
             must("action", Ty::Choice(&["send", "receive"])),
-            must("channel", Ty::Reference),
+            must("channel", Ty::Reference(&CHANNEL)),
             may("title", Ty::Text),
             may("summary", Ty::Text),
             may("description", Ty::Text),
             may("security", Ty::Objects(&SECURITY)),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
-            may("bindings", Ty::Object(&BINDINGS)),
+            may("bindings", Ty::Object(&OPERATION_BINDINGS)),
             may("traits", Ty::Objects(&OPERATION_TRAIT)),
-            may("messages", Ty::References),
+            may("messages", Ty::References(&MESSAGE)),
             may("reply", Ty::Object(&REPLY)),
         ],
     )
@@ -275,9 +343,9 @@ static OPERATION_TRAIT: Kind = Kind {
             may("summary", Ty::Text),
             may("description", Ty::Text),
             may("security", Ty::Objects(&SECURITY)),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
-            may("bindings", Ty::Object(&BINDINGS)),
+            may("bindings", Ty::Object(&OPERATION_BINDINGS)),
         ],
     )
 };
@@ -286,22 +354,30 @@ static REPLY: Kind = kind(
     "a reply",
     &[
         may("address", Ty::Object(&REPLY_ADDRESS)),
-        may("channel", Ty::Reference),
-        may("messages", Ty::References),
+        may("channel", Ty::Reference(&CHANNEL)),
+        may("messages", Ty::References(&MESSAGE)),
     ],
 );
 
 static REPLY_ADDRESS: Kind = Kind {
-    also: address::location,
+    also: |walk, node| address::location(node, walk.diags),
     ..kind("a reply address", &[must("location", Ty::Text), may("description", Ty::Text)])
 };
 
 /// What a binding may say is its protocol's own specification.
-pub(super) static BINDINGS: Kind = Kind { open: true, also: address::bindings, ..kind("`bindings`", &[]) };
+const BINDINGS: Kind = Kind { open: true, ..kind("`bindings`", &[]) };
 
-/// Security schemes are read by whoever connects.
-pub(super) static SECURITY: Kind =
-    Kind { open: true, ..kind("a security scheme", &[must("type", Ty::Text)]) };
+static SERVER_BINDINGS: Kind =
+    Kind { also: |walk, node| address::bindings(node, "server", walk.diags), ..BINDINGS };
+static CHANNEL_BINDINGS: Kind =
+    Kind { also: |walk, node| address::bindings(node, "channel", walk.diags), ..BINDINGS };
+static OPERATION_BINDINGS: Kind =
+    Kind { also: |walk, node| address::bindings(node, "operation", walk.diags), ..BINDINGS };
+static MESSAGE_BINDINGS: Kind =
+    Kind { also: |walk, node| address::bindings(node, "message", walk.diags), ..BINDINGS };
+/// AsyncAPI 2 leaves open which protocols there are.
+pub(super) static ANY_BINDINGS: Kind =
+    Kind { also: |walk, node| address::bindings(node, "", walk.diags), ..BINDINGS };
 
 static COMPONENTS: Kind = Kind {
     may_refer: false,
@@ -323,10 +399,10 @@ static COMPONENTS: Kind = Kind {
             may("tags", Ty::Map(&TAG)),
             may("operationTraits", Ty::Map(&OPERATION_TRAIT)),
             may("messageTraits", Ty::Map(&MESSAGE_TRAIT)),
-            may("serverBindings", Ty::Map(&BINDINGS)),
-            may("channelBindings", Ty::Map(&BINDINGS)),
-            may("operationBindings", Ty::Map(&BINDINGS)),
-            may("messageBindings", Ty::Map(&BINDINGS)),
+            may("serverBindings", Ty::Map(&SERVER_BINDINGS)),
+            may("channelBindings", Ty::Map(&CHANNEL_BINDINGS)),
+            may("operationBindings", Ty::Map(&OPERATION_BINDINGS)),
+            may("messageBindings", Ty::Map(&MESSAGE_BINDINGS)),
         ],
     )
 };

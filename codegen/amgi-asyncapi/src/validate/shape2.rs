@@ -1,10 +1,11 @@
 //! Tables: which fields the objects of AsyncAPI 2.0 to 2.6 have, of what type, and since when.
 
 use super::{
-    address, ids,
+    address, examples,
+    security::{self, SECURITY_2},
     shape::{
-        BINDINGS, CONTACT, CORRELATION_ID, EXAMPLE, EXTERNAL_DOCS, Field, Kind, LICENSE, SECURITY,
-        SERVER_VARIABLE, TAG, Ty, kind, may, must,
+        ANY_BINDINGS as BINDINGS, CONTACT, CORRELATION_ID, EXAMPLE, EXTERNAL_DOCS, Field, Kind, LICENSE,
+        NEVER, SERVER_VARIABLE, Ty, kind, may, must,
     },
 };
 
@@ -18,24 +19,24 @@ pub(super) static ROOT: Kind = Kind {
         "operations",
         "in AsyncAPI 2 operations stand in their channel, as `publish` and `subscribe`; or write `asyncapi: 3.1.0`",
     )],
-    also: ids::unique,
     ..kind(
         "the document",
         &[
             must("asyncapi", Ty::Text),
-            may("id", Ty::Text),
+            may("id", Ty::Uri),
             must("info", Ty::Object(&INFO)),
             may("servers", Ty::Map(&SERVER)),
             may("defaultContentType", Ty::Text),
             must("channels", Ty::Addresses(&CHANNEL)),
             may("components", Ty::Components(&COMPONENTS)),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
         ],
     )
 };
 
 static INFO: Kind = Kind {
+    refer_since: NEVER,
     moved: &[
         ("tags", "in AsyncAPI 2 `tags` stand at the root"),
         ("externalDocs", "in AsyncAPI 2 `externalDocs` stand at the root"),
@@ -46,7 +47,7 @@ static INFO: Kind = Kind {
             must("title", Ty::Text),
             must("version", Ty::Text),
             may("description", Ty::Text),
-            may("termsOfService", Ty::Text),
+            may("termsOfService", Ty::Uri),
             may("contact", Ty::Object(&CONTACT)),
             may("license", Ty::Object(&LICENSE)),
         ],
@@ -54,11 +55,12 @@ static INFO: Kind = Kind {
 };
 
 static SERVER: Kind = Kind {
+    refer_since: 3,
     moved: &[
         ("host", "in AsyncAPI 2 host and path stand together in `url`"),
         ("pathname", "in AsyncAPI 2 host and path stand together in `url`"),
     ],
-    also: address::server_url,
+    also: |walk, node| address::server_url(node, walk.diags),
     ..kind(
         "a server",
         &[
@@ -68,14 +70,20 @@ static SERVER: Kind = Kind {
             may("description", Ty::Text),
             may("variables", Ty::Map(&SERVER_VARIABLE)),
             may("security", Ty::Objects(&REQUIREMENT)),
-            since(5, "tags", Ty::Objects(&TAG)),
+            since(5, "tags", Ty::Tags),
             may("bindings", Ty::Object(&BINDINGS)),
         ],
     )
 };
 
 /// Names of security schemes; they are read by whoever connects.
-static REQUIREMENT: Kind = Kind { may_refer: false, open: true, ..kind("a security requirement", &[]) };
+static REQUIREMENT: Kind = Kind {
+    may_refer: false,
+    open: true,
+    gentle: true,
+    also: security::requirement,
+    ..kind("a security requirement", &[])
+};
 
 static CHANNEL: Kind = Kind {
     moved: &[
@@ -88,23 +96,24 @@ static CHANNEL: Kind = Kind {
         "a channel",
         &[
             may("description", Ty::Text),
-            since(2, "servers", Ty::Texts),
+            since(2, "servers", Ty::DistinctTexts),
             may("subscribe", Ty::Object(&OPERATION)),
             may("publish", Ty::Object(&OPERATION)),
             may("parameters", Ty::Map(&PARAMETER)),
             may("bindings", Ty::Object(&BINDINGS)),
-            may("deprecated", Ty::Any),
+            may("deprecated", Ty::Bool),
         ],
     )
 };
 
 static PARAMETER: Kind = Kind {
+    gentle: true,
     moved: &[
         ("enum", "in AsyncAPI 2 this stands in the parameter's `schema`"),
         ("default", "in AsyncAPI 2 this stands in the parameter's `schema`"),
         ("examples", "in AsyncAPI 2 this stands in the parameter's `schema`"),
     ],
-    also: address::location,
+    also: |walk, node| address::location(node, walk.diags),
     ..kind(
         "a parameter",
         &[may("description", Ty::Text), may("schema", Ty::Schema), may("location", Ty::Text)],
@@ -112,6 +121,7 @@ static PARAMETER: Kind = Kind {
 };
 
 static OPERATION: Kind = Kind {
+    refer_since: NEVER,
     moved: &[
         ("messages", "in AsyncAPI 2 it is `message`, with `oneOf` when there are several"),
         ("action", "in AsyncAPI 2 `publish` and `subscribe` say which way it goes"),
@@ -124,7 +134,7 @@ static OPERATION: Kind = Kind {
             may("summary", Ty::Text),
             may("description", Ty::Text),
             since(4, "security", Ty::Objects(&REQUIREMENT)),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
             may("bindings", Ty::Object(&BINDINGS)),
             may("traits", Ty::Objects(&OPERATION_TRAIT)),
@@ -142,7 +152,7 @@ static OPERATION_TRAIT: Kind = Kind {
             may("summary", Ty::Text),
             may("description", Ty::Text),
             since(4, "security", Ty::Objects(&REQUIREMENT)),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
             may("bindings", Ty::Object(&BINDINGS)),
         ],
@@ -151,12 +161,13 @@ static OPERATION_TRAIT: Kind = Kind {
 
 static MESSAGE: Kind = Kind {
     instead: Some(("oneOf", &MESSAGES)),
+    also: examples::message_2,
     ..kind(
         "a message",
         &[
             since(4, "messageId", Ty::Text),
             may("headers", Ty::Schema),
-            may("payload", Ty::SchemaOfFormat),
+            may("payload", Ty::Any),
             may("correlationId", Ty::Object(&CORRELATION_ID)),
             may("schemaFormat", Ty::Text),
             may("contentType", Ty::Text),
@@ -164,12 +175,12 @@ static MESSAGE: Kind = Kind {
             may("title", Ty::Text),
             may("summary", Ty::Text),
             may("description", Ty::Text),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
             may("bindings", Ty::Object(&BINDINGS)),
             may("examples", Ty::Objects(&EXAMPLE)),
             may("traits", Ty::Objects(&MESSAGE_TRAIT)),
-            may("deprecated", Ty::Any),
+            may("deprecated", Ty::Bool),
         ],
     )
 };
@@ -179,6 +190,7 @@ static MESSAGES: Kind = kind("a choice of messages", &[must("oneOf", Ty::Objects
 
 static MESSAGE_TRAIT: Kind = Kind {
     moved: &[("payload", "a trait cannot bring a payload")],
+    also: examples::message_trait,
     ..kind(
         "a message trait",
         &[
@@ -191,11 +203,11 @@ static MESSAGE_TRAIT: Kind = Kind {
             may("title", Ty::Text),
             may("summary", Ty::Text),
             may("description", Ty::Text),
-            may("tags", Ty::Objects(&TAG)),
+            may("tags", Ty::Tags),
             may("externalDocs", Ty::Object(&EXTERNAL_DOCS)),
             may("bindings", Ty::Object(&BINDINGS)),
             may("examples", Ty::Objects(&EXAMPLE)),
-            may("deprecated", Ty::Any),
+            may("deprecated", Ty::Bool),
         ],
     )
 };
@@ -210,7 +222,7 @@ static COMPONENTS: Kind = Kind {
             since(4, "serverVariables", Ty::Map(&SERVER_VARIABLE)),
             since(3, "channels", Ty::Map(&CHANNEL)),
             may("messages", Ty::Map(&MESSAGE)),
-            may("securitySchemes", Ty::Map(&SECURITY)),
+            may("securitySchemes", Ty::Map(&SECURITY_2)),
             may("parameters", Ty::Map(&PARAMETER)),
             may("correlationIds", Ty::Map(&CORRELATION_ID)),
             may("operationTraits", Ty::Map(&OPERATION_TRAIT)),
