@@ -1,4 +1,5 @@
-//! Every kind of problem with a document. The text of each is what `amgi-gen explain` prints.
+//! Every kind of problem with a document. The comment above each is its summary, and
+//! `codes/ID.md` its explanation, which `amgi-gen explain ID` prints.
 
 use crate::diag::Code;
 

@@ -306,3 +306,99 @@ fn keywords_that_are_not_checked_are_named_with_their_place() {
     assert!(shown.contains("AG0612") && shown.contains("a.yaml:11:"), "{shown}");
     assert_eq!(shown.matches("AG0614").count(), 1, "a property may be called `not`: {shown}");
 }
+
+#[test]
+fn codes_are_explained() {
+    let folder = Folder::new();
+    for code in ["AG0301", "ag0301", "ref-not-found"] {
+        let ran = folder.ok(&["explain", code]);
+        assert!(
+            ran.stdout.starts_with("AG0301: ref-not-found\n\nA reference names nothing.\n\n"),
+            "{}",
+            ran.stdout
+        );
+        assert!(ran.stdout.contains("```yaml\n"), "{}", ran.stdout);
+    }
+    let ran = folder.run(&["explain", "ref-not-fond"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    ran.says(&["error: there is no code `ref-not-fond`; did you mean `ref-not-found`?"]);
+    let list = folder.ok(&["explain"]).stdout;
+    for code in amgi_asyncapi::codes::ALL.iter().chain(amgi_gen::codes::ALL) {
+        assert!(list.contains(&format!("{}  {}", code.id, code.name)), "{code} is not in\n{list}");
+    }
+    assert!(list.lines().is_sorted());
+}
+
+/// A document with an error, and one with a warning.
+fn faulty() -> Folder {
+    let folder = Folder::with(&DOCUMENT.replace("'#/channels/find'", "'#/channels/fnd'"));
+    folder.write("warned.yaml", &DOCUMENT.replace("parameters: {userId: {description: Who.}}", "x-none: 1"));
+    folder
+}
+
+#[test]
+fn problems_end_with_where_to_read_more() {
+    let folder = faulty();
+    folder
+        .run(&["check", "user.yaml"])
+        .says(&["\nFor more about AG0301: amgi-gen explain AG0301\nuser.yaml: 1 error\n"]);
+    assert!(!folder.run(&["check", "-q", "user.yaml"]).stderr.contains("For more"));
+    assert!(!Folder::new().ok(&["check", "user.yaml"]).stderr.contains("For more"));
+}
+
+#[test]
+fn programs_read_problems_from_standard_output() {
+    let folder = faulty();
+    for args in
+        [&["check", "user.yaml", "--format", "json"][..], &["user.yaml", "-o", "app", "--format", "json"]]
+    {
+        let ran = folder.run(args);
+        assert_eq!((ran.code, ran.stderr.as_str()), (1, "user.yaml: 1 error\n"), "{args:?}");
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(report["errors"], 1);
+        let problem = &report["diagnostics"][0];
+        assert_eq!((&problem["code"], &problem["file"]), (&"AG0301".into(), &"user.yaml".into()));
+        assert!(problem["help"].as_str().unwrap().contains("#/channels/find"), "{problem}");
+        assert!(problem["line"].as_u64() > Some(1) && problem["column"].as_u64() > Some(1), "{problem}");
+    }
+    assert!(!folder.exists("app"));
+
+    let ran = folder.run(&["check", "user.yaml", "--format", "sarif"]);
+    assert_eq!(ran.code, 1);
+    let log: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(log["runs"][0]["results"][0]["ruleId"], "AG0301");
+
+    let ran = folder.run(&["check", "user.yaml", "--format", "github"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.starts_with("::error file=user.yaml,line="), "{}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 1);
+
+    let absolute = folder.path("user.yaml");
+    let ran = folder.run(&["check", absolute.to_str().unwrap(), "--format", "github"]);
+    assert!(ran.stdout.starts_with("::error file=user.yaml,line="), "{}", ran.stdout);
+
+    let ran = folder.ok(&["warned.yaml", "-o", "app", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["errors"], &report["warnings"]), (&0.into(), &1.into()));
+    folder.edit("warned.yaml", "version: 1.0.0", "version: 1.0.1");
+    let ran = folder.run(&["warned.yaml", "-o", "app", "--check", "--format", "json"]);
+    assert_eq!(ran.code, 1);
+    serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap();
+    ran.says(&["+++ app/src/warned.rs", "would change"]);
+    assert_eq!(folder.run(&["check", "user.yaml", "--format", "xml"]).code, 2);
+}
+
+#[test]
+fn warnings_can_be_denied() {
+    let folder = faulty();
+    folder.ok(&["check", "warned.yaml"]).says(&["warning[AG0403]", "1 warning"]);
+    for args in
+        [&["check", "warned.yaml", "--deny-warnings"][..], &["warned.yaml", "-o", "app", "--deny-warnings"]]
+    {
+        let ran = folder.run(args);
+        assert_eq!(ran.code, 1, "{args:?}");
+        ran.says(&["warning[AG0403]", "warned.yaml: 1 warning, denied"]);
+    }
+    assert!(!folder.exists("app"));
+    Folder::new().ok(&["check", "user.yaml", "--deny-warnings"]);
+}

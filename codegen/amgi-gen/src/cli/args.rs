@@ -16,6 +16,9 @@ Examples:
                                             Run it on the document's examples
   amgi-gen specs/user.yaml -o app/ --check  Fail when app/ is out of date (CI)
   amgi-gen check specs/user.yaml            Say what is wrong with the document
+  amgi-gen explain AG0301                   What that means, with examples
+  amgi-gen check specs/user.yaml --deny-warnings --format sarif > user.sarif
+                                            For a code scanner (CI)
   amgi-gen ir specs/user.yaml               What templates see, as JSON
 
 Files:
@@ -26,8 +29,8 @@ Files:
 
 Exit codes:
   0  done
-  1  the document or a template has errors, --check found a difference, or a
-     file could not be written
+  1  the document or a template has errors, --deny-warnings found a warning,
+     --check found a difference, or a file could not be written
   2  the command line is wrong";
 
 /// Generates message-driven Rust services from AsyncAPI documents.
@@ -91,6 +94,33 @@ pub(super) struct Generate {
 
     #[command(flatten)]
     pub(super) module: Module,
+
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
+}
+
+/// How problems are reported, and which of them fail.
+#[derive(Debug, Args)]
+pub(super) struct Reporting {
+    /// How problems are written: all but `human` to standard output
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) format: Format,
+
+    /// Fail when there are warnings, and write nothing
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// With the place in the document, on standard error
+    Human,
+    /// One JSON object
+    Json,
+    /// SARIF 2.1.0, which code scanners read
+    Sarif,
+    /// Workflow commands, which GitHub shows in a pull request
+    Github,
 }
 
 /// What decides the content of the generated module.
@@ -147,7 +177,12 @@ pub(super) enum Color {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Say what is wrong with a document, and write nothing
-    Check(Document),
+    Check(Check),
+    /// Say what a code such as AG0301 means, with examples; without a code, list them all
+    Explain {
+        /// Id or name: `AG0301` or `ref-not-found`
+        code: Option<String>,
+    },
     /// Print the intermediate representation as JSON: what templates see as `api`
     Ir(Document),
     /// Print a completion script for a shell
@@ -155,6 +190,15 @@ pub(super) enum Command {
         /// Shell to complete in
         shell: Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub(super) document: Document,
+
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,12 @@
 //! The command line: what is asked for, what is said, and the exit code.
 //!
-//! Standard output holds what was asked for (a diff, JSON, a script), standard error everything else. Nothing is
-//! written before the whole output is known.
+//! Standard output holds what was asked for (a diff, JSON, a script), standard error everything else; where a report for
+//! programs was asked for, that is all there is on standard output. Nothing is written before the whole output is known.
 
 #[allow(clippy::doc_markdown)] // its documentation is the help, which has no markup
 mod args;
-mod fetch;
+mod explain;
+mod machine;
 mod report;
 
 use std::{
@@ -19,13 +20,10 @@ use std::{
     time::Duration,
 };
 
-use amgi_asyncapi::diag::Severity;
+use amgi_asyncapi::diag::{Diagnostics, Severity};
 use clap::CommandFactory;
 
-use self::{
-    args::{Cli, Color, Command, Common, Document, Generate, Module},
-    fetch::Http,
-};
+use self::args::{Check, Cli, Color, Command, Common, Document, Format, Generate, Reporting};
 use crate::{
     Generation, from_loaded, generate,
     plan::{self, PlanError},
@@ -51,7 +49,8 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     };
     let common = cli.common;
     let result = match cli.command {
-        Some(Command::Check(document)) => check(&document, &common),
+        Some(Command::Check(args)) => check(&args, &common),
+        Some(Command::Explain { code }) => explain(code.as_deref(), &common),
         Some(Command::Ir(document)) => ir(&document, &common),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -79,7 +78,9 @@ enum Failure {
     #[error("")]
     Said,
     #[error(transparent)]
-    Usage(#[from] SettingsError),
+    Settings(#[from] SettingsError),
+    #[error("{0}")]
+    Usage(String),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -91,7 +92,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Plan(PlanError::Name(_)) => USAGE,
+            Self::Settings(_) | Self::Usage(_) | Self::Plan(PlanError::Name(_)) => USAGE,
             _ => PROBLEM,
         }
     }
@@ -107,7 +108,7 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
         ..args.module.settings()
     };
     let changes = patiently(document, common, || {
-        let generation = read(document, &args.module, &settings, common)?;
+        let generation = read(document, &settings, &args.reporting, common)?;
         let files = plan::crate_files(&generation, &settings, dir)?;
         let mut changes = write::compare(dir, files)?;
         if let Some(lock) = &generation.lock {
@@ -116,7 +117,7 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
         Ok::<_, Failure>(changes)
     })?;
     if args.check {
-        return compare(dir, &changes, common);
+        return compare(dir, &changes, args.reporting.format, common);
     }
     write::apply(&changes)?;
     if !common.quiet {
@@ -125,44 +126,78 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the document and shows what is wrong with it; errors end it here.
+/// Reads the document and shows what is wrong with it; errors end it here, and denied warnings.
 fn read(
     document: &Path,
-    module: &Module,
     settings: &Settings,
+    reporting: &Reporting,
     common: &Common,
 ) -> Result<Generation, Failure> {
-    let generation = if module.allow_remote {
-        from_loaded(amgi_asyncapi::load_with(document, &Http::new()), document, settings)
-    } else {
-        generate(document, settings)
-    };
-    let least = if common.quiet { Severity::Error } else { Severity::Info };
-    let color = colored(common.color, &io::stderr());
-    say(&report::text(&generation.diagnostics, &generation.sources, least, color));
-    if generation.diagnostics.has_errors() {
-        if let Some(counts) = report::counts(&generation.diagnostics).filter(|_| !common.quiet) {
-            say(&format!("{}: {counts}\n", document.display()));
-        }
-        return Err(Failure::Said);
+    let generation = generate(document, settings);
+    show(document, &generation, reporting.format, common)?;
+    let denied = reporting.deny_warnings
+        && generation.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);
+    if !generation.diagnostics.has_errors() && !denied {
+        return Ok(generation);
     }
-    Ok(generation)
+    if let Some(counts) = report::counts(&generation.diagnostics).filter(|_| !common.quiet) {
+        let why = if generation.diagnostics.has_errors() { "" } else { ", denied" };
+        say(&format!("{}: {counts}{why}\n", document.display()));
+    }
+    Err(Failure::Said)
 }
 
-fn check(args: &Document, common: &Common) -> Result<(), Failure> {
-    let settings = args.module.settings();
-    let generation =
-        patiently(&args.document, common, || read(&args.document, &args.module, &settings, common))?;
+/// Shows what was found in the form that was asked for.
+fn show(document: &Path, generation: &Generation, format: Format, common: &Common) -> Result<(), Failure> {
+    let least = if common.quiet { Severity::Error } else { Severity::Info };
+    if format == Format::Human {
+        let color = colored(common.color, &io::stderr());
+        say(&report::text(&generation.diagnostics, &generation.sources, least, color));
+        let shown = generation.diagnostics.iter().filter(|problem| problem.severity >= least);
+        if let Some(hint) = explain::hint(shown.map(|problem| &problem.code)).filter(|_| !common.quiet) {
+            say(&hint);
+        }
+        return Ok(());
+    }
+    let mut diagnostics = Diagnostics::default();
+    for problem in generation.diagnostics.iter().filter(|problem| problem.severity >= least) {
+        diagnostics.push(problem.clone());
+    }
+    let base = std::env::current_dir().unwrap_or_default();
+    let report =
+        machine::Report { document, diagnostics: &diagnostics, sources: &generation.sources, base: &base };
+    let text = match format {
+        Format::Sarif => report.sarif(),
+        Format::Github => report.github(),
+        Format::Json | Format::Human => report.json(),
+    };
+    print(text.as_bytes())
+}
+
+fn check(args: &Check, common: &Common) -> Result<(), Failure> {
+    let Document { document, module } = &args.document;
+    let settings = module.settings();
+    let generation = patiently(document, common, || read(document, &settings, &args.reporting, common))?;
     if !common.quiet {
         let counts = report::counts(&generation.diagnostics);
-        say(&format!("{}: {}\n", args.document.display(), counts.as_deref().unwrap_or("no problems")));
+        say(&format!("{}: {}\n", document.display(), counts.as_deref().unwrap_or("no problems")));
     }
     Ok(())
 }
 
+fn explain(code: Option<&str>, common: &Common) -> Result<(), Failure> {
+    let color = colored(common.color, &io::stdout());
+    let text = match code {
+        Some(code) => explain::text(explain::find(code).map_err(Failure::Usage)?, color),
+        None => explain::list(color),
+    };
+    print(text.as_bytes())
+}
+
 fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
     let settings = args.module.settings();
-    let generation = read(&args.document, &args.module, &settings, common)?;
+    let reporting = Reporting { format: Format::Human, deny_warnings: false };
+    let generation = read(&args.document, &settings, &reporting, common)?;
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
     let mut json = serde_json::to_vec_pretty(api).map_err(|error| Failure::Print(error.into()))?;
     json.push(b'\n');
@@ -170,15 +205,21 @@ fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
 }
 
 /// Shows what would change; fails when anything would.
-fn compare(dir: &Path, changes: &[Change], common: &Common) -> Result<(), Failure> {
-    let color = colored(common.color, &io::stdout());
+fn compare(dir: &Path, changes: &[Change], format: Format, common: &Common) -> Result<(), Failure> {
+    let human = format == Format::Human;
+    let color =
+        if human { colored(common.color, &io::stdout()) } else { colored(common.color, &io::stderr()) };
     let different: Vec<&Change> =
         changes.iter().filter(|change| change.outcome == Outcome::Written).collect();
     let mut out = String::new();
     for change in &different {
         diff(change, color, &mut out);
     }
-    print(out.as_bytes())?;
+    if human {
+        print(out.as_bytes())?;
+    } else {
+        say(&out);
+    }
     if different.is_empty() {
         if !common.quiet {
             say(&format!("{}: up to date\n", dir.display()));
