@@ -261,7 +261,9 @@ mod tests {
         sources.add("../other.yaml", "x").unwrap();
         sources.add("/elsewhere/a%.yaml", "x").unwrap();
         let mut diagnostics = Diagnostics::default();
-        problems.into_iter().for_each(|problem| diagnostics.push(problem));
+        for problem in problems {
+            diagnostics.push(problem);
+        }
         let document = Path::new("specs/my spec, 1.yaml");
         check(&Report { document, diagnostics: &diagnostics, sources: &sources, base: &base });
     }
