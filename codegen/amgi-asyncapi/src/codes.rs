@@ -94,4 +94,6 @@ crate::codes! {
     SCHEMA_TYPE = "AG0601", "schema-type";
     /// A schema is written in a format that is not understood.
     SCHEMA_FORMAT = "AG0602", "schema-format";
+    /// The settings file names something that the document does not have.
+    SETTINGS_TARGET = "AG0801", "settings-target";
 }

@@ -54,10 +54,15 @@ pub struct Code {
     pub id: &'static str,
     /// Speaking name in kebab case, such as `ref-not-found`.
     pub name: &'static str,
-    /// What the problem is, one sentence.
-    pub summary: &'static str,
-    /// The explanation, CommonMark: what it means, a first example that is wrong, what to do, a second one that is right.
+    /// The explanation, CommonMark: one sentence, what it means, an example that is wrong, what to do, one that is right.
     pub text: &'static str,
+}
+
+impl Code {
+    /// What the problem is, the sentence that its explanation begins with.
+    pub fn summary(&self) -> &'static str {
+        self.text.split("\n\n").next().unwrap_or_default().trim()
+    }
 }
 
 /// The id.
@@ -86,8 +91,7 @@ macro_rules! codes {
             pub const $constant: Code = Code {
                 id: $id,
                 name: $name,
-                summary: $summary.trim_ascii_start(),
-                text: include_str!(concat!("codes/", $id, ".md")),
+                text: concat!($summary, "\n\n", include_str!(concat!("codes/", $id, ".md"))),
             };
         )+
         /// All of them, in the order of their ids.

@@ -11,7 +11,7 @@ use amgi_gen::{Generation, codes, generate, settings::Settings};
 const HEAD: &str = "asyncapi: 3.1.0\ninfo: {title: Example, version: 1.0.0}\n";
 
 /// Codes whose examples are about files, sizes, or what the generator of types cannot do.
-const TOLD: &[&str] = &["AG0101", "AG0102", "AG0103", "AG0104", "AG0305", "AG0613"];
+const TOLD: &[&str] = &["AG0101", "AG0102", "AG0103", "AG0104", "AG0305", "AG0311", "AG0312", "AG0613"];
 
 fn all() -> impl Iterator<Item = &'static Code> {
     amgi_asyncapi::codes::ALL.iter().chain(codes::ALL)
@@ -62,7 +62,7 @@ fn ids_and_names_are_unique_and_in_order() {
         assert!(number.len() == 4 && number.bytes().all(|b| b.is_ascii_digit()), "{}", code.id);
         let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         assert!(code.name.chars().all(kebab) && !code.name.is_empty(), "{}", code.name);
-        assert!(code.summary.ends_with('.') && !code.summary.starts_with(' '), "{}", code.summary);
+        assert!(code.summary().ends_with('.') && code.summary().len() > 10, "{}", code.summary());
     }
 }
 

@@ -36,16 +36,16 @@ pub(super) fn list(color: bool) -> String {
     let mut out = String::new();
     for code in all {
         // Writing to a string does not fail.
-        let _ = writeln!(out, "{}  {:width$}  {}", paint(code.id, "1", color), code.name, code.summary);
+        let _ = writeln!(out, "{}  {:width$}  {}", paint(code.id, "1", color), code.name, code.summary());
     }
     out
 }
 
 /// The whole explanation. On a terminal, examples stand out by their colour.
 pub(super) fn text(code: &Code, color: bool) -> String {
-    let mut out = format!("{}: {}\n\n{}\n\n", paint(code.id, "1", color), code.name, code.summary);
+    let mut out = format!("{}: {}\n\n{}\n\n", paint(code.id, "1", color), code.name, code.summary());
     let mut example = false;
-    for line in code.text.lines() {
+    for line in code.text.trim_start().lines() {
         let fence = line.starts_with("```");
         out.push_str(&paint(line, if fence { "2" } else { "36" }, color && (fence || example)));
         out.push('\n');

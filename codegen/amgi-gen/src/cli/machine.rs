@@ -79,13 +79,13 @@ impl Report<'_> {
         let rules: Vec<Value> = codes
             .iter()
             .map(|code| {
-                let meaning = code.text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+                let meaning = code.text.split("\n\n").nth(1).unwrap_or_default().replace('\n', " ");
                 json!({
                     "id": code.id,
                     "name": code.name,
-                    "shortDescription": {"text": code.summary},
+                    "shortDescription": {"text": code.summary()},
                     "fullDescription": {"text": meaning},
-                    "help": {"text": code.text, "markdown": code.text},
+                    "help": {"text": code.text.trim(), "markdown": code.text.trim()},
                 })
             })
             .collect();
