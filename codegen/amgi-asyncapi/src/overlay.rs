@@ -88,7 +88,7 @@ impl Overlay {
             let at = self.span(file, member.target_at.start, member.target_at.len());
             let (address, pointer) = split(&member.target);
             let Some(root) = self.file(address, files, sources) else { continue };
-            let Some(tokens) = tokens(&format!("#{pointer}")).filter(|tokens| !tokens.is_empty()) else {
+            let Some(tokens) = tokens(pointer).filter(|tokens| !tokens.is_empty()) else {
                 let message = format!("`{}` names no object of a document", member.target);
                 diags.push(
                     Diagnostic::error(codes::SETTINGS_TARGET, at, message)

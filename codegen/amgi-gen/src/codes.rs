@@ -36,4 +36,16 @@ amgi_asyncapi::codes! {
     SCHEMA_UNCHECKED = "AG0614", "schema-unchecked";
     /// Two things would have the same name in Rust.
     NAME_CLASH = "AG0701", "name-clash";
+    /// The settings file is not TOML from here on.
+    SETTINGS_SYNTAX = "AG0802", "settings-syntax";
+    /// There is no setting of this name.
+    SETTINGS_KEY = "AG0803", "settings-key";
+    /// A setting cannot have this value.
+    SETTINGS_VALUE = "AG0804", "settings-value";
+    /// A type that is to be used instead of a generated one is not named so that it is found.
+    RUST_TYPE = "AG0805", "rust-type";
+    /// A type cannot derive what it is asked to.
+    RUST_DERIVES = "AG0806", "rust-derives";
+    /// An attribute of a type cannot be read.
+    RUST_ATTRIBUTES = "AG0807", "rust-attributes";
 }

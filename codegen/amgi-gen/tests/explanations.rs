@@ -6,9 +6,23 @@
 use std::{fs, path::Path};
 
 use amgi_asyncapi::diag::Code;
-use amgi_gen::{Generation, codes, generate, settings::Settings};
+use amgi_gen::{
+    Generation, codes, generate,
+    settings::{Config, Settings},
+};
 
 const HEAD: &str = "asyncapi: 3.1.0\ninfo: {title: Example, version: 1.0.0}\n";
+
+/// What settings are tried with.
+const DOCUMENT: &str = "\
+channels:
+  users: {address: users, messages: {User: {payload: {$ref: '#/components/schemas/User'}}}}
+operations:
+  onUser: {action: receive, channel: {$ref: '#/channels/users'}}
+components:
+  schemas:
+    User: {type: object, required: [balance], properties: {balance: {type: number}}}
+";
 
 /// Codes whose examples are about files, sizes, or what the generator of types cannot do.
 const TOLD: &[&str] = &["AG0101", "AG0102", "AG0103", "AG0104", "AG0305", "AG0311", "AG0312", "AG0613"];
@@ -37,11 +51,15 @@ fn run(language: &str, example: &str, folder: &Path) -> Generation {
             let head = if part.iter().any(|part| example.starts_with(part)) { HEAD } else { "" };
             format!("{head}{example}")
         }
+        "toml" => {
+            fs::write(folder.join("amgi.toml"), example).unwrap();
+            format!("{HEAD}{DOCUMENT}")
+        }
         other => panic!("examples are not written in `{other}`"),
     };
     let path = folder.join("user.yaml");
     fs::write(&path, document).unwrap();
-    generate(&path, &Settings::default())
+    generate(&path, &Settings::of(&path, &Config::Beside))
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The command line as clap reads it. Help is part of the interface: it teaches, with examples.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::ValueParser, error::ErrorKind,
 };
 use clap_complete::Shell;
 
-use crate::settings::{self, Edition, Perspective, Runtime, Settings, SettingsError};
+use crate::settings::{self, Config, Edition, Perspective, Runtime, Settings, SettingsError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +29,11 @@ Files:
   the document. A file without that mark is yours and never overwritten.
   Cargo.toml, .gitignore, src/lib.rs, src/main.rs and src/handlers.rs are
   created once and yours from then on.
+
+Settings:
+  amgi.toml in the folder of the document holds what is the same on every run,
+  and what concerns single types: names, derives, types of your own. The
+  command line wins over it. `amgi-gen schema` prints its JSON Schema.
 
 Exit codes:
   0  done
@@ -88,9 +96,9 @@ pub(super) struct Generate {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) templates: Option<PathBuf>,
 
-    /// Edition of the crate: 2021 or 2024
-    #[arg(long, value_name = "YEAR", default_value = "2024", value_parser = parse::<Edition>())]
-    pub(super) edition: Edition,
+    /// Edition of the crate: 2021 or 2024 [default: 2024]
+    #[arg(long, value_name = "YEAR", value_parser = parse::<Edition>())]
+    pub(super) edition: Option<Edition>,
 
     #[command(flatten)]
     pub(super) module: Module,
@@ -134,22 +142,32 @@ pub(super) struct Module {
     ///
     /// A document speaks for the application that has it. The peer receives what that sends, sends what it receives,
     /// and answers what it asks.
-    #[arg(long = "as", value_name = "application|peer", default_value = "application", hide_default_value = true,
-          value_parser = parse::<Perspective>())]
-    pub(super) perspective: Perspective,
+    #[arg(long = "as", value_name = "application|peer", value_parser = parse::<Perspective>())]
+    pub(super) perspective: Option<Perspective>,
 
-    /// Fetch what references to http:// and https:// name
-    ///
-    /// Generating keeps the texts in a lock file beside the document (`SPEC.lock`), so that the next run needs no
-    /// network. What is in the lock file is not fetched again; delete it to get newer texts.
-    #[arg(long)]
-    pub(super) allow_remote: bool,
+    /// Settings file [default: amgi.toml beside the document]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Read no settings file
+    #[arg(long, conflicts_with = "config")]
+    pub(super) no_config: bool,
 }
 
 impl Module {
-    /// Settings that say only this.
-    pub(super) fn settings(&self) -> Settings {
-        Settings { name: self.name.clone(), perspective: self.perspective, ..Settings::default() }
+    /// What the settings file says, and what the command line says instead.
+    pub(super) fn settings(&self, document: &Path) -> Settings {
+        let config = match &self.config {
+            Some(path) => Config::File(path.clone()),
+            None if self.no_config => Config::None,
+            None => Config::Beside,
+        };
+        let settings = Settings::of(document, &config);
+        Settings {
+            name: self.name.clone().or(settings.name),
+            perspective: self.perspective.unwrap_or(settings.perspective),
+            ..settings
+        }
     }
 }
 
@@ -185,6 +203,8 @@ pub(super) enum Command {
     },
     /// Print the intermediate representation as JSON: what templates see as `api`
     Ir(Document),
+    /// Print the JSON Schema of amgi.toml, for editors
+    Schema,
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete in

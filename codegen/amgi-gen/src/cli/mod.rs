@@ -27,7 +27,7 @@ use self::args::{Check, Cli, Color, Command, Common, Document, Format, Generate,
 use crate::{
     Generation, from_loaded, generate,
     plan::{self, PlanError},
-    settings::{Settings, SettingsError},
+    settings::{self, Settings, SettingsError},
     write::{self, Change, Outcome, WriteError},
 };
 
@@ -52,6 +52,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
         Some(Command::Check(args)) => check(&args, &common),
         Some(Command::Explain { code }) => explain(code.as_deref(), &common),
         Some(Command::Ir(document)) => ir(&document, &common),
+        Some(Command::Schema) => print(settings::schema().as_bytes()),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "amgi-gen", &mut script);
@@ -101,11 +102,12 @@ impl Failure {
 fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
     let (document, dir) =
         (args.document.as_deref().unwrap_or(Path::new("")), args.out.as_deref().unwrap_or(Path::new(".")));
+    let settings = args.module.settings(document);
     let settings = Settings {
-        edition: args.edition,
-        runtime: args.runtime.clone().unwrap_or_default().locate(dir)?,
-        templates: args.templates.clone(),
-        ..args.module.settings()
+        edition: args.edition.unwrap_or(settings.edition),
+        runtime: args.runtime.clone().unwrap_or(settings.runtime).locate(dir)?,
+        templates: args.templates.clone().or(settings.templates),
+        ..settings
     };
     let changes = patiently(document, common, || {
         let generation = read(document, &settings, &args.reporting, common)?;
@@ -176,7 +178,7 @@ fn show(document: &Path, generation: &Generation, format: Format, common: &Commo
 
 fn check(args: &Check, common: &Common) -> Result<(), Failure> {
     let Document { document, module } = &args.document;
-    let settings = module.settings();
+    let settings = module.settings(document);
     let generation = patiently(document, common, || read(document, &settings, &args.reporting, common))?;
     if !common.quiet {
         let counts = report::counts(&generation.diagnostics);
@@ -195,7 +197,7 @@ fn explain(code: Option<&str>, common: &Common) -> Result<(), Failure> {
 }
 
 fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
-    let settings = args.module.settings();
+    let settings = args.module.settings(&args.document);
     let reporting = Reporting { format: Format::Human, deny_warnings: false };
     let generation = read(&args.document, &settings, &reporting, common)?;
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
