@@ -11,7 +11,7 @@ use crate::{
     files::{Files, normal, split},
     node::{Entry, Node, Value},
     refs::{reference, tokens},
-    source::{Sources, span_at},
+    source::{Origin, Sources, span_at},
 };
 
 /// What a file beside the document adds to it.
@@ -124,7 +124,7 @@ impl Overlay {
         }
         let absolute = |path: PathBuf| normal(&std::path::absolute(&path).unwrap_or(path));
         let wanted = absolute(self.path.with_file_name("").join(address));
-        let known = sources.iter().position(|file| !file.remote && absolute(file.path.clone()) == wanted)?;
+        let known = sources.iter().position(|file| file.origin == Origin::Local && absolute(file.path.clone()) == wanted)?;
         u32::try_from(known).ok().filter(|file| files.has(*file))
     }
 

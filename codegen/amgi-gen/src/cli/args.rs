@@ -152,6 +152,13 @@ pub(super) struct Module {
     /// Read no settings file
     #[arg(long, conflicts_with = "config")]
     pub(super) no_config: bool,
+
+    /// Fetch what references to http:// and https:// name
+    ///
+    /// Generating keeps the texts in a lock file beside the document (`SPEC.lock`), so that the next run needs no
+    /// network. What is in the lock file is not fetched again; delete it to get newer texts.
+    #[arg(long)]
+    pub(super) allow_remote: bool,
 }
 
 impl Module {

@@ -6,6 +6,7 @@
 #[allow(clippy::doc_markdown)] // its documentation is the help, which has no markup
 mod args;
 mod explain;
+mod fetch;
 mod machine;
 mod report;
 
@@ -23,9 +24,12 @@ use std::{
 use amgi_asyncapi::diag::{Diagnostics, Severity};
 use clap::CommandFactory;
 
-use self::args::{Check, Cli, Color, Command, Common, Document, Format, Generate, Reporting};
+use self::{
+    args::{Check, Cli, Color, Command, Common, Document, Format, Generate, Reporting},
+    fetch::Http,
+};
 use crate::{
-    Generation, from_loaded, generate,
+    Generation, from_loaded,
     plan::{self, PlanError},
     settings::{self, Settings, SettingsError},
     write::{self, Change, Outcome, WriteError},
@@ -110,7 +114,7 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
         ..settings
     };
     let changes = patiently(document, common, || {
-        let generation = read(document, &settings, &args.reporting, common)?;
+        let generation = read(document, &settings, args.module.allow_remote, &args.reporting, common)?;
         let files = plan::crate_files(&generation, &settings, dir)?;
         let mut changes = write::compare(dir, files)?;
         if let Some(lock) = &generation.lock {
@@ -132,10 +136,16 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
 fn read(
     document: &Path,
     settings: &Settings,
+    allow_remote: bool,
     reporting: &Reporting,
     common: &Common,
 ) -> Result<Generation, Failure> {
-    let generation = generate(document, settings);
+    let http = Http::new();
+    let options = amgi_asyncapi::Options {
+        fetch: allow_remote.then_some(&http as &dyn amgi_asyncapi::remote::Fetch),
+        overlay: settings.overlay.as_ref(),
+    };
+    let generation = from_loaded(amgi_asyncapi::load_with(document, &options), document, settings);
     show(document, &generation, reporting.format, common)?;
     let denied = reporting.deny_warnings
         && generation.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);
@@ -179,7 +189,9 @@ fn show(document: &Path, generation: &Generation, format: Format, common: &Commo
 fn check(args: &Check, common: &Common) -> Result<(), Failure> {
     let Document { document, module } = &args.document;
     let settings = module.settings(document);
-    let generation = patiently(document, common, || read(document, &settings, &args.reporting, common))?;
+    let generation = patiently(document, common, || {
+        read(document, &settings, module.allow_remote, &args.reporting, common)
+    })?;
     if !common.quiet {
         let counts = report::counts(&generation.diagnostics);
         say(&format!("{}: {}\n", document.display(), counts.as_deref().unwrap_or("no problems")));
@@ -199,7 +211,7 @@ fn explain(code: Option<&str>, common: &Common) -> Result<(), Failure> {
 fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
     let settings = args.module.settings(&args.document);
     let reporting = Reporting { format: Format::Human, deny_warnings: false };
-    let generation = read(&args.document, &settings, &reporting, common)?;
+    let generation = read(&args.document, &settings, args.module.allow_remote, &reporting, common)?;
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
     let mut json = serde_json::to_vec_pretty(api).map_err(|error| Failure::Print(error.into()))?;
     json.push(b'\n');
