@@ -124,7 +124,9 @@ impl Overlay {
         }
         let absolute = |path: PathBuf| normal(&std::path::absolute(&path).unwrap_or(path));
         let wanted = absolute(self.path.with_file_name("").join(address));
-        let known = sources.iter().position(|file| file.origin == Origin::Local && absolute(file.path.clone()) == wanted)?;
+        let known = sources
+            .iter()
+            .position(|file| file.origin == Origin::Local && absolute(file.path.clone()) == wanted)?;
         u32::try_from(known).ok().filter(|file| files.has(*file))
     }
 

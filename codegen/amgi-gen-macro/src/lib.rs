@@ -175,6 +175,26 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_read_and_watched() {
+        let dir = folder(DOCUMENT);
+        fs::write(dir.path().join("amgi.toml"), "name = \"people\"\nas = \"peer\"\nderives = [\"Eq\"]\n")
+            .unwrap();
+        let tokens = expand(quote!("user.yaml"), dir.path()).unwrap();
+        let text = tokens.to_string();
+        let path = dir.path().join("amgi.toml");
+        assert!(text.contains(&format!("include_bytes ! ({:?})", path.display().to_string())), "{text}");
+        assert!(text.contains("PartialEq , Eq ,"), "{text}");
+        assert_eq!(module(tokens).0, "people");
+        assert_eq!(module(expand(quote!("user.yaml", as other), dir.path()).unwrap()).0, "other");
+
+        fs::write(&path, "nme = 1\nderives = [\"a b\"]\n").unwrap();
+        let errors = expand(quote!("user.yaml"), dir.path()).unwrap_err();
+        let errors: Vec<String> = errors.into_iter().map(|error| error.to_string()).collect();
+        assert_eq!(errors.len(), 2, "{errors:#?}");
+        assert!(errors.iter().all(|error| error.contains("amgi.toml:")), "{errors:#?}");
+    }
+
+    #[test]
     fn the_module_can_be_named() {
         let dir = folder(DOCUMENT);
         assert_eq!(module(expand(quote!("user.yaml", as people), dir.path()).unwrap()).0, "people");

@@ -402,3 +402,90 @@ fn warnings_can_be_denied() {
     assert!(!folder.exists("app"));
     Folder::new().ok(&["check", "user.yaml", "--deny-warnings"]);
 }
+
+const SETTINGS: &str = r##"
+name = "people"
+edition = "2021"
+runtime = "=0.1.7"
+templates = "mine"
+[rust-names]
+"#/channels/created/messages/UserCreated" = "Born"
+"user.yaml#/channels/created/messages/UserCreated/payload/properties/email" = "mail"
+"other.yaml#/not/read" = "Ignored"
+[dependencies]
+rust_decimal = { version = "1", features = ["serde"] }
+uuid = "1"
+"##;
+
+#[test]
+fn settings_are_what_the_command_line_does_not_say() {
+    let folder = Folder::new();
+    folder.write("amgi.toml", SETTINGS);
+    folder.write("mine/gitignore.jinja", "mine\n");
+    folder.ok(&["user.yaml", "-o", "app", "--deny-warnings"]);
+    let manifest = folder.read("app/Cargo.toml");
+    for part in ["edition = \"2021\"", "amgi = \"=0.1.7\"", "\nrust_decimal = { ", "\nuuid = \"1\"\n"] {
+        assert!(manifest.contains(part), "{part} is not in\n{manifest}");
+    }
+    let module = folder.read("app/src/people.rs");
+    assert!(module.contains("pub struct Born") && module.contains("pub mail: "), "{module}");
+    assert_eq!(folder.read("app/.gitignore"), "mine\n");
+
+    folder.ok(&["user.yaml", "-o", "b", "--edition", "2024", "--runtime", "0.2", "--name", "users"]);
+    let manifest = folder.read("b/Cargo.toml");
+    assert!(manifest.contains("edition = \"2024\"") && manifest.contains("amgi = \"0.2\""), "{manifest}");
+    assert!(folder.exists("b/src/users.rs"));
+
+    folder.ok(&["user.yaml", "-o", "c", "--no-config"]);
+    assert!(folder.read("c/src/user.rs").contains("pub struct UserCreated"));
+
+    folder.write("conf/other.toml", "as = \"peer\"\ntemplates = \"../mine\"\n");
+    folder.ok(&["user.yaml", "-o", "d", "--config", "conf/other.toml"]);
+    assert!(folder.read("d/src/user.rs").contains("pub trait WelcomeHandler"));
+    assert_eq!(folder.read("d/.gitignore"), "mine\n");
+    folder.ok(&["user.yaml", "-o", "e", "--config", "conf/other.toml", "--as", "application"]);
+    assert!(folder.read("e/src/user.rs").contains("pub trait CreatedHandler"));
+    assert_eq!(folder.run(&["user.yaml", "-o", "f", "--config", "x", "--no-config"]).code, 2);
+}
+
+#[test]
+fn problems_of_settings_stand_beside_those_of_the_document() {
+    let folder = faulty();
+    folder.write(
+        "amgi.toml",
+        "edtion = \"2021\"\nderives = [\"Eq, Hash\"]\n[rust-names]\n\"#/chanels/find\" = \"x\"\n\
+         [types.\"#/channels/created/messages/UserCreated/payload\"]\ntype = \"Decimal\"\nattributes = [\"x\"]\n",
+    );
+    let ran = folder.run(&["check", "user.yaml"]);
+    assert_eq!(ran.code, 1);
+    ran.says(&[
+        "error[AG0301]",
+        "amgi.toml:1:1",
+        "did you mean `edition`?",
+        "error[AG0803]",
+        "amgi.toml:2:12",
+        "error[AG0806]",
+        "warning[AG0801]",
+        "amgi.toml:4:1",
+        "did you mean `channels` for `chanels`?",
+    ]);
+    // Of a type one learns more when the rest is right.
+    folder.write("user.yaml", DOCUMENT);
+    folder.write(
+        "amgi.toml",
+        "[types.\"#/channels/created/messages/UserCreated/payload\"]\ntype = \"Decimal\"\nattributes = [\"x\"]\n",
+    );
+    let ran = folder.run(&["check", "user.yaml"]);
+    ran.says(&["error[AG0805]", "amgi.toml:2:8", "error[AG0807]", "amgi.toml:3:14", "2 errors"]);
+
+    let ran = folder.run(&["check", "user.yaml", "--config", "nowhere.toml"]);
+    assert_eq!(ran.code, 1);
+    ran.says(&["nowhere.toml: error[AG0101]: there is no file `nowhere.toml`"]);
+}
+
+#[test]
+fn the_schema_of_settings_is_printed() {
+    let schema = Folder::new().ok(&["schema"]).stdout;
+    assert_eq!(schema, amgi_gen::settings::schema());
+    assert!(!schema.contains("null"), "TOML has no null: {schema}");
+}

@@ -91,21 +91,22 @@ struct TypeFile {
 /// assert_eq!(schema["title"], "amgi.toml");
 /// ```
 pub fn schema() -> String {
-    // TOML has no null.
     let settings = SchemaSettings::draft07().with(|settings| settings.option_add_null_type = false);
     let schema = settings.into_generator().into_root_schema_for::<File>();
     let mut schema = serde_json::to_value(&schema).unwrap_or_default();
-    for property in schema["properties"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
-        if let Some(members) =
-            property.as_object_mut().filter(|members| members.get("default") == Some(&Json::Null))
-        {
-            members.remove("default");
-        }
-    }
+    without_null(&mut schema);
     // Its keys are texts and its values are plain: it can always be written.
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// TOML has no null, so it is no default either.
+fn without_null(schema: &mut Json) {
+    if let Json::Object(members) = schema {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(without_null);
+    }
 }
 
 /// Reads the settings file at `path`.
