@@ -1,4 +1,5 @@
-//! Every kind of problem with a document. The text of each is what `amgi-gen explain` prints.
+//! Every kind of problem with a document. The comment above each is its summary, and
+//! `codes/ID.md` its explanation, which `amgi-gen explain ID` prints.
 
 use crate::diag::Code;
 
@@ -439,4 +440,6 @@ crate::codes! {
     ///     is: queue
     /// ```
     BINDING_UNKNOWN = "AG0703", "binding-unknown";
+    /// The settings file names something that the document does not have.
+    SETTINGS_TARGET = "AG0801", "settings-target";
 }

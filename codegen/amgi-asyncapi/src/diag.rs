@@ -54,8 +54,15 @@ pub struct Code {
     pub id: &'static str,
     /// Speaking name in kebab case, such as `ref-not-found`.
     pub name: &'static str,
-    /// What the problem is, why it is one and what to do, CommonMark.
+    /// The explanation, CommonMark: one sentence, what it means, an example that is wrong, what to do, one that is right.
     pub text: &'static str,
+}
+
+impl Code {
+    /// What the problem is, the sentence that its explanation begins with.
+    pub fn summary(&self) -> &'static str {
+        self.text.split("\n\n").next().unwrap_or_default().trim()
+    }
 }
 
 /// The id.
@@ -65,25 +72,28 @@ impl fmt::Display for Code {
     }
 }
 
-/// Defines a constant for each kind of problem and `ALL`, a list of them in the order of their ids. The documentation
-/// of a constant is the text of its code.
+/// Defines a constant for each kind of problem and `ALL`, a list of them in the order of their ids. The comment above a
+/// constant is its summary; its explanation is the file `codes/ID.md` beside the file that defines it.
 ///
-/// ```
-/// # mod codes {
-/// use amgi_asyncapi::diag::Code;
-///
+/// ```text
 /// amgi_asyncapi::codes! {
 ///     /// Nothing is well.
-///     NOTHING_WELL = "XX0001", "nothing-well";
+///     NOTHING_WELL = "XX0001", "nothing-well"; // and codes/XX0001.md
 /// }
-/// # }
-/// assert_eq!(codes::ALL[0].text.trim(), "Nothing is well.");
 /// ```
 #[macro_export]
 macro_rules! codes {
-    ($($(#[doc = $text:literal])+ $constant:ident = $id:literal, $name:literal;)+) => {
-        $($(#[doc = $text])+ pub const $constant: Code =
-            Code { id: $id, name: $name, text: concat!($($text, "\n"),+) };)+
+    ($(#[doc = $summary:literal] $constant:ident = $id:literal, $name:literal;)+) => {
+        $(
+            #[doc = $summary]
+            ///
+            #[doc = include_str!(concat!("codes/", $id, ".md"))]
+            pub const $constant: Code = Code {
+                id: $id,
+                name: $name,
+                text: concat!($summary, "\n\n", include_str!(concat!("codes/", $id, ".md"))),
+            };
+        )+
         /// All of them, in the order of their ids.
         pub const ALL: &[Code] = &[$($constant),+];
     };
@@ -250,7 +260,14 @@ impl<'a> IntoIterator for &'a Diagnostics {
 }
 
 /// The candidate that `name` was probably meant to be, for "did you mean".
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+///
+/// ```
+/// use amgi_asyncapi::diag::nearest;
+///
+/// assert_eq!(nearest("adress", ["address", "title"]), Some("address"));
+/// assert_eq!(nearest("colour", ["address", "title"]), None);
+/// ```
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long names are not typing mistakes, and the distance is quadratic.
     if name.len() > 200 {
         return None;

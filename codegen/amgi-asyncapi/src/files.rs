@@ -117,6 +117,11 @@ impl Files {
         &self.trees[file as usize]
     }
 
+    /// Whether there is a tree for this file.
+    pub(crate) fn has(&self, file: u32) -> bool {
+        (file as usize) < self.trees.len()
+    }
+
     pub(crate) fn tree_mut(&mut self, file: u32) -> &mut Node {
         &mut self.trees[file as usize]
     }
@@ -284,7 +289,7 @@ fn unknown(address: &str) -> Unreadable {
 }
 
 /// A path without `.` and `..`, as far as that can be told from the path alone.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut out, part| {
         match part {
             Component::CurDir => {}

@@ -13,6 +13,8 @@ mod files;
 mod refs;
 mod schema;
 
+pub mod overlay;
+
 mod reader;
 
 mod v2;
@@ -22,4 +24,4 @@ mod validate;
 
 mod load;
 
-pub use load::{Loaded, load, load_str, load_with};
+pub use load::{Loaded, Options, load, load_str, load_with};

@@ -10,6 +10,7 @@ use crate::{
     files::Files,
     model::Document,
     node::{self, Node, Value},
+    overlay::Overlay,
     remote::{Fetch, Lock, Remote},
     source::Sources,
     v2, v3, validate,
@@ -40,50 +41,59 @@ impl Loaded {
     }
 }
 
+/// What loading may do beyond reading files.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Fetches what the lock file does not hold; nothing is fetched without it.
+    pub fetch: Option<&'a dyn Fetch>,
+    /// What is added to the document.
+    pub overlay: Option<&'a Overlay>,
+}
+
 /// Loads the document at `path`, YAML or JSON, and every file that it names. References into the network lead to what
 /// the lock file beside the document holds.
 pub fn load(path: &Path) -> Loaded {
-    load_from(path, None)
+    load_with(path, &Options::default())
 }
 
-/// Loads the document at `path` as [`load`] does, and fetches what its lock file does not hold.
-pub fn load_with(path: &Path, fetch: &dyn Fetch) -> Loaded {
-    load_from(path, Some(fetch))
-}
-
-fn load_from(path: &Path, fetch: Option<&dyn Fetch>) -> Loaded {
+/// Loads the document at `path` as [`load`] does, with what `options` allow and add.
+pub fn load_with(path: &Path, options: &Options<'_>) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.read(path);
-    finish(sources, file, Some(path), fetch)
+    finish(sources, file, Some(path), options)
 }
 
 /// Loads a document from a text; `name` stands for the file in diagnostics. Such a document cannot name other files.
 pub fn load_str(name: &str, text: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
-    finish(sources, file, None, None)
+    finish(sources, file, None, &Options::default())
 }
 
 fn finish(
     mut sources: Sources,
     file: Result<u32, Box<Diagnostic>>,
     path: Option<&Path>,
-    fetch: Option<&dyn Fetch>,
+    options: &Options<'_>,
 ) -> Loaded {
     let mut diagnostics = Diagnostics::default();
+    let overlay = options.overlay.map(|overlay| (overlay, overlay.register(&mut sources, &mut diagnostics)));
     let mut lock = None;
     let document = match file {
         Ok(file) => {
             let text = sources.get(file).map_or("", |f| f.text.as_str());
             let root = node::read(text, file, &mut diagnostics);
-            if root.is_none() && diagnostics.is_empty() {
+            if root.is_none() && diagnostics.iter().all(|problem| problem.span.file != file) {
                 let span = Span { file, line: 1, column: 1, ..Span::default() };
                 diagnostics.push(Diagnostic::error(codes::DOCUMENT_EMPTY, span, "the document is empty"));
             }
             root.map(|root| {
-                let mut remote = Remote::new(path, fetch, &mut sources, &mut diagnostics);
-                let files = Files::load(root, path, &mut sources, &mut remote, &mut diagnostics);
+                let mut remote = Remote::new(path, options.fetch, &mut sources, &mut diagnostics);
+                let mut files = Files::load(root, path, &mut sources, &mut remote, &mut diagnostics);
                 lock = remote.finish();
+                if let Some((overlay, file)) = overlay {
+                    overlay.apply(file, &mut files, &sources, &mut diagnostics);
+                }
                 read(files, &mut diagnostics)
             })
         }

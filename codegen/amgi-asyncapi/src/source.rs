@@ -213,7 +213,7 @@ fn too_large() -> Unreadable {
     Unreadable::new(codes::FILE_TOO_LARGE, format!("the document is larger than {} MiB", MAX_BYTES >> 20))
 }
 
-fn span_at(file: u32, text: &str, offset: usize) -> Span {
+pub(crate) fn span_at(file: u32, text: &str, offset: usize) -> Span {
     let before = &text[..offset];
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

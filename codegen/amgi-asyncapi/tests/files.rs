@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use amgi_asyncapi::{Loaded, load, load_str, load_with, model::Schema, remote::Fetch};
+use amgi_asyncapi::{Loaded, Options, load, load_str, load_with, model::Schema, remote::Fetch};
 use tempfile::TempDir;
 
 /// A folder with these files.
@@ -50,6 +50,10 @@ impl Fetch for Network {
 }
 
 const HEAD: &str = "asyncapi: 3.0.0\ninfo: {title: t, version: '1'}\n";
+
+fn fetching(fetch: &dyn Fetch) -> Options<'_> {
+    Options { fetch: Some(fetch), ..Options::default() }
+}
 
 #[test]
 fn every_object_may_lie_in_another_file() {
@@ -285,7 +289,7 @@ fn what_was_fetched_once_needs_no_network() {
     let folder = folder(&[("main.yaml", REMOTE)]);
     let main = folder.path().join("main.yaml");
     let network = network();
-    let loaded = load_with(&main, &network);
+    let loaded = load_with(&main, &fetching(&network));
     assert!(loaded.diagnostics.is_empty(), "{}", loaded.report());
     let lock = loaded.lock.expect("a lock file");
     assert_eq!(lock.path, folder.path().join("main.yaml.lock"));
@@ -299,7 +303,7 @@ fn what_was_fetched_once_needs_no_network() {
     assert_eq!((again.document.messages.len(), again.lock), (1, None));
     assert!(again.sources.local().any(|file| file.path == lock.path), "the lock file is watched");
     let asked = network.asked.borrow().len();
-    assert_eq!(load_with(&main, &network).lock, None, "nothing to write");
+    assert_eq!(load_with(&main, &fetching(&network)).lock, None, "nothing to write");
     assert_eq!(network.asked.borrow().len(), asked, "what is known is not fetched again");
 }
 
@@ -307,10 +311,10 @@ fn what_was_fetched_once_needs_no_network() {
 fn a_lock_file_forgets_what_is_not_used() {
     let folder = folder(&[("main.yaml", REMOTE)]);
     let main = folder.path().join("main.yaml");
-    let lock = load_with(&main, &network()).lock.expect("a lock file");
+    let lock = load_with(&main, &fetching(&network())).lock.expect("a lock file");
     fs::write(&lock.path, &lock.text).expect("written");
     fs::write(&main, HEAD).expect("written");
-    let lock = load_with(&main, &Network::default()).lock.expect("another lock file");
+    let lock = load_with(&main, &fetching(&Network::default())).lock.expect("another lock file");
     assert!(!lock.text.contains("example.com"), "{}", lock.text);
 }
 
@@ -318,7 +322,7 @@ fn a_lock_file_forgets_what_is_not_used() {
 fn a_damaged_lock_file_is_an_error() {
     let folder = folder(&[("main.yaml", REMOTE)]);
     let main = folder.path().join("main.yaml");
-    let lock = load_with(&main, &network()).lock.expect("a lock file");
+    let lock = load_with(&main, &fetching(&network())).lock.expect("a lock file");
     for (text, what) in [
         (lock.text.replace("object", "string"), "does not fit its digest"),
         (lock.text.replace("\"version\": 1", "\"version\": 2"), "version"),
@@ -336,7 +340,7 @@ fn a_damaged_lock_file_is_an_error() {
 #[test]
 fn what_cannot_be_fetched_is_an_error_at_the_reference() {
     let folder = folder(&[("main.yaml", REMOTE)]);
-    let loaded = load_with(&folder.path().join("main.yaml"), &Network::default());
+    let loaded = load_with(&folder.path().join("main.yaml"), &fetching(&Network::default()));
     assert_eq!(found(&loaded), ["main.yaml:4:13 error ref-unreachable"], "{}", loaded.report());
     assert!(loaded.report().contains("404 Not Found"));
     assert_eq!(loaded.lock, None);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use amgi_asyncapi::diag::Severity;
 use amgi_gen::{
     Generation, generate,
-    settings::{Perspective, Settings, check_name},
+    settings::{Config, Perspective, Settings, check_name},
 };
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -23,7 +23,8 @@ use syn::{
 /// # fn main() {}
 /// ```
 ///
-/// The path is seen from the folder of the package (`CARGO_MANIFEST_DIR`).
+/// The path is seen from the folder of the package (`CARGO_MANIFEST_DIR`). An `amgi.toml` in the folder of the document
+/// is read, and a change of it builds again; creating one does not.
 #[proc_macro]
 pub fn asyncapi(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let base = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
@@ -34,7 +35,7 @@ pub fn asyncapi(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 struct Input {
     path: LitStr,
     name: Option<Ident>,
-    perspective: Perspective,
+    perspective: Option<Perspective>,
 }
 
 impl Parse for Input {
@@ -55,7 +56,7 @@ impl Parse for Input {
             }
         }
         if input.is_empty() {
-            Ok(Self { path, name, perspective: perspective.unwrap_or_default() })
+            Ok(Self { path, name, perspective })
         } else {
             Err(input.error("expected `, as NAME`, `, peer` or nothing"))
         }
@@ -68,8 +69,11 @@ fn expand(input: TokenStream, base: &Path) -> syn::Result<TokenStream> {
     if let Some(name) = &name {
         check_name(&name.to_string()).map_err(|error| syn::Error::new(name.span(), error))?;
     }
-    let settings = Settings { name: name.map(|name| name.to_string()), perspective, ..Settings::default() };
-    let generation = generate(&base.join(path.value()), &settings);
+    let document = base.join(path.value());
+    let mut settings = Settings::of(&document, &Config::Beside);
+    settings.name = name.map(|name| name.to_string()).or(settings.name);
+    settings.perspective = perspective.unwrap_or(settings.perspective);
+    let generation = generate(&document, &settings);
     match &generation.api {
         Some(api) if !generation.diagnostics.has_errors() => {
             let (watched, tokens) = (watch(&generation, base), &generation.tokens);
@@ -168,6 +172,26 @@ mod tests {
         let text = expand(quote!("user.yaml"), dir.path()).unwrap().to_string();
         let path = dir.path().join("user.yaml");
         assert!(text.contains(&format!("include_bytes ! ({:?})", path.display().to_string())), "{text}");
+    }
+
+    #[test]
+    fn settings_are_read_and_watched() {
+        let dir = folder(DOCUMENT);
+        fs::write(dir.path().join("amgi.toml"), "name = \"people\"\nas = \"peer\"\nderives = [\"Eq\"]\n")
+            .unwrap();
+        let tokens = expand(quote!("user.yaml"), dir.path()).unwrap();
+        let text = tokens.to_string();
+        let path = dir.path().join("amgi.toml");
+        assert!(text.contains(&format!("include_bytes ! ({:?})", path.display().to_string())), "{text}");
+        assert!(text.contains("PartialEq , Eq ,"), "{text}");
+        assert_eq!(module(tokens).0, "people");
+        assert_eq!(module(expand(quote!("user.yaml", as other), dir.path()).unwrap()).0, "other");
+
+        fs::write(&path, "nme = 1\nderives = [\"a b\"]\n").unwrap();
+        let errors = expand(quote!("user.yaml"), dir.path()).unwrap_err();
+        let errors: Vec<String> = errors.into_iter().map(|error| error.to_string()).collect();
+        assert_eq!(errors.len(), 2, "{errors:#?}");
+        assert!(errors.iter().all(|error| error.contains("amgi.toml:")), "{errors:#?}");
     }
 
     #[test]

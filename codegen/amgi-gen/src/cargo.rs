@@ -16,7 +16,7 @@ use amgi_asyncapi::{
 use crate::{
     Generation, generate,
     plan::{self, PlanError},
-    settings::{self, Perspective, Settings, SettingsError},
+    settings::{self, Config, Perspective, Settings, SettingsError},
     write::{self, Outcome, WriteError},
 };
 
@@ -33,27 +33,51 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Builder {
     document: PathBuf,
-    settings: Settings,
+    name: Option<String>,
+    perspective: Option<Perspective>,
+    config: Config,
     out_dir: Option<PathBuf>,
 }
 
 impl Builder {
     /// For the document at `path`, seen from the package's folder.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { document: path.into(), settings: Settings::default(), out_dir: None }
+        Self {
+            document: path.into(),
+            name: None,
+            perspective: None,
+            config: Config::default(),
+            out_dir: None,
+        }
     }
 
     /// Name of the module, and what `include_api!` is given. By default it is made from the file name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.settings.name = Some(name.into());
+        self.name = Some(name.into());
         self
     }
 
     /// Whose side the code is for. Default: the application's that the document describes.
     #[must_use]
     pub fn perspective(mut self, perspective: Perspective) -> Self {
-        self.settings.perspective = perspective;
+        self.perspective = Some(perspective);
+        self
+    }
+
+    /// Which settings file to read. Default: `amgi.toml` in the folder of the document, when there is one; Cargo does not
+    /// notice when it is created later. Of its settings, those for a whole crate (`edition`, `runtime`, `templates`,
+    /// `dependencies`) mean nothing here.
+    ///
+    /// ```no_run
+    /// use amgi_gen::{Builder, settings::Config};
+    ///
+    /// Builder::new("specs/user.yaml").config(Config::File("amgi.toml".into())).build()?;
+    /// # Ok::<(), amgi_gen::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
         self
     }
 
@@ -66,12 +90,15 @@ impl Builder {
 
     /// Reads the document and writes `NAME.rs` and `NAME.mod.rs`.
     pub fn build(self) -> Result<(), BuildError> {
-        if let Some(name) = &self.settings.name {
-            settings::check_name(name).map_err(Problem::Settings)?;
+        let mut settings = Settings::of(&self.document, &self.config);
+        if let Some(name) = self.name {
+            settings::check_name(&name).map_err(Problem::Settings)?;
+            settings.name = Some(name);
         }
+        settings.perspective = self.perspective.unwrap_or(settings.perspective);
         let out_dir =
             self.out_dir.or_else(|| std::env::var_os("OUT_DIR").map(PathBuf::from)).ok_or(Problem::OutDir)?;
-        let generation = generate(&self.document, &self.settings);
+        let generation = generate(&self.document, &settings);
         // A closed pipe is Cargo's affair, not the document's.
         let _ = tell_cargo(&generation);
         if generation.diagnostics.has_errors() {

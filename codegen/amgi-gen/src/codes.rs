@@ -1,4 +1,5 @@
-//! Every kind of problem that only generating code can find. The text of each is what `amgi-gen explain` prints.
+//! Every kind of problem that only generating code can find. The comment above each is its summary, and
+//! `codes/ID.md` its explanation, which `amgi-gen explain ID` prints.
 
 use amgi_asyncapi::diag::Code;
 
@@ -34,5 +35,17 @@ amgi_asyncapi::codes! {
     /// A keyword of a schema is not checked.
     SCHEMA_UNCHECKED = "AG0614", "schema-unchecked";
     /// Two things would have the same name in Rust.
-    NAME_CLASH = "AG0701", "name-clash";
+    NAME_CLASH = "AG0711", "name-clash";
+    /// The settings file is not TOML from here on.
+    SETTINGS_SYNTAX = "AG0802", "settings-syntax";
+    /// There is no setting of this name.
+    SETTINGS_KEY = "AG0803", "settings-key";
+    /// A setting cannot have this value.
+    SETTINGS_VALUE = "AG0804", "settings-value";
+    /// A type that is to be used instead of a generated one is not named so that it is found.
+    RUST_TYPE = "AG0805", "rust-type";
+    /// A type cannot derive what it is asked to.
+    RUST_DERIVES = "AG0806", "rust-derives";
+    /// An attribute of a type cannot be read.
+    RUST_ATTRIBUTES = "AG0807", "rust-attributes";
 }

@@ -371,6 +371,10 @@ pub struct TypeDef {
     pub kind: TypeKind,
     /// Whether it implements `Check`.
     pub checked: bool,
+    /// What it derives beside what every type does, as paths.
+    pub derives: Vec<String>,
+    /// Attributes, as Rust writes them.
+    pub attributes: Vec<String>,
 }
 
 /// Kinds of type.
@@ -404,6 +408,11 @@ pub enum TypeKind {
         ty: Ty,
         /// Rules beyond the type.
         rules: Vec<Rule>,
+    },
+    /// Another name for a type that the document names with `x-rust-type`.
+    Foreign {
+        /// The type, as Rust writes it.
+        ty: String,
     },
 }
 

@@ -50,7 +50,8 @@ pub struct Generation {
 
 /// Reads the document at `path` and decides what to write. Touches nothing.
 pub fn generate(path: &Path, settings: &Settings) -> Generation {
-    from_loaded(amgi_asyncapi::load(path), path, settings)
+    let options = amgi_asyncapi::Options { overlay: settings.overlay.as_ref(), ..Default::default() };
+    from_loaded(amgi_asyncapi::load_with(path, &options), path, settings)
 }
 
 /// Decides what to write for a document that is loaded. `path` gives the names.
@@ -65,7 +66,7 @@ pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generati
     if diagnostics.has_errors() {
         return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources, lock };
     }
-    let (api, found) = lower::lower(&document, origin, settings.perspective);
+    let (api, found) = lower::lower(&document, origin, settings);
     diagnostics.extend(found);
     diagnostics.sort();
     if diagnostics.has_errors() {

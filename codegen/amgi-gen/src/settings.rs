@@ -1,7 +1,12 @@
 //! What a user can choose about the output.
 //!
-//! Front ends parse into this; nothing below them knows where a choice came from. [`Runtime::locate`] is the only
-//! part that looks at the disk, so that what is planned from the result is the same wherever it is planned.
+//! Front ends parse into this; nothing below them knows where a choice came from. [`Settings::of`] and
+//! [`Runtime::locate`] are the only parts that look at the disk, so that what is planned from the result is the same
+//! wherever it is planned.
+
+mod file;
+
+pub use file::schema;
 
 use std::{
     fmt,
@@ -9,7 +14,14 @@ use std::{
     str::FromStr,
 };
 
-use amgi_asyncapi::source::Sources;
+use amgi_asyncapi::{overlay::Overlay, source::Sources};
+use quote::ToTokens;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use syn::parse::Parser;
+
+/// Name of the settings file.
+pub const FILE: &str = "amgi.toml";
 
 /// Choices for one generation.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +36,70 @@ pub struct Settings {
     pub runtime: Runtime,
     /// Folder of templates that come before the built-in ones.
     pub templates: Option<PathBuf>,
+    /// Traits that every type of a schema derives, as far as it can; see [`derive`].
+    pub derives: Vec<String>,
+    /// Attributes of every type of a schema; see [`attribute`].
+    pub attributes: Vec<String>,
+    /// Dependencies of the crate that is written beside those it always has: name, and what stands behind `=` in Cargo.toml.
+    pub dependencies: Vec<(String, String)>,
+    /// How the module is laid out.
+    pub layout: Layout,
+    /// What a settings file adds to the document, and what is wrong with the file.
+    pub overlay: Option<Overlay>,
+}
+
+impl Settings {
+    /// What the settings file of a document says. Problems of the file are reported with those of the document.
+    ///
+    /// ```
+    /// use amgi_gen::settings::{Config, Settings};
+    ///
+    /// let settings = Settings::of("specs/user.yaml".as_ref(), &Config::None);
+    /// assert_eq!(settings.name, None);
+    /// ```
+    pub fn of(document: &Path, config: &Config) -> Self {
+        match config {
+            Config::Beside => {
+                let beside = document.with_file_name(FILE);
+                if beside.is_file() { file::read(&beside) } else { Self::default() }
+            }
+            Config::File(path) => file::read(path),
+            Config::None => Self::default(),
+        }
+    }
+}
+
+/// Which settings file is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Config {
+    /// `amgi.toml` in the folder of the document, when there is one.
+    #[default]
+    Beside,
+    /// The file at this path.
+    File(PathBuf),
+    /// None.
+    None,
+}
+
+/// How the generated module is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Layout {
+    /// Whether the channels of a document are divided into modules.
+    pub split: Split,
+}
+
+/// Whether the channels of a document are divided into modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Above 50 channels.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
+    /// Always.
+    Always,
 }
 
 /// A choice that cannot be.
@@ -40,8 +116,66 @@ pub fn check_name(name: &str) -> Result<(), SettingsError> {
     Ok(())
 }
 
+/// The path of a derive macro such as `Eq` or `serde_with::SerializeDisplay`, as tokens are printed.
+///
+/// ```
+/// use amgi_gen::settings::derive;
+///
+/// assert_eq!(derive("schemars::JsonSchema").unwrap(), "schemars :: JsonSchema");
+/// assert!(derive("Eq, Hash").is_err());
+/// ```
+pub fn derive(text: &str) -> Result<String, SettingsError> {
+    let path = syn::Path::parse_mod_style.parse_str(text);
+    path.map(|path| path.to_token_stream().to_string())
+        .map_err(|_| SettingsError(format!("`{text}` is not the path of a trait that can be derived")))
+}
+
+/// An attribute such as `#[non_exhaustive]`, as tokens are printed.
+///
+/// ```
+/// use amgi_gen::settings::attribute;
+///
+/// assert_eq!(attribute("#[non_exhaustive]").unwrap(), "# [non_exhaustive]");
+/// assert!(attribute("non_exhaustive").is_err());
+/// ```
+pub fn attribute(text: &str) -> Result<String, SettingsError> {
+    match syn::Attribute::parse_outer.parse_str(text).as_deref() {
+        Ok([one]) => Ok(one.to_token_stream().to_string()),
+        _ => Err(SettingsError(format!("`{text}` is not an attribute such as `#[non_exhaustive]`"))),
+    }
+}
+
+/// A Rust type that can stand anywhere: one with a path, or one of the language and its prelude.
+///
+/// ```
+/// use amgi_gen::settings::rust_type;
+///
+/// assert_eq!(rust_type("rust_decimal::Decimal").unwrap(), "rust_decimal :: Decimal");
+/// assert!(rust_type("Decimal").is_err(), "nothing says where it is");
+/// ```
+pub fn rust_type(text: &str) -> Result<String, SettingsError> {
+    const KNOWN: &[&str] = &[
+        "Box", "Option", "String", "Vec", "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8",
+        "isize", "u128", "u16", "u32", "u64", "u8", "usize",
+    ];
+    let Ok(syn::Type::Path(path)) = syn::parse_str::<syn::Type>(text) else {
+        return Err(SettingsError(format!("`{text}` is not a type such as `rust_decimal::Decimal`")));
+    };
+    let segments = &path.path.segments;
+    let first = segments.first().map(|segment| segment.ident.to_string()).unwrap_or_default();
+    let named = if segments.len() == 1 { KNOWN.contains(&first.as_str()) } else { true };
+    // The type is named in a module of the generated one, which are no fixed places.
+    if !named || ["self", "super", "Self"].contains(&first.as_str()) {
+        return Err(SettingsError(format!(
+            "`{text}` does not say where the type is: begin with a crate or `crate`"
+        )));
+    }
+    Ok(path.to_token_stream().to_string())
+}
+
 /// Whose side the code is for. A document speaks for the application that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Perspective {
     /// The application that the document describes.
     #[default]
@@ -63,11 +197,13 @@ impl FromStr for Perspective {
 }
 
 /// Rust edition of a crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 pub enum Edition {
     /// 2021
+    #[serde(rename = "2021")]
     E2021,
     /// 2024
+    #[serde(rename = "2024")]
     #[default]
     E2024,
 }

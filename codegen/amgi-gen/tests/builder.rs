@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use amgi_gen::Builder;
+use amgi_gen::{Builder, settings::Config};
 use tempfile::TempDir;
 
 const DOCUMENT: &str = "asyncapi: 3.1.0
@@ -70,4 +70,31 @@ fn refuses_what_it_cannot_write() {
     assert!(error.to_string().contains("was not generated"), "{error}");
     let error = Builder::new(&path).name("../x").out_dir(dir.path()).build().unwrap_err();
     assert!(error.to_string().contains("cannot name a Rust module"), "{error}");
+}
+
+#[test]
+fn settings_beside_the_document_are_read() {
+    let (dir, path) = document(DOCUMENT);
+    let settings =
+        "name = \"people\"\n[rust-names]\n\"#/channels/created/messages/UserCreated\" = \"Born\"\n";
+    fs::write(dir.path().join("amgi.toml"), settings).unwrap();
+    Builder::new(&path).out_dir(dir.path()).build().unwrap();
+    assert!(fs::read_to_string(dir.path().join("people.rs")).unwrap().contains("pub struct Born"));
+
+    // What is said here wins.
+    Builder::new(&path).name("users").out_dir(dir.path()).build().unwrap();
+    assert!(fs::read_to_string(dir.path().join("users.rs")).unwrap().contains("pub struct Born"));
+
+    Builder::new(&path).config(Config::None).out_dir(dir.path()).build().unwrap();
+    assert!(fs::read_to_string(dir.path().join("user.rs")).unwrap().contains("pub struct UserCreated"));
+
+    fs::write(dir.path().join("other.toml"), "nam = 1\nedition = \"1999\"\n").unwrap();
+    let other = Config::File(dir.path().join("other.toml"));
+    let error = Builder::new(&path).config(other).out_dir(dir.path()).build().unwrap_err().to_string();
+    for part in ["other.toml:1:1: error[AG0803]", "did you mean `name`?", "other.toml:2:11: error[AG0804]"] {
+        assert!(error.contains(part), "{part} is not in {error}");
+    }
+    let missing = Config::File("no/such.toml".into());
+    let error = Builder::new(&path).config(missing).out_dir(dir.path()).build().unwrap_err().to_string();
+    assert!(error.contains("no/such.toml: error[AG0101]: there is no file"), "{error}");
 }

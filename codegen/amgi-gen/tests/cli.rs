@@ -306,3 +306,186 @@ fn keywords_that_are_not_checked_are_named_with_their_place() {
     assert!(shown.contains("AG0612") && shown.contains("a.yaml:11:"), "{shown}");
     assert_eq!(shown.matches("AG0614").count(), 1, "a property may be called `not`: {shown}");
 }
+
+#[test]
+fn codes_are_explained() {
+    let folder = Folder::new();
+    for code in ["AG0301", "ag0301", "ref-not-found"] {
+        let ran = folder.ok(&["explain", code]);
+        assert!(
+            ran.stdout.starts_with("AG0301: ref-not-found\n\nA reference names nothing.\n\n"),
+            "{}",
+            ran.stdout
+        );
+        assert!(ran.stdout.contains("```yaml\n"), "{}", ran.stdout);
+    }
+    let ran = folder.run(&["explain", "ref-not-fond"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    ran.says(&["error: there is no code `ref-not-fond`; did you mean `ref-not-found`?"]);
+    let list = folder.ok(&["explain"]).stdout;
+    for code in amgi_asyncapi::codes::ALL.iter().chain(amgi_gen::codes::ALL) {
+        assert!(list.contains(&format!("{}  {}", code.id, code.name)), "{code} is not in\n{list}");
+    }
+    assert!(list.lines().is_sorted());
+}
+
+/// A document with an error, and one with a warning.
+fn faulty() -> Folder {
+    let folder = Folder::with(&DOCUMENT.replace("'#/channels/find'", "'#/channels/fnd'"));
+    folder.write("warned.yaml", &DOCUMENT.replace("parameters: {userId: {description: Who.}}", "x-none: 1"));
+    folder
+}
+
+#[test]
+fn problems_end_with_where_to_read_more() {
+    let folder = faulty();
+    folder
+        .run(&["check", "user.yaml"])
+        .says(&["\nFor more about AG0301: amgi-gen explain AG0301\nuser.yaml: 1 error\n"]);
+    assert!(!folder.run(&["check", "-q", "user.yaml"]).stderr.contains("For more"));
+    assert!(!Folder::new().ok(&["check", "user.yaml"]).stderr.contains("For more"));
+}
+
+#[test]
+fn programs_read_problems_from_standard_output() {
+    let folder = faulty();
+    for args in
+        [&["check", "user.yaml", "--format", "json"][..], &["user.yaml", "-o", "app", "--format", "json"]]
+    {
+        let ran = folder.run(args);
+        assert_eq!((ran.code, ran.stderr.as_str()), (1, "user.yaml: 1 error\n"), "{args:?}");
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(report["errors"], 1);
+        let problem = &report["diagnostics"][0];
+        assert_eq!((&problem["code"], &problem["file"]), (&"AG0301".into(), &"user.yaml".into()));
+        assert!(problem["help"].as_str().unwrap().contains("#/channels/find"), "{problem}");
+        assert!(problem["line"].as_u64() > Some(1) && problem["column"].as_u64() > Some(1), "{problem}");
+    }
+    assert!(!folder.exists("app"));
+
+    let ran = folder.run(&["check", "user.yaml", "--format", "sarif"]);
+    assert_eq!(ran.code, 1);
+    let log: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(log["runs"][0]["results"][0]["ruleId"], "AG0301");
+
+    let ran = folder.run(&["check", "user.yaml", "--format", "github"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.starts_with("::error file=user.yaml,line="), "{}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 1);
+
+    let absolute = folder.path("user.yaml");
+    let ran = folder.run(&["check", absolute.to_str().unwrap(), "--format", "github"]);
+    assert!(ran.stdout.starts_with("::error file=user.yaml,line="), "{}", ran.stdout);
+
+    let ran = folder.ok(&["warned.yaml", "-o", "app", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["errors"], &report["warnings"]), (&0.into(), &1.into()));
+    folder.edit("warned.yaml", "version: 1.0.0", "version: 1.0.1");
+    let ran = folder.run(&["warned.yaml", "-o", "app", "--check", "--format", "json"]);
+    assert_eq!(ran.code, 1);
+    serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap();
+    ran.says(&["+++ app/src/warned.rs", "would change"]);
+    assert_eq!(folder.run(&["check", "user.yaml", "--format", "xml"]).code, 2);
+}
+
+#[test]
+fn warnings_can_be_denied() {
+    let folder = faulty();
+    folder.ok(&["check", "warned.yaml"]).says(&["warning[AG0403]", "1 warning"]);
+    for args in
+        [&["check", "warned.yaml", "--deny-warnings"][..], &["warned.yaml", "-o", "app", "--deny-warnings"]]
+    {
+        let ran = folder.run(args);
+        assert_eq!(ran.code, 1, "{args:?}");
+        ran.says(&["warning[AG0403]", "warned.yaml: 1 warning, denied"]);
+    }
+    assert!(!folder.exists("app"));
+    Folder::new().ok(&["check", "user.yaml", "--deny-warnings"]);
+}
+
+const SETTINGS: &str = r##"
+name = "people"
+edition = "2021"
+runtime = "=0.1.7"
+templates = "mine"
+[rust-names]
+"#/channels/created/messages/UserCreated" = "Born"
+"user.yaml#/channels/created/messages/UserCreated/payload/properties/email" = "mail"
+"other.yaml#/not/read" = "Ignored"
+[dependencies]
+rust_decimal = { version = "1", features = ["serde"] }
+uuid = "1"
+"##;
+
+#[test]
+fn settings_are_what_the_command_line_does_not_say() {
+    let folder = Folder::new();
+    folder.write("amgi.toml", SETTINGS);
+    folder.write("mine/gitignore.jinja", "mine\n");
+    folder.ok(&["user.yaml", "-o", "app", "--deny-warnings"]);
+    let manifest = folder.read("app/Cargo.toml");
+    for part in ["edition = \"2021\"", "amgi = \"=0.1.7\"", "\nrust_decimal = { ", "\nuuid = \"1\"\n"] {
+        assert!(manifest.contains(part), "{part} is not in\n{manifest}");
+    }
+    let module = folder.read("app/src/people.rs");
+    assert!(module.contains("pub struct Born") && module.contains("pub mail: "), "{module}");
+    assert_eq!(folder.read("app/.gitignore"), "mine\n");
+
+    folder.ok(&["user.yaml", "-o", "b", "--edition", "2024", "--runtime", "0.2", "--name", "users"]);
+    let manifest = folder.read("b/Cargo.toml");
+    assert!(manifest.contains("edition = \"2024\"") && manifest.contains("amgi = \"0.2\""), "{manifest}");
+    assert!(folder.exists("b/src/users.rs"));
+
+    folder.ok(&["user.yaml", "-o", "c", "--no-config"]);
+    assert!(folder.read("c/src/user.rs").contains("pub struct UserCreated"));
+
+    folder.write("conf/other.toml", "as = \"peer\"\ntemplates = \"../mine\"\n");
+    folder.ok(&["user.yaml", "-o", "d", "--config", "conf/other.toml"]);
+    assert!(folder.read("d/src/user.rs").contains("pub trait WelcomeHandler"));
+    assert_eq!(folder.read("d/.gitignore"), "mine\n");
+    folder.ok(&["user.yaml", "-o", "e", "--config", "conf/other.toml", "--as", "application"]);
+    assert!(folder.read("e/src/user.rs").contains("pub trait CreatedHandler"));
+    assert_eq!(folder.run(&["user.yaml", "-o", "f", "--config", "x", "--no-config"]).code, 2);
+}
+
+#[test]
+fn problems_of_settings_stand_beside_those_of_the_document() {
+    let folder = faulty();
+    folder.write(
+        "amgi.toml",
+        "edtion = \"2021\"\nderives = [\"Eq, Hash\"]\n[rust-names]\n\"#/chanels/find\" = \"x\"\n\
+         [types.\"#/channels/created/messages/UserCreated/payload\"]\ntype = \"Decimal\"\nattributes = [\"x\"]\n",
+    );
+    let ran = folder.run(&["check", "user.yaml"]);
+    assert_eq!(ran.code, 1);
+    ran.says(&[
+        "error[AG0301]",
+        "amgi.toml:1:1",
+        "did you mean `edition`?",
+        "error[AG0803]",
+        "amgi.toml:2:12",
+        "error[AG0806]",
+        "warning[AG0801]",
+        "amgi.toml:4:1",
+        "did you mean `channels` for `chanels`?",
+    ]);
+    // Of a type one learns more when the rest is right.
+    folder.write("user.yaml", DOCUMENT);
+    folder.write(
+        "amgi.toml",
+        "[types.\"#/channels/created/messages/UserCreated/payload\"]\ntype = \"Decimal\"\nattributes = [\"x\"]\n",
+    );
+    let ran = folder.run(&["check", "user.yaml"]);
+    ran.says(&["error[AG0805]", "amgi.toml:2:8", "error[AG0807]", "amgi.toml:3:14", "2 errors"]);
+
+    let ran = folder.run(&["check", "user.yaml", "--config", "nowhere.toml"]);
+    assert_eq!(ran.code, 1);
+    ran.says(&["nowhere.toml: error[AG0101]: there is no file `nowhere.toml`"]);
+}
+
+#[test]
+fn the_schema_of_settings_is_printed() {
+    let schema = Folder::new().ok(&["schema"]).stdout;
+    assert_eq!(schema, amgi_gen::settings::schema());
+    assert!(!schema.contains("null"), "TOML has no null: {schema}");
+}

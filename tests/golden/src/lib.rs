@@ -5,6 +5,8 @@ use std::{
     process::{Command, Output},
 };
 
+use amgi_gen::settings::{Config, Settings};
+
 /// The root of the workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").components().collect()
@@ -20,7 +22,7 @@ pub fn generated_crate(name: &str) -> PathBuf {
     target().join("generated-crates").join(name)
 }
 
-/// Every document in `specs/`, sorted.
+/// Every document in `specs/`, sorted: files in it, and `NAME/NAME.yaml` of those that come with others.
 ///
 /// # Panics
 /// When the folder cannot be read.
@@ -29,6 +31,11 @@ pub fn specs() -> Vec<PathBuf> {
     let mut specs: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .map(|path| match path.file_name() {
+            Some(name) if path.is_dir() => path.join(name).with_extension("yaml"),
+            _ => path,
+        })
+        .filter(|path| path.is_file())
         .filter(|path| path.extension().is_some_and(|ext| ext == "yaml" || ext == "json"))
         .collect();
     specs.sort();
@@ -41,7 +48,7 @@ pub fn specs() -> Vec<PathBuf> {
 /// # Panics
 /// When the document has errors.
 pub fn module(spec: &Path) -> (String, String) {
-    let generation = amgi_gen::generate(spec, &amgi_gen::settings::Settings::default());
+    let generation = amgi_gen::generate(spec, &Settings::of(spec, &Config::Beside));
     let report = generation.sources.report(&generation.diagnostics);
     let Some(api) = &generation.api else { panic!("{} has errors:\n{report}", spec.display()) };
     let text = amgi_gen::format::module(api, &generation.tokens)

@@ -13,7 +13,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["node", "model"],
             &["files"],
             &["refs", "schema"],
-            &["reader"],
+            &["reader", "overlay"],
             &["v2", "v3"],
             &["validate"],
             &["load"],

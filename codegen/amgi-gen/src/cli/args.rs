@@ -1,13 +1,16 @@
 //! The command line as clap reads it. Help is part of the interface: it teaches, with examples.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::ValueParser, error::ErrorKind,
 };
 use clap_complete::Shell;
 
-use crate::settings::{self, Edition, Perspective, Runtime, Settings, SettingsError};
+use crate::settings::{self, Config, Edition, Perspective, Runtime, Settings, SettingsError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +19,9 @@ Examples:
                                             Run it on the document's examples
   amgi-gen specs/user.yaml -o app/ --check  Fail when app/ is out of date (CI)
   amgi-gen check specs/user.yaml            Say what is wrong with the document
+  amgi-gen explain AG0301                   What that means, with examples
+  amgi-gen check specs/user.yaml --deny-warnings --format sarif > user.sarif
+                                            For a code scanner (CI)
   amgi-gen ir specs/user.yaml               What templates see, as JSON
 
 Files:
@@ -24,10 +30,15 @@ Files:
   Cargo.toml, .gitignore, src/lib.rs, src/main.rs and src/handlers.rs are
   created once and yours from then on.
 
+Settings:
+  amgi.toml in the folder of the document holds what is the same on every run,
+  and what concerns single types: names, derives, types of your own. The
+  command line wins over it. `amgi-gen schema` prints its JSON Schema.
+
 Exit codes:
   0  done
-  1  the document or a template has errors, --check found a difference, or a
-     file could not be written
+  1  the document or a template has errors, --deny-warnings found a warning,
+     --check found a difference, or a file could not be written
   2  the command line is wrong";
 
 /// Generates message-driven Rust services from AsyncAPI documents.
@@ -85,12 +96,39 @@ pub(super) struct Generate {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) templates: Option<PathBuf>,
 
-    /// Edition of the crate: 2021 or 2024
-    #[arg(long, value_name = "YEAR", default_value = "2024", value_parser = parse::<Edition>())]
-    pub(super) edition: Edition,
+    /// Edition of the crate: 2021 or 2024 [default: 2024]
+    #[arg(long, value_name = "YEAR", value_parser = parse::<Edition>())]
+    pub(super) edition: Option<Edition>,
 
     #[command(flatten)]
     pub(super) module: Module,
+
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
+}
+
+/// How problems are reported, and which of them fail.
+#[derive(Debug, Args)]
+pub(super) struct Reporting {
+    /// How problems are written: all but `human` to standard output
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) format: Format,
+
+    /// Fail when there are warnings, and write nothing
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// With the place in the document, on standard error
+    Human,
+    /// One JSON object
+    Json,
+    /// SARIF 2.1.0, which code scanners read
+    Sarif,
+    /// Workflow commands, which GitHub shows in a pull request
+    Github,
 }
 
 /// What decides the content of the generated module.
@@ -104,9 +142,16 @@ pub(super) struct Module {
     ///
     /// A document speaks for the application that has it. The peer receives what that sends, sends what it receives,
     /// and answers what it asks.
-    #[arg(long = "as", value_name = "application|peer", default_value = "application", hide_default_value = true,
-          value_parser = parse::<Perspective>())]
-    pub(super) perspective: Perspective,
+    #[arg(long = "as", value_name = "application|peer", value_parser = parse::<Perspective>())]
+    pub(super) perspective: Option<Perspective>,
+
+    /// Settings file [default: amgi.toml beside the document]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Read no settings file
+    #[arg(long, conflicts_with = "config")]
+    pub(super) no_config: bool,
 
     /// Fetch what references to http:// and https:// name
     ///
@@ -117,9 +162,19 @@ pub(super) struct Module {
 }
 
 impl Module {
-    /// Settings that say only this.
-    pub(super) fn settings(&self) -> Settings {
-        Settings { name: self.name.clone(), perspective: self.perspective, ..Settings::default() }
+    /// What the settings file says, and what the command line says instead.
+    pub(super) fn settings(&self, document: &Path) -> Settings {
+        let config = match &self.config {
+            Some(path) => Config::File(path.clone()),
+            None if self.no_config => Config::None,
+            None => Config::Beside,
+        };
+        let settings = Settings::of(document, &config);
+        Settings {
+            name: self.name.clone().or(settings.name),
+            perspective: self.perspective.unwrap_or(settings.perspective),
+            ..settings
+        }
     }
 }
 
@@ -147,14 +202,30 @@ pub(super) enum Color {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Say what is wrong with a document, and write nothing
-    Check(Document),
+    Check(Check),
+    /// Say what a code such as AG0301 means, with examples; without a code, list them all
+    Explain {
+        /// Id or name: `AG0301` or `ref-not-found`
+        code: Option<String>,
+    },
     /// Print the intermediate representation as JSON: what templates see as `api`
     Ir(Document),
+    /// Print the JSON Schema of amgi.toml, for editors
+    Schema,
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete in
         shell: Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub(super) document: Document,
+
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,13 @@
 //! The command line: what is asked for, what is said, and the exit code.
 //!
-//! Standard output holds what was asked for (a diff, JSON, a script), standard error everything else. Nothing is
-//! written before the whole output is known.
+//! Standard output holds what was asked for (a diff, JSON, a script), standard error everything else; where a report for
+//! programs was asked for, that is all there is on standard output. Nothing is written before the whole output is known.
 
 #[allow(clippy::doc_markdown)] // its documentation is the help, which has no markup
 mod args;
+mod explain;
 mod fetch;
+mod machine;
 mod report;
 
 use std::{
@@ -19,17 +21,17 @@ use std::{
     time::Duration,
 };
 
-use amgi_asyncapi::diag::Severity;
+use amgi_asyncapi::diag::{Diagnostics, Severity};
 use clap::CommandFactory;
 
 use self::{
-    args::{Cli, Color, Command, Common, Document, Generate, Module},
+    args::{Check, Cli, Color, Command, Common, Document, Format, Generate, Reporting},
     fetch::Http,
 };
 use crate::{
-    Generation, from_loaded, generate,
+    Generation, from_loaded,
     plan::{self, PlanError},
-    settings::{Settings, SettingsError},
+    settings::{self, Settings, SettingsError},
     write::{self, Change, Outcome, WriteError},
 };
 
@@ -51,8 +53,10 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     };
     let common = cli.common;
     let result = match cli.command {
-        Some(Command::Check(document)) => check(&document, &common),
+        Some(Command::Check(args)) => check(&args, &common),
+        Some(Command::Explain { code }) => explain(code.as_deref(), &common),
         Some(Command::Ir(document)) => ir(&document, &common),
+        Some(Command::Schema) => print(settings::schema().as_bytes()),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "amgi-gen", &mut script);
@@ -79,7 +83,9 @@ enum Failure {
     #[error("")]
     Said,
     #[error(transparent)]
-    Usage(#[from] SettingsError),
+    Settings(#[from] SettingsError),
+    #[error("{0}")]
+    Usage(String),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -91,7 +97,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Plan(PlanError::Name(_)) => USAGE,
+            Self::Settings(_) | Self::Usage(_) | Self::Plan(PlanError::Name(_)) => USAGE,
             _ => PROBLEM,
         }
     }
@@ -100,14 +106,15 @@ impl Failure {
 fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
     let (document, dir) =
         (args.document.as_deref().unwrap_or(Path::new("")), args.out.as_deref().unwrap_or(Path::new(".")));
+    let settings = args.module.settings(document);
     let settings = Settings {
-        edition: args.edition,
-        runtime: args.runtime.clone().unwrap_or_default().locate(dir)?,
-        templates: args.templates.clone(),
-        ..args.module.settings()
+        edition: args.edition.unwrap_or(settings.edition),
+        runtime: args.runtime.clone().unwrap_or(settings.runtime).locate(dir)?,
+        templates: args.templates.clone().or(settings.templates),
+        ..settings
     };
     let changes = patiently(document, common, || {
-        let generation = read(document, &args.module, &settings, common)?;
+        let generation = read(document, &settings, args.module.allow_remote, &args.reporting, common)?;
         let files = plan::crate_files(&generation, &settings, dir)?;
         let mut changes = write::compare(dir, files)?;
         if let Some(lock) = &generation.lock {
@@ -116,7 +123,7 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
         Ok::<_, Failure>(changes)
     })?;
     if args.check {
-        return compare(dir, &changes, common);
+        return compare(dir, &changes, args.reporting.format, common);
     }
     write::apply(&changes)?;
     if !common.quiet {
@@ -125,44 +132,86 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the document and shows what is wrong with it; errors end it here.
+/// Reads the document and shows what is wrong with it; errors end it here, and denied warnings.
 fn read(
     document: &Path,
-    module: &Module,
     settings: &Settings,
+    allow_remote: bool,
+    reporting: &Reporting,
     common: &Common,
 ) -> Result<Generation, Failure> {
-    let generation = if module.allow_remote {
-        from_loaded(amgi_asyncapi::load_with(document, &Http::new()), document, settings)
-    } else {
-        generate(document, settings)
+    let http = Http::new();
+    let options = amgi_asyncapi::Options {
+        fetch: allow_remote.then_some(&http as &dyn amgi_asyncapi::remote::Fetch),
+        overlay: settings.overlay.as_ref(),
     };
-    let least = if common.quiet { Severity::Error } else { Severity::Info };
-    let color = colored(common.color, &io::stderr());
-    say(&report::text(&generation.diagnostics, &generation.sources, least, color));
-    if generation.diagnostics.has_errors() {
-        if let Some(counts) = report::counts(&generation.diagnostics).filter(|_| !common.quiet) {
-            say(&format!("{}: {counts}\n", document.display()));
-        }
-        return Err(Failure::Said);
+    let generation = from_loaded(amgi_asyncapi::load_with(document, &options), document, settings);
+    show(document, &generation, reporting.format, common)?;
+    let denied = reporting.deny_warnings
+        && generation.diagnostics.iter().any(|problem| problem.severity == Severity::Warning);
+    if !generation.diagnostics.has_errors() && !denied {
+        return Ok(generation);
     }
-    Ok(generation)
+    if let Some(counts) = report::counts(&generation.diagnostics).filter(|_| !common.quiet) {
+        let why = if generation.diagnostics.has_errors() { "" } else { ", denied" };
+        say(&format!("{}: {counts}{why}\n", document.display()));
+    }
+    Err(Failure::Said)
 }
 
-fn check(args: &Document, common: &Common) -> Result<(), Failure> {
-    let settings = args.module.settings();
-    let generation =
-        patiently(&args.document, common, || read(&args.document, &args.module, &settings, common))?;
+/// Shows what was found in the form that was asked for.
+fn show(document: &Path, generation: &Generation, format: Format, common: &Common) -> Result<(), Failure> {
+    let least = if common.quiet { Severity::Error } else { Severity::Info };
+    if format == Format::Human {
+        let color = colored(common.color, &io::stderr());
+        say(&report::text(&generation.diagnostics, &generation.sources, least, color));
+        let shown = generation.diagnostics.iter().filter(|problem| problem.severity >= least);
+        if let Some(hint) = explain::hint(shown.map(|problem| &problem.code)).filter(|_| !common.quiet) {
+            say(&hint);
+        }
+        return Ok(());
+    }
+    let mut diagnostics = Diagnostics::default();
+    for problem in generation.diagnostics.iter().filter(|problem| problem.severity >= least) {
+        diagnostics.push(problem.clone());
+    }
+    let base = std::env::current_dir().unwrap_or_default();
+    let report =
+        machine::Report { document, diagnostics: &diagnostics, sources: &generation.sources, base: &base };
+    let text = match format {
+        Format::Sarif => report.sarif(),
+        Format::Github => report.github(),
+        Format::Json | Format::Human => report.json(),
+    };
+    print(text.as_bytes())
+}
+
+fn check(args: &Check, common: &Common) -> Result<(), Failure> {
+    let Document { document, module } = &args.document;
+    let settings = module.settings(document);
+    let generation = patiently(document, common, || {
+        read(document, &settings, module.allow_remote, &args.reporting, common)
+    })?;
     if !common.quiet {
         let counts = report::counts(&generation.diagnostics);
-        say(&format!("{}: {}\n", args.document.display(), counts.as_deref().unwrap_or("no problems")));
+        say(&format!("{}: {}\n", document.display(), counts.as_deref().unwrap_or("no problems")));
     }
     Ok(())
 }
 
+fn explain(code: Option<&str>, common: &Common) -> Result<(), Failure> {
+    let color = colored(common.color, &io::stdout());
+    let text = match code {
+        Some(code) => explain::text(explain::find(code).map_err(Failure::Usage)?, color),
+        None => explain::list(color),
+    };
+    print(text.as_bytes())
+}
+
 fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
-    let settings = args.module.settings();
-    let generation = read(&args.document, &args.module, &settings, common)?;
+    let settings = args.module.settings(&args.document);
+    let reporting = Reporting { format: Format::Human, deny_warnings: false };
+    let generation = read(&args.document, &settings, args.module.allow_remote, &reporting, common)?;
     let api = generation.api.as_ref().ok_or(PlanError::Document)?;
     let mut json = serde_json::to_vec_pretty(api).map_err(|error| Failure::Print(error.into()))?;
     json.push(b'\n');
@@ -170,15 +219,21 @@ fn ir(args: &Document, common: &Common) -> Result<(), Failure> {
 }
 
 /// Shows what would change; fails when anything would.
-fn compare(dir: &Path, changes: &[Change], common: &Common) -> Result<(), Failure> {
-    let color = colored(common.color, &io::stdout());
+fn compare(dir: &Path, changes: &[Change], format: Format, common: &Common) -> Result<(), Failure> {
+    let human = format == Format::Human;
+    let color =
+        if human { colored(common.color, &io::stdout()) } else { colored(common.color, &io::stderr()) };
     let different: Vec<&Change> =
         changes.iter().filter(|change| change.outcome == Outcome::Written).collect();
     let mut out = String::new();
     for change in &different {
         diff(change, color, &mut out);
     }
-    print(out.as_bytes())?;
+    if human {
+        print(out.as_bytes())?;
+    } else {
+        say(&out);
+    }
     if different.is_empty() {
         if !common.quiet {
             say(&format!("{}: up to date\n", dir.display()));

@@ -11,7 +11,7 @@ pub(super) fn module(api: &Api) -> TokenStream {
     if api.types.is_empty() {
         return TokenStream::new();
     }
-    let items = api.types.iter().map(item);
+    let items = api.types.iter().map(|def| item(api, def));
     let defaults: Vec<TokenStream> = api.types.iter().flat_map(|def| defaults(api, def)).collect();
     let defaults = (!defaults.is_empty()).then(|| {
         quote! {
@@ -33,19 +33,25 @@ pub(super) fn module(api: &Api) -> TokenStream {
     }
 }
 
-fn item(def: &TypeDef) -> TokenStream {
+fn item(api: &Api, def: &TypeDef) -> TokenStream {
     let name = ident(&def.name);
     let lines = docs(&def.docs);
     match &def.kind {
         TypeKind::Struct { fields, closed, default } => structure(def, fields, *closed, *default),
-        TypeKind::Strings { variants } => strings(&name, &lines, variants),
-        TypeKind::Union { tagging, variants } => union(def, &lines, tagging, variants),
+        TypeKind::Strings { variants } => strings(def, &name, &lines, variants),
+        TypeKind::Union { tagging, variants } => union(api, def, &lines, tagging, variants),
+        TypeKind::Foreign { ty: of } => {
+            let of = written([of]);
+            quote!(#lines pub type #name = #(#of)*;)
+        }
         TypeKind::Newtype { ty: of, .. } => {
             let of = ty(of, &quote!());
+            let (derives, attributes) = (written(&def.derives), written(&def.attributes));
             quote! {
                 #lines
-                #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+                #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize, Deserialize)]
                 #[serde(crate = "amgi::codegen::serde", transparent)]
+                #(#attributes)*
                 pub struct #name(
                     /// The value.
                     pub #of,
@@ -55,11 +61,16 @@ fn item(def: &TypeDef) -> TokenStream {
     }
 }
 
+/// What a user wrote and the settings have checked.
+fn written<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<TokenStream> {
+    texts.into_iter().filter_map(|text| text.parse().ok()).collect()
+}
+
 fn structure(def: &TypeDef, fields: &[Field], closed: bool, default: bool) -> TokenStream {
     let name = ident(&def.name);
     let lines = docs(&def.docs);
     let own_default = default && fields.iter().any(|field| matches!(field.missing, Missing::Value(_)));
-    let derived = (default && !own_default).then(|| quote!(, Default));
+    let with_default = (default && !own_default).then(|| quote!(, Default));
     let closed = closed.then(|| quote!(, deny_unknown_fields));
     let flags = fields.iter().filter(|field| field.ty == Ty::Bool).count();
     let allow = (flags > 3).then(|| quote!(#[allow(clippy::struct_excessive_bools)]));
@@ -83,10 +94,12 @@ fn structure(def: &TypeDef, fields: &[Field], closed: bool, default: bool) -> To
             }
         }
     });
+    let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, PartialEq #derived, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq #with_default, #(#derives,)* Serialize, Deserialize)]
         #[serde(crate = "amgi::codegen::serde" #closed)]
+        #(#attributes)*
         #allow
         pub struct #name { #(#members)* }
         #default_impl
@@ -185,7 +198,12 @@ pub(super) fn number_literal(name: &str, number: &serde_json::Number) -> TokenSt
     quote!(#minus #magnitude)
 }
 
-fn strings(name: &proc_macro2::Ident, lines: &TokenStream, variants: &[StringVariant]) -> TokenStream {
+fn strings(
+    def: &TypeDef,
+    name: &proc_macro2::Ident,
+    lines: &TokenStream,
+    variants: &[StringVariant],
+) -> TokenStream {
     let members = variants.iter().map(|variant| {
         let (member, wire) = (ident(&variant.name), &variant.wire);
         let line = match wire.trim() {
@@ -197,17 +215,25 @@ fn strings(name: &proc_macro2::Ident, lines: &TokenStream, variants: &[StringVar
     });
     let names: Vec<_> = variants.iter().map(|variant| ident(&variant.name)).collect();
     let wires: Vec<_> = variants.iter().map(|variant| &variant.wire).collect();
+    let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, #(#derives,)* Serialize, Deserialize)]
         #[serde(crate = "amgi::codegen::serde")]
+        #(#attributes)*
         pub enum #name { #(#members)* }
 
         amgi::codegen::text_enum!(#name { #(#names = #wires),* });
     }
 }
 
-fn union(def: &TypeDef, lines: &TokenStream, tagging: &Tagging, variants: &[Variant]) -> TokenStream {
+fn union(
+    api: &Api,
+    def: &TypeDef,
+    lines: &TokenStream,
+    tagging: &Tagging,
+    variants: &[Variant],
+) -> TokenStream {
     let name = ident(&def.name);
     // `wire` reads it where its rules decide, too.
     let deserialize = super::wire::checked_union(def).is_none().then(|| quote!(, Deserialize));
@@ -240,6 +266,8 @@ fn union(def: &TypeDef, lines: &TokenStream, tagging: &Tagging, variants: &[Vari
                     docs: Vec::new(),
                     kind: TypeKind::Strings { variants: Vec::new() },
                     checked: false,
+                    derives: Vec::new(),
+                    attributes: Vec::new(),
                 };
                 let fields = fields.iter().map(|field| self::field(&owner, field, false));
                 quote!({ #(#fields)* })
@@ -249,7 +277,12 @@ fn union(def: &TypeDef, lines: &TokenStream, tagging: &Tagging, variants: &[Vari
     });
     // A conversion where the content says which variant it is.
     let conversions = variants.iter().filter_map(|variant| {
-        let Content::Value(of @ Ty::Named(_), _) = &variant.content else { return None };
+        let Content::Value(of @ Ty::Named(named), _) = &variant.content else { return None };
+        // Two names of foreign types can be the same type.
+        let foreign = |def: &TypeDef| def.name == *named && matches!(def.kind, TypeKind::Foreign { .. });
+        if api.types.iter().any(foreign) {
+            return None;
+        }
         let unique = variants
             .iter()
             .filter(|other| matches!(&other.content, Content::Value(ty, _) if ty == of))
@@ -267,10 +300,12 @@ fn union(def: &TypeDef, lines: &TokenStream, tagging: &Tagging, variants: &[Vari
             }
         })
     });
+    let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, PartialEq, Serialize #deserialize)]
+        #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize #deserialize)]
         #[serde(crate = "amgi::codegen::serde" #words)]
+        #(#attributes)*
         #[allow(clippy::large_enum_variant)]
         pub enum #name { #(#members)* }
         #(#conversions)*

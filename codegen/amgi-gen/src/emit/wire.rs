@@ -324,7 +324,7 @@ fn type_check(def: &TypeDef) -> TokenStream {
             });
             quote!(match self { #(#arms)* })
         }
-        TypeKind::Strings { .. } => TokenStream::new(),
+        TypeKind::Strings { .. } | TypeKind::Foreign { .. } => TokenStream::new(),
     };
     let union = checked_union(def).map(|variants| {
         let variants = variants.iter().map(|(member, ty)| {

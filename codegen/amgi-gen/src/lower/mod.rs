@@ -2,6 +2,7 @@
 //!
 //! Names are claimed in the order of the document. Problems are collected; what can be lowered is lowered.
 
+mod custom;
 mod message;
 mod operation;
 mod route;
@@ -19,7 +20,7 @@ use self::{message::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
     codes, docs, ir,
     name::{Namer, pascal, snake},
-    settings::Perspective,
+    settings::{Perspective, Settings},
 };
 
 /// What the IR says about where it came from.
@@ -33,11 +34,12 @@ pub struct Origin {
     pub digest: String,
 }
 
-/// Lowers a document, seen from one side.
-pub fn lower(document: &Document, origin: Origin, perspective: Perspective) -> (ir::Api, Diagnostics) {
+/// Lowers a document as the settings ask.
+pub fn lower(document: &Document, origin: Origin, settings: &Settings) -> (ir::Api, Diagnostics) {
     let mut lowering = Lowering {
         doc: document,
-        perspective,
+        perspective: settings.perspective,
+        settings,
         shaper: Shaper::new(document),
         names: Namer::types(),
         message_ids: Vec::new(),
@@ -51,6 +53,7 @@ pub fn lower(document: &Document, origin: Origin, perspective: Perspective) -> (
 struct Lowering<'d> {
     doc: &'d Document,
     perspective: Perspective,
+    settings: &'d Settings,
     shaper: Shaper<'d>,
     /// The module's own scope; `types` has another.
     names: Namer,
@@ -74,7 +77,7 @@ impl<'d> Lowering<'d> {
             .collect();
         let parameter_sites: Vec<Vec<Option<String>>> =
             ids.iter().map(|&id| self.parameter_enums(&doc[id])).collect();
-        let mut types = typedefs::types(&mut self.shaper);
+        let mut types = typedefs::types(&mut self.shaper, self.settings);
         for draft in &drafts {
             let message = self.message(draft, &types);
             self.messages.push(message);

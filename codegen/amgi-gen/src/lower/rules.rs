@@ -6,7 +6,7 @@ use amgi_asyncapi::{
 };
 use serde_json::Number;
 
-use super::shape::Shaper;
+use super::{custom, shape::Shaper};
 use crate::{
     codes,
     ir::{Rule, Ty},
@@ -42,6 +42,7 @@ pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
                 .help("check it in the handler until then"),
             );
         }
+        custom::report(entry, diagnostics);
         match entry.key.as_str() {
             "pattern" => report_pattern(&entry.value, diagnostics),
             "properties" | "patternProperties" | "definitions" | "$defs" => {

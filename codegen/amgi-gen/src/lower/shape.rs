@@ -13,6 +13,7 @@ use amgi_asyncapi::{
 };
 use serde_json::{Value as Json, json};
 
+use super::custom;
 use crate::{
     codes,
     name::{Namer, class, pascal},
@@ -201,7 +202,7 @@ impl<'d> Shaper<'d> {
 
     /// Whether a schema gets a type of its own.
     fn is_named(&self, node: &'d Node) -> bool {
-        if strings(node).is_some() {
+        if strings(node).is_some() || custom::rust_type(node).is_some() {
             return true;
         }
         let branches = self.branches(node);
@@ -234,6 +235,10 @@ impl<'d> Shaper<'d> {
     fn nominal(&mut self, name: &str, nodes: &[&'d Node]) -> Json {
         let [first, ..] = nodes else { return json!(true) };
         if nodes.len() == 1 {
+            if custom::rust_type(first).is_some() {
+                // Something that typify gives a name and looks no further into.
+                return json!({"type": "object", "properties": {"x": {"type": "string"}}});
+            }
             if let Some(values) = strings(first) {
                 let placeholders: Vec<String> = (0..values.len()).map(|index| format!("V{index}")).collect();
                 return json!({"type": "string", "enum": placeholders});

@@ -6,6 +6,7 @@ use amgi_asyncapi::{diag::Diagnostic, model::Docs, node::Node};
 use serde_json::Value as Json;
 
 use super::{
+    custom::{self, Wishes},
     rules::rules,
     shape::{self, Definition, SITES, Shaper},
 };
@@ -13,6 +14,7 @@ use crate::{
     codes, docs,
     ir::{Content, Field, Missing, Rule, Scalar, StringVariant, Ty, TypeDef, TypeKind, Variant},
     name::Namer,
+    settings::Settings,
     types::{self, Shape, ShapeContent, ShapeField, ShapeVariant},
 };
 
@@ -69,6 +71,8 @@ impl Types {
             docs: docs.to_vec(),
             kind: strings(values.iter().cloned()),
             checked: false,
+            derives: Vec::new(),
+            attributes: Vec::new(),
         });
         self.strings.insert(name.to_owned());
     }
@@ -79,7 +83,7 @@ impl Types {
     }
 }
 
-pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
+pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
     let (mut found, refused) = types::shapes(&shaper.for_typify());
     for definition in shaper.definitions.iter().filter(|d| refused.contains(&d.name)) {
         let Some(node) = definition.nodes.first() else { continue };
@@ -99,7 +103,15 @@ pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
         _ => BTreeMap::new(),
     };
     let mut defs = Vec::new();
+    let mut texts = Vec::new();
+    let mut wishes = BTreeMap::new();
     for definition in &shaper.definitions {
+        if let Some(node) = definition.nodes.first() {
+            wishes.insert(definition.name.clone(), Wishes::of(node));
+            if shape::types(node).contains(&"string") && custom::rust_type(node).is_some() {
+                texts.push(definition.name.clone());
+            }
+        }
         let shape = found.remove(&definition.name).unwrap_or(Shape::Newtype(Ty::Json));
         defs.push(define(shaper, definition, shape));
     }
@@ -111,8 +123,9 @@ pub(super) fn types(shaper: &mut Shaper<'_>) -> Types {
     }
     drop_unknown_defaults(&mut defs);
     let checked = mark_checked(&mut defs);
-    let strings =
-        defs.iter().filter(|d| matches!(d.kind, TypeKind::Strings { .. })).map(|d| d.name.clone()).collect();
+    custom::apply(&mut defs, &wishes, settings, &mut shaper.diagnostics);
+    let strings = defs.iter().filter(|d| matches!(d.kind, TypeKind::Strings { .. })).map(|d| d.name.clone());
+    let strings = strings.chain(texts).collect();
     Types { defs, sites, checked, strings }
 }
 
@@ -123,7 +136,9 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
         || vec![fallback.to_owned()],
         |node| docs::lines(&describe(shaper.resolve(node)), fallback),
     );
+    let foreign = node.filter(|_| definition.nodes.len() == 1).and_then(custom::rust_type);
     let kind = match found {
+        _ if foreign.is_some() => TypeKind::Foreign { ty: foreign.unwrap_or_default() },
         Shape::Struct { fields, closed } => {
             let fields = fields_of(shaper, &definition.nodes, fields);
             let default =
@@ -160,7 +175,8 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
             TypeKind::Newtype { ty, rules }
         }
     };
-    TypeDef { name: definition.name.clone(), docs, kind, checked: false }
+    let (derives, attributes) = (Vec::new(), Vec::new());
+    TypeDef { name: definition.name.clone(), docs, kind, checked: false, derives, attributes }
 }
 
 fn strings(values: impl IntoIterator<Item = String>) -> TypeKind {
@@ -374,7 +390,7 @@ fn mark_checked(defs: &mut [TypeDef]) -> BTreeSet<String> {
                     _ => false,
                 }),
                 TypeKind::Newtype { ty, rules } => leads(rules, ty, &checked),
-                TypeKind::Strings { .. } => false,
+                TypeKind::Strings { .. } | TypeKind::Foreign { .. } => false,
             };
             if has {
                 checked.insert(def.name.clone());
@@ -403,7 +419,7 @@ fn mark_checked(defs: &mut [TypeDef]) -> BTreeSet<String> {
                 }
             }
             TypeKind::Newtype { ty, rules } => *rules = prune(std::mem::take(rules), ty, &checked),
-            TypeKind::Strings { .. } => {}
+            TypeKind::Strings { .. } | TypeKind::Foreign { .. } => {}
         }
     }
     checked

@@ -36,6 +36,7 @@ pub(crate) struct View<'a> {
     rust_version: &'a str,
     runtime: String,
     mqtt: String,
+    dependencies: &'a [(String, String)],
     app: String,
     addresses: Vec<Address<'a>>,
     handlers: Vec<Handler<'a>>,
@@ -83,7 +84,7 @@ struct Imports {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(api: &'a Api, settings: &Settings, package: &'a str) -> Self {
+    pub(crate) fn new(api: &'a Api, settings: &'a Settings, package: &'a str) -> Self {
         let mut names = Names { module: &api.name, used: BTreeSet::new(), qualified: false, replies: false };
         let handlers: Vec<_> = api
             .channels
@@ -115,6 +116,7 @@ impl<'a> View<'a> {
             edition: settings.edition.as_str(),
             rust_version: env!("CARGO_PKG_RUST_VERSION"),
             runtime: dependency(&settings.runtime, "amgi"),
+            dependencies: &settings.dependencies,
             mqtt: dependency(&settings.runtime, "amgi-mqtt"),
             app: format!("{}::app({})", api.name, arguments),
             addresses,
