@@ -149,6 +149,7 @@ impl<'d> Lowering<'d> {
             name: draft.name.clone(),
             docs: described,
             content_type: content_type(message),
+            says_type: false,
             payload,
             headers,
             bindings,

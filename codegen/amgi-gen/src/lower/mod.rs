@@ -6,8 +6,11 @@ mod message;
 mod operation;
 mod route;
 mod rules;
+mod select;
 mod shape;
 mod typedefs;
+
+use std::collections::BTreeSet;
 
 use amgi_asyncapi::{
     diag::{Diagnostic, Diagnostics, Span},
@@ -43,6 +46,7 @@ pub fn lower(document: &Document, origin: Origin, perspective: Perspective) -> (
         message_ids: Vec::new(),
         messages: Vec::new(),
         unions: Vec::new(),
+        overlaps: BTreeSet::new(),
     };
     let api = lowering.run(origin);
     (api, lowering.shaper.diagnostics)
@@ -58,6 +62,8 @@ struct Lowering<'d> {
     message_ids: Vec<Id<Message>>,
     messages: Vec<ir::Message>,
     unions: Vec<ir::Union>,
+    /// Pairs of messages, of which it was said that nothing tells them apart.
+    overlaps: BTreeSet<(usize, usize)>,
 }
 
 impl<'d> Lowering<'d> {
@@ -96,6 +102,8 @@ impl<'d> Lowering<'d> {
             }
         }
         let dispatch = self.routes(&channels, &ids, &types.defs);
+        self.select_in_unions(&channels, &types.defs);
+        self.content_types(&types.defs);
         if dispatch.is_empty() {
             let (side, other) = match self.perspective {
                 Perspective::Application => ("the application", "peer"),
@@ -124,6 +132,33 @@ impl<'d> Lowering<'d> {
             sends,
             dispatch,
             types: types.defs,
+        }
+    }
+
+    /// How the messages of unions are told apart. Requests were looked at with their address; of replies it is said here when
+    /// nobody can.
+    fn select_in_unions(&mut self, channels: &[ir::Channel], types: &[ir::TypeDef]) {
+        let methods = channels.iter().filter_map(|channel| channel.handler.as_ref()).flat_map(|h| &h.methods);
+        let replies: Vec<&String> = methods.filter_map(|m| m.reply.as_ref()).map(|r| &r.output).collect();
+        let mut unions = std::mem::take(&mut self.unions);
+        for union in &mut unions {
+            union.select = self.select(&union.messages, types, replies.contains(&&union.name));
+        }
+        self.unions = unions;
+    }
+
+    /// Marks the messages that only their content type tells from others of their channel, whoever receives them.
+    fn content_types(&mut self, types: &[ir::TypeDef]) {
+        for channel in &self.doc.channels {
+            let ids = self.message_ids.iter().enumerate();
+            let used = ids.filter(|(_, id)| channel.messages.iter().any(|(_, other)| other == *id));
+            let used: Vec<usize> = used.map(|(index, _)| index).collect();
+            let select = self.select(&used, types, false);
+            if let Some(key) = select.keys.iter().position(|key| *key == ir::Key::ContentType) {
+                for marked in select.messages.iter().filter(|m| m.when.iter().any(|when| when.key == key)) {
+                    self.messages[marked.message].says_type = true;
+                }
+            }
         }
     }
 

@@ -192,7 +192,8 @@ impl Lowering<'_> {
         }
         let name = self.names.type_name(&format!("{}{kind}", pascal(operation)), "Messages").name;
         let docs = vec![format!("{kind} of operation `{}`: one of its messages.", from.key)];
-        self.unions.push(ir::Union { name: name.clone(), docs, messages: messages.to_vec() });
+        let select = ir::Select::default();
+        self.unions.push(ir::Union { name: name.clone(), docs, messages: messages.to_vec(), select });
         name
     }
 
