@@ -83,6 +83,10 @@ crate::codes! {
     DEFAULT_NOT_ALLOWED = "AG0405", "default-not-allowed";
     /// A channel names a server that the document does not have.
     CHANNEL_SERVER = "AG0406", "channel-server";
+    /// A number in a binding is outside of what the protocol allows.
+    BINDING_RANGE = "AG0407", "binding-range";
+    /// The version of a binding is not known.
+    BINDING_VERSION = "AG0408", "binding-version";
     /// A runtime expression cannot be read.
     RUNTIME_EXPRESSION = "AG0501", "runtime-expression";
     /// An operation names a message that its channel does not have.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::{
-    codes,
+    bindings, codes,
     diag::{Diagnostic, Diagnostics, Span},
     files::Files,
     model::Document,
@@ -84,7 +84,9 @@ fn finish(
                 let mut remote = Remote::new(path, fetch, &mut sources, &mut diagnostics);
                 let files = Files::load(root, path, &mut sources, &mut remote, &mut diagnostics);
                 lock = remote.finish();
-                read(files, &mut diagnostics)
+                let mut document = read(files, &mut diagnostics);
+                bindings::check(&mut document, &mut diagnostics);
+                document
             })
         }
         Err(problem) => {

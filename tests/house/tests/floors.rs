@@ -12,7 +12,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["diag", "codes", "source", "remote"],
             &["node", "model"],
             &["files"],
-            &["refs", "schema"],
+            &["refs", "schema", "bindings"],
             &["reader"],
             &["v2", "v3"],
             &["validate"],
