@@ -206,6 +206,8 @@ pub struct Message {
     pub bindings: Option<Fields>,
     /// Where its correlation id is.
     pub correlation: Option<Location>,
+    /// Binding fields that the document sets on every one.
+    pub presets: Vec<Preset>,
     /// Message bindings, for servers.
     pub info_bindings: Vec<Binding>,
     /// Examples.

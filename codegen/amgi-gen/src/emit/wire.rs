@@ -4,7 +4,10 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, ident, info, outer_ty, pattern_name, route_name, rules::checks, sender::presets, types::literal,
+    GROUP, ident, info, outer_ty, pattern_name, route_name,
+    rules::checks,
+    sender::{presets, sets},
+    types::literal,
 };
 use crate::ir::{
     Api, Candidate, Channel, Codec, Content, Fields, Key, Location, Message, Method, Reply, Route, Scalar,
@@ -141,6 +144,10 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
         });
         writes.push(quote!(let payload = &self.payload; #check #write));
         members.push(quote!(payload));
+    }
+    if !message.presets.is_empty() {
+        let sets = sets(&message.presets);
+        writes.push(quote!(let bindings = &mut message.bindings; #sets));
     }
     for (fields, member, part) in
         [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")]

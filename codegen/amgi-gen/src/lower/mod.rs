@@ -2,6 +2,7 @@
 //!
 //! Names are claimed in the order of the document. Problems are collected; what can be lowered is lowered.
 
+mod bindings;
 mod message;
 mod operation;
 mod route;
@@ -18,7 +19,7 @@ use amgi_asyncapi::{
     node::Node,
 };
 
-use self::{message::binding_json, shape::Shaper, typedefs::Types};
+use self::{bindings::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
     codes, docs, ir,
     name::{Namer, pascal, snake},
@@ -125,7 +126,7 @@ impl<'d> Lowering<'d> {
             description: doc.info.description.clone(),
             source: origin.source,
             digest: origin.digest,
-            servers: doc.servers.iter().map(server).collect(),
+            servers: doc.servers.iter().map(|one| server(doc, one)).collect(),
             channels,
             messages: std::mem::take(&mut self.messages),
             unions: std::mem::take(&mut self.unions),
@@ -293,7 +294,7 @@ impl<'d> Lowering<'d> {
             parameters,
             handler: self.handler(id),
             servers: channel.servers.iter().map(|&id| self.doc[id].key.clone()).collect(),
-            bindings: channel.bindings.iter().map(binding_json).collect(),
+            bindings: channel.bindings.iter().map(|b| binding_json(self.doc, b)).collect(),
             dead_letter: channel
                 .extensions
                 .iter()
@@ -337,7 +338,7 @@ fn parameters_in(channel: &Channel) -> Vec<String> {
     out
 }
 
-fn server(server: &Server) -> ir::Server {
+fn server(doc: &Document, server: &Server) -> ir::Server {
     let fill = |text: &str| {
         server.variables.iter().fold(text.to_owned(), |text, variable| {
             let value = variable.default.as_ref().or(variable.values.first());
@@ -350,6 +351,6 @@ fn server(server: &Server) -> ir::Server {
         host: fill(&server.host),
         path: server.pathname.as_deref().map(fill).unwrap_or_default(),
         docs: server.docs.summary.clone().or_else(|| server.docs.description.clone()),
-        bindings: server.bindings.iter().map(binding_json).collect(),
+        bindings: server.bindings.iter().map(|b| binding_json(doc, b)).collect(),
     }
 }
