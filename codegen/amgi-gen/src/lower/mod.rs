@@ -350,7 +350,11 @@ fn server(doc: &Document, server: &Server) -> ir::Server {
         protocol: server.protocol.clone(),
         host: fill(&server.host),
         path: server.pathname.as_deref().map(fill).unwrap_or_default(),
-        docs: server.docs.summary.clone().or_else(|| server.docs.description.clone()),
+        docs: {
+            let own = server.docs.summary.clone().or_else(|| server.docs.description.clone());
+            let lines: Vec<String> = own.into_iter().chain(docs::security(&server.security)).collect();
+            (!lines.is_empty()).then(|| lines.join(" "))
+        },
         bindings: server.bindings.iter().map(|b| binding_json(doc, b)).collect(),
     }
 }

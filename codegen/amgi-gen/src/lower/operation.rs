@@ -252,5 +252,9 @@ fn operation_docs(operation: &Operation) -> Vec<String> {
         lines.push(String::new());
         lines.push(fallback);
     }
+    if let Some(line) = docs::security(&operation.security) {
+        lines.push(String::new());
+        lines.push(line);
+    }
     lines
 }
