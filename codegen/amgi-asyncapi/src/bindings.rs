@@ -107,7 +107,9 @@ pub(crate) fn is_schema(name: &str, member: &str) -> bool {
 /// or is not there. Fields that no table knows stay.
 pub(crate) fn check(document: &mut Document, diags: &mut Diagnostics) {
     let mut each = |level, bindings: &mut Vec<Binding>| {
-        bindings.iter_mut().for_each(|one| binding(one, level, diags));
+        for one in bindings {
+            binding(one, level, diags);
+        }
     };
     document.servers.iter_mut().for_each(|server| each(Level::Server, &mut server.bindings));
     document.channels.iter_mut().for_each(|channel| each(Level::Channel, &mut channel.bindings));

@@ -448,7 +448,7 @@ components:
     assert_eq!((scram.name.as_deref(), scram.description.as_deref()), (Some("scram"), Some("A password")));
     assert_eq!(key.value.to_json(), json!({"type": "apiKey", "in": "user"}));
     let [first, second] = document.servers[0].security.as_slice() else { panic!("two ways") };
-    assert_eq!(first, &[scram.clone()]);
+    assert_eq!(first.as_slice(), std::slice::from_ref(scram));
     assert_eq!((second[0].name.as_deref(), second[0].kind.as_str()), (None, "oauth2"));
     assert_eq!(second[0].scopes, ["read"]);
     let operation = &document.operations[0];

@@ -247,7 +247,9 @@ impl<'d> Finder<'_, 'd> {
                 if let Some((values, text)) = values {
                     self.mark(values, text, required, false);
                 } else if self.path.len() < MOST_PATH {
-                    nodes.iter().for_each(|node| self.schema(None, node, required, nesting + 1));
+                    for node in nodes {
+                        self.schema(None, node, required, nesting + 1);
+                    }
                 }
                 self.path.pop();
             }
