@@ -440,6 +440,10 @@ crate::codes! {
     ///     is: queue
     /// ```
     BINDING_UNKNOWN = "AG0703", "binding-unknown";
+    /// A number in a binding is outside of what the protocol allows.
+    BINDING_RANGE = "AG0704", "binding-range";
+    /// The version of a binding is not known.
+    BINDING_VERSION = "AG0705", "binding-version";
     /// The settings file names something that the document does not have.
     SETTINGS_TARGET = "AG0801", "settings-target";
 }

@@ -10,6 +10,8 @@ pub mod remote;
 
 mod files;
 
+pub mod bindings;
+
 mod refs;
 mod schema;
 

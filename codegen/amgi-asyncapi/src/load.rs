@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::{
-    codes,
+    bindings, codes,
     diag::{Diagnostic, Diagnostics, Span},
     files::Files,
     model::Document,
@@ -94,7 +94,9 @@ fn finish(
                 if let Some((overlay, file)) = overlay {
                     overlay.apply(file, &mut files, &sources, &mut diagnostics);
                 }
-                read(files, &mut diagnostics)
+                let mut document = read(files, &mut diagnostics);
+                bindings::check(&mut document, &mut diagnostics);
+                document
             })
         }
         Err(problem) => {

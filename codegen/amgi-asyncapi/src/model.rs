@@ -76,6 +76,8 @@ pub struct Document {
     pub operations: Vec<Operation>,
     /// Every message that a channel lists. A message component used by two channels is one message.
     pub messages: Vec<Message>,
+    /// `components.securitySchemes`, in order.
+    pub security_schemes: Vec<Security>,
     /// Every schema that is named by a message, parameter or binding, and every schema those refer to.
     pub schemas: Vec<Schema>,
     /// `x-` extensions of the root.
@@ -103,12 +105,46 @@ pub struct Info {
     pub version: String,
     /// Description, CommonMark.
     pub description: Option<String>,
+    /// Address of the terms of service.
+    pub terms_of_service: Option<String>,
+    /// `contact`.
+    pub contact: Option<Contact>,
     /// `license.name`.
     pub license: Option<String>,
+    /// Names of `tags`; before AsyncAPI 3 those of the root.
+    pub tags: Vec<String>,
+    /// Address and text of `externalDocs`; before AsyncAPI 3 those of the root.
+    pub external: Option<(String, Option<String>)>,
     /// `x-` extensions.
     pub extensions: Vec<(String, Node)>,
     /// Where the object lies.
     pub span: Span,
+}
+
+/// AsyncAPI 3.1, Contact Object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// Name of a person or organisation.
+    pub name: Option<String>,
+    /// Address of a page.
+    pub url: Option<String>,
+    /// Email address.
+    pub email: Option<String>,
+}
+
+/// AsyncAPI 3.1, Security Scheme Object, as it is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Security {
+    /// Key of the component; `None` for a scheme that stands inline.
+    pub name: Option<String>,
+    /// `type`, such as `scramSha256`.
+    pub kind: String,
+    /// Description, CommonMark.
+    pub description: Option<String>,
+    /// Scopes that are needed, of a scheme that has scopes.
+    pub scopes: Vec<String>,
+    /// The whole scheme, as data.
+    pub value: Node,
 }
 
 /// What describes any AsyncAPI object.
@@ -143,6 +179,8 @@ pub struct Server {
     pub docs: Docs,
     /// Variables of host and pathname.
     pub variables: Vec<ServerVariable>,
+    /// Ways to authenticate, one of which is enough; each is all of its schemes. Empty where none is asked for.
+    pub security: Vec<Vec<Security>>,
     /// Bindings by protocol, whole trees.
     pub bindings: Vec<Binding>,
     /// `x-` extensions.
@@ -273,6 +311,8 @@ pub struct Operation {
     pub reply: Option<Reply>,
     /// Title, summary, description.
     pub docs: Docs,
+    /// Ways to authorise it, beside the server's, as [`Server::security`].
+    pub security: Vec<Vec<Security>>,
     /// Bindings by protocol.
     pub bindings: Vec<Binding>,
     /// `x-` extensions.

@@ -5,6 +5,7 @@
 //! and messages are known by the place where following ends.
 
 mod message;
+mod security;
 pub(crate) mod traits;
 
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, Span},
-    model::{Channel, Docs, Document, Id, Info, Message, Server, ServerVariable},
+    model::{Channel, Contact, Docs, Document, Id, Info, Message, Server, ServerVariable},
     node::{Entry, Node, Value},
     refs::{Place, Refs, Target, reference},
     schema::Schemas,
@@ -77,16 +78,29 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.document.default_content_type = text(root, "defaultContentType");
         self.document.extensions = extensions(root);
         let top = Target { node: root, key_span: root.span, place: Place::root(), chain: Vec::new() };
-        if let Some(info) = self.member(&top, "info").map(|info| info.node) {
+        if let Some(target) = self.member(&top, "info") {
+            let info = target.node;
+            // Before AsyncAPI 3 tags and external documentation stand beside `info`.
+            let docs = self.docs(if self.formats_beside { &top } else { &target });
+            let contact = self.member(&target, "contact").map(|contact| Contact {
+                name: text(contact.node, "name"),
+                url: text(contact.node, "url"),
+                email: text(contact.node, "email"),
+            });
             self.document.info = Info {
                 title: text(info, "title").unwrap_or_default(),
                 version: text(info, "version").unwrap_or_default(),
                 description: text(info, "description"),
+                terms_of_service: text(info, "termsOfService"),
+                contact,
                 license: info.get("license").and_then(|l| text(l, "name")),
+                tags: docs.tags,
+                external: docs.external,
                 extensions: extensions(info),
                 span: info.span,
             };
         }
+        self.security_schemes(&top);
         top
     }
 
@@ -202,6 +216,7 @@ impl<'a, 'd> Reader<'a, 'd> {
             protocol_version: scalar_text(node, "protocolVersion"),
             docs: self.docs(&target),
             variables,
+            security: self.security(&target),
             bindings: self.bindings(&target),
             extensions: extensions(node),
             span,

@@ -161,6 +161,7 @@ impl<'a> Reader<'a, '_> {
             messages,
             reply: None,
             docs: self.docs(target),
+            security: self.security(target),
             bindings: self.bindings(target),
             extensions: extensions(target.node),
             span,

@@ -2,7 +2,9 @@
 #![allow(missing_docs)]
 
 use amgi_asyncapi::{
-    Loaded, load_str,
+    Loaded,
+    diag::Severity,
+    load_str,
     model::{Action, Document, Message, Schema},
 };
 use serde_json::json;
@@ -402,4 +404,154 @@ fn json_gives_the_same_document() {
     assert_eq!(loaded.document.info.title, "😀");
     assert_eq!(loaded.document[loaded.document.operations[0].channel].key, "a/b");
     assert_eq!(loaded.document.operations[0].messages.len(), 1);
+}
+
+#[test]
+fn security_and_the_rest_of_info_are_data() {
+    let document = clean(
+        "asyncapi: 3.0.0
+info:
+  title: T
+  version: '1'
+  termsOfService: https://example.com/terms
+  contact: {name: Team, url: https://example.com, email: a@example.com}
+  tags: [{name: a}, {$ref: '#/components/tags/b'}]
+  externalDocs: {url: https://example.com/docs}
+servers:
+  s:
+    host: h
+    protocol: kafka
+    security:
+      - $ref: '#/components/securitySchemes/scram'
+      - {type: oauth2, flows: {}, scopes: [read]}
+channels: {c: {address: a}}
+operations:
+  o:
+    action: send
+    channel: {$ref: '#/channels/c'}
+    tags: [{name: t}]
+    externalDocs: {url: https://example.com/o, description: More}
+    security: [{$ref: '#/components/securitySchemes/key'}]
+components:
+  tags: {b: {name: bee}}
+  securitySchemes:
+    scram: {type: scramSha256, description: A password}
+    key: {type: apiKey, in: user}
+",
+    );
+    let info = &document.info;
+    assert_eq!(info.terms_of_service.as_deref(), Some("https://example.com/terms"));
+    assert_eq!(info.contact.as_ref().and_then(|contact| contact.email.as_deref()), Some("a@example.com"));
+    assert_eq!(info.tags, ["a", "bee"]);
+    assert_eq!(info.external, Some(("https://example.com/docs".into(), None)));
+    let [scram, key] = document.security_schemes.as_slice() else { panic!("two schemes") };
+    assert_eq!((scram.name.as_deref(), scram.description.as_deref()), (Some("scram"), Some("A password")));
+    assert_eq!(key.value.to_json(), json!({"type": "apiKey", "in": "user"}));
+    let [first, second] = document.servers[0].security.as_slice() else { panic!("two ways") };
+    assert_eq!(first.as_slice(), std::slice::from_ref(scram));
+    assert_eq!((second[0].name.as_deref(), second[0].kind.as_str()), (None, "oauth2"));
+    assert_eq!(second[0].scopes, ["read"]);
+    let operation = &document.operations[0];
+    assert_eq!(operation.security, [vec![key.clone()]]);
+    assert_eq!(operation.docs.tags, ["t"]);
+    assert_eq!(operation.docs.external, Some(("https://example.com/o".into(), Some("More".into()))));
+}
+
+/// A reference into each map of AsyncAPI 3.1, Components Object.
+#[test]
+fn references_lead_into_every_map_of_components() {
+    let document = clean(
+        "asyncapi: 3.1.0
+info: {title: T, version: '1', externalDocs: {$ref: '#/components/externalDocs/docs'}}
+servers: {s: {$ref: '#/components/servers/s'}}
+channels: {c: {$ref: '#/components/channels/c'}}
+operations: {o: {$ref: '#/components/operations/o'}}
+components:
+  schemas: {schema: {type: string}}
+  servers:
+    s:
+      host: '{region}.h'
+      protocol: mqtt
+      variables: {region: {$ref: '#/components/serverVariables/region'}}
+      security: [{$ref: '#/components/securitySchemes/scheme'}]
+      bindings: {$ref: '#/components/serverBindings/bindings'}
+  channels:
+    c:
+      address: a.{p}
+      parameters: {p: {$ref: '#/components/parameters/p'}}
+      messages: {m: {$ref: '#/components/messages/m'}}
+      tags: [{$ref: '#/components/tags/tag'}]
+      bindings: {$ref: '#/components/channelBindings/bindings'}
+  operations:
+    o:
+      action: receive
+      channel: {$ref: '#/channels/c'}
+      traits: [{$ref: '#/components/operationTraits/trait'}]
+      reply: {$ref: '#/components/replies/reply'}
+      bindings: {$ref: '#/components/operationBindings/bindings'}
+  messages:
+    m:
+      payload: {$ref: '#/components/schemas/schema'}
+      correlationId: {$ref: '#/components/correlationIds/id'}
+      traits: [{$ref: '#/components/messageTraits/trait'}]
+      bindings: {$ref: '#/components/messageBindings/bindings'}
+  securitySchemes: {scheme: {type: plain}}
+  serverVariables: {region: {default: eu}}
+  parameters: {p: {description: P}}
+  correlationIds: {id: {location: '$message.header#/id'}}
+  replies: {reply: {address: {$ref: '#/components/replyAddresses/address'}, channel: {$ref: '#/channels/c'}}}
+  replyAddresses: {address: {location: '$message.header#/to'}}
+  externalDocs: {docs: {url: https://example.com}}
+  tags: {tag: {name: tagged}}
+  operationTraits: {trait: {summary: Traced}}
+  messageTraits: {trait: {summary: Marked}}
+  serverBindings: {bindings: {mqtt: {clientId: me}}}
+  channelBindings: {bindings: {kafka: {topic: t}}}
+  operationBindings: {bindings: {mqtt: {qos: 1}}}
+  messageBindings: {bindings: {mqtt: {contentType: x}}}
+",
+    );
+    let (server, channel) = (&document.servers[0], &document.channels[0]);
+    let (operation, message) = (&document.operations[0], &document.messages[0]);
+    let reply = operation.reply.as_ref().expect("a reply");
+    let found = [
+        document.info.external.as_ref().map(|(url, _)| url.as_str()),
+        server.variables[0].default.as_deref(),
+        server.security[0][0].name.as_deref(),
+        server.bindings[0].value.get("clientId").and_then(|node| node.as_str()),
+        channel.parameters[0].description.as_deref(),
+        channel.docs.tags.first().map(String::as_str),
+        channel.bindings[0].value.get("topic").and_then(|node| node.as_str()),
+        operation.docs.summary.as_deref(),
+        reply.address.as_deref(),
+        message.docs.summary.as_deref(),
+        message.correlation_id.as_deref(),
+        message.payload.and_then(|id| document[id].name.as_deref()),
+        message.bindings[0].value.get("contentType").and_then(|node| node.as_str()),
+    ];
+    let expected = [
+        "https://example.com",
+        "eu",
+        "scheme",
+        "me",
+        "P",
+        "tagged",
+        "t",
+        "Traced",
+        "$message.header#/to",
+        "Marked",
+        "$message.header#/id",
+        "schema",
+        "x",
+    ];
+    assert_eq!(found, expected.map(Some));
+    assert_eq!(operation.bindings[0].value.to_json(), json!({"qos": 1}));
+}
+
+#[test]
+fn a_map_that_components_do_not_have_is_a_warning() {
+    let loaded = load_str("test.yaml", &format!("{HEAD}components: {{message: {{}}, x-own: {{}}}}\n"));
+    let [only] = loaded.diagnostics.iter().collect::<Vec<_>>()[..] else { panic!("{}", loaded.report()) };
+    assert_eq!((only.severity, only.code.name), (Severity::Warning, "unknown-field"));
+    assert!(only.message.contains("`message`"), "{}", only.message);
 }

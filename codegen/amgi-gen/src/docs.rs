@@ -2,7 +2,7 @@
 //!
 //! Nothing is lost; what would be read as a test, a link or a tag is written so that it is shown instead.
 
-use amgi_asyncapi::model::Docs;
+use amgi_asyncapi::model::{Docs, Security};
 
 /// Title, summary and description as lines of documentation. `fallback` stands where the document says nothing.
 pub(crate) fn lines(docs: &Docs, fallback: &str) -> Vec<String> {
@@ -200,9 +200,56 @@ fn is_code(word: &str) -> bool {
     (camel && word.chars().all(char::is_alphanumeric)) || underscore || word.trim_matches(':').contains("::")
 }
 
+/// What one must have to get in, in a line.
+pub(crate) fn security(ways: &[Vec<Security>]) -> Option<String> {
+    let scheme = |security: &Security| {
+        let name = security.name.as_deref().unwrap_or(&security.kind).replace('`', "'");
+        let kind = (security.name.is_some() && !security.kind.is_empty())
+            .then(|| format!(" ({})", clean(&security.kind).join(" ")));
+        let scopes: Vec<String> = security.scopes.iter().map(|scope| format!("`{scope}`")).collect();
+        let scopes = if scopes.is_empty() { String::new() } else { format!(", scope {}", scopes.join(", ")) };
+        format!("`{name}`{}{scopes}", kind.unwrap_or_default())
+    };
+    let way = |way: &Vec<Security>| match way.as_slice() {
+        [] => "nothing".to_owned(),
+        all => all.iter().map(scheme).collect::<Vec<_>>().join(" with "),
+    };
+    let ways: Vec<String> = ways.iter().map(way).collect();
+    (!ways.is_empty()).then(|| format!("Security: {}.", ways.join(", or ")))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use amgi_asyncapi::model::Security;
+
+    use super::{clean, security};
+
+    #[test]
+    fn security_is_one_line() {
+        let document = amgi_asyncapi::load_str(
+            "test.yaml",
+            "asyncapi: 2.6.0\ninfo: {title: T, version: '1'}\nchannels: {}\nservers:\n  s:\n    url: a\n    \
+             protocol: kafka\n    security: [{scram: []}, {key: [read, write], cert: []}, {}]\ncomponents:\n  \
+             securitySchemes: {scram: {type: scramSha256}, key: {type: oauth2, flows: {}}, cert: {type: X509}}\n",
+        )
+        .document;
+        let line = security(&document.servers[0].security);
+        assert_eq!(
+            line.as_deref(),
+            Some(
+                "Security: `scram` (scramSha256), or `key` (oauth2), scope `read`, `write` with `cert` (X509), or nothing."
+            )
+        );
+        assert_eq!(security(&[]), None);
+        let inline = Security {
+            name: None,
+            kind: "plain".to_owned(),
+            description: None,
+            scopes: Vec::new(),
+            value: document.security_schemes[0].value.clone(),
+        };
+        assert_eq!(security(&[vec![inline]]).as_deref(), Some("Security: `plain`."));
+    }
 
     #[test]
     fn nothing_is_run_linked_or_hidden() {

@@ -196,6 +196,8 @@ pub struct Message {
     pub docs: Vec<String>,
     /// Content type of the payload.
     pub content_type: String,
+    /// Whether it goes with the message, because it tells it from another one of its channel.
+    pub says_type: bool,
     /// How the payload is read; `None` when the message has none.
     pub payload: Option<Payload>,
     /// Type of the headers, when the document describes them.
@@ -204,6 +206,8 @@ pub struct Message {
     pub bindings: Option<Fields>,
     /// Where its correlation id is.
     pub correlation: Option<Location>,
+    /// Binding fields that the document sets on every one.
+    pub presets: Vec<Preset>,
     /// Message bindings, for servers.
     pub info_bindings: Vec<Binding>,
     /// Examples.
@@ -297,6 +301,8 @@ pub struct Union {
     pub docs: Vec<String>,
     /// Indexes into [`Api::messages`]; variants are named like the messages.
     pub messages: Vec<usize>,
+    /// How they are told apart.
+    pub select: Select,
 }
 
 /// A send operation.
@@ -329,7 +335,7 @@ pub struct Route {
     pub channels: Vec<usize>,
     /// How its messages are told apart.
     pub select: Select,
-    /// The messages, in order of the document.
+    /// The messages, in the order in which they are tried.
     pub candidates: Vec<Candidate>,
 }
 
@@ -342,22 +348,49 @@ pub struct Candidate {
     pub method: usize,
     /// Index into [`Api::messages`].
     pub message: usize,
-    /// What the discriminating member must hold.
-    pub tag: Option<String>,
 }
 
-/// How the messages of a route are told apart.
+/// How several messages are told apart: by what marks them, and where that is not enough by trying.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Select {
+    /// Places that are looked at.
+    pub keys: Vec<Key>,
+    /// The messages in the order in which they are tried.
+    pub messages: Vec<Marked>,
+}
+
+/// A place that may tell messages apart.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Select {
-    /// There is only one.
-    Only,
-    /// By a string member of the payload.
-    Payload(String),
-    /// By a header.
+pub enum Key {
+    /// A text in the payload, under these member names.
+    Payload(Vec<String>),
+    /// A number or boolean there.
+    PayloadJson(Vec<String>),
+    /// A header.
     Header(String),
-    /// The first whose schema fits.
-    Trial,
+    /// The media type.
+    ContentType,
+}
+
+/// A message and what marks it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Marked {
+    /// Index into [`Api::messages`].
+    pub message: usize,
+    /// All of it must hold.
+    pub when: Vec<When>,
+}
+
+/// What a place must hold.
+#[derive(Debug, Clone, Serialize)]
+pub struct When {
+    /// Index into [`Select::keys`].
+    pub key: usize,
+    /// Whether it must be there.
+    pub required: bool,
+    /// One of these: texts, or JSON for [`Key::PayloadJson`].
+    pub values: Vec<String>,
 }
 
 /// A type of the module `types`.

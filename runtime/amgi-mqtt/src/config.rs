@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use amgi::{Application, ChannelInfo, Error, Result, ServerInfo, server::Backoff};
+use amgi::{Application, ChannelInfo, Error, Result, ServerInfo, bindings::Mqtt, server::Backoff};
 
-use crate::{Version, wire::Connect};
+use crate::{LastWill, Version, wire::Connect};
 
 /// Where one source says nothing, the field is `None`.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) session_expiry: Option<Duration>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) maximum_packet_size: Option<u32>,
+    pub(crate) last_will: Option<LastWill>,
     pub(crate) concurrency: Option<usize>,
     pub(crate) inflight: Option<u16>,
     pub(crate) qos: Option<u8>,
@@ -37,7 +38,7 @@ impl Options {
     /// These options, and `under` where they say nothing.
     fn over(self, under: Self) -> Self {
         over!(self, under: url version client_id credentials group clean_session session_expiry keep_alive
-            maximum_packet_size concurrency inflight qos connect_timeout send_timeout shutdown_deadline reconnect)
+            maximum_packet_size last_will concurrency inflight qos connect_timeout send_timeout shutdown_deadline reconnect)
     }
 }
 
@@ -151,23 +152,26 @@ pub(crate) fn is_on(channel: &ChannelInfo, server: Option<&ServerInfo>) -> bool 
 }
 
 /// What the document says.
-fn document(server: Option<&ServerInfo>) -> Options {
-    let Some(server) = server else { return Options::default() };
-    let field = |name: &str| {
-        server.bindings.iter().filter(|binding| is_mqtt(binding.protocol)).find_map(|b| b.field(name))
-    };
-    let number = |name: &str| field(name).and_then(|value| value.as_u64());
+fn document(server: Option<&ServerInfo>) -> Result<Options> {
+    let Some(server) = server else { return Ok(Options::default()) };
+    let binding = server.typed::<Mqtt>()?;
     let scheme = if matches!(server.protocol, "mqtts" | "secure-mqtt") { "mqtts" } else { "mqtt" };
-    Options {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    Ok(Options {
         url: Some(format!("{scheme}://{}{}", server.host, server.path)),
         version: (server.protocol == "mqtt5").then_some(Version::V5),
-        client_id: field("clientId").and_then(|value| value.as_str().map(str::to_owned)),
-        clean_session: field("cleanSession").and_then(|value| value.as_bool()),
-        session_expiry: number("sessionExpiryInterval").map(Duration::from_secs),
-        keep_alive: number("keepAlive").map(Duration::from_secs),
-        maximum_packet_size: number("maximumPacketSize").and_then(|size| u32::try_from(size).ok()),
+        client_id: binding.client_id,
+        clean_session: binding.clean_session,
+        session_expiry: binding.session_expiry_interval.and_then(|interval| interval.value()).map(seconds),
+        keep_alive: binding.keep_alive.map(|interval| seconds(interval.into())),
+        maximum_packet_size: binding.maximum_packet_size.and_then(|size| size.value()),
+        // Without a topic it says nothing that could be done.
+        last_will: binding.last_will.and_then(|will| {
+            let last_will = LastWill::new(will.topic?, will.message.unwrap_or_default());
+            Some(last_will.qos(will.qos.unwrap_or(0)).retain(will.retain.unwrap_or(false)))
+        }),
         ..Options::default()
-    }
+    })
 }
 
 /// What the environment says.
@@ -214,6 +218,7 @@ pub(crate) fn environment(lookup: impl Fn(&str) -> Option<String>) -> Result<Opt
         session_expiry: seconds(read!("SESSION_EXPIRY"))?,
         keep_alive: seconds(read!("KEEP_ALIVE"))?,
         maximum_packet_size: read!("MAXIMUM_PACKET_SIZE"),
+        last_will: None,
         concurrency: read!("CONCURRENCY"),
         inflight: read!("INFLIGHT"),
         qos: read!("QOS"),
@@ -226,7 +231,7 @@ pub(crate) fn environment(lookup: impl Fn(&str) -> Option<String>) -> Result<Opt
 
 /// Puts the sources together and fills in the defaults.
 pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment: Options) -> Result<Config> {
-    let options = environment.over(builder).over(document(server));
+    let options = environment.over(builder).over(document(server)?);
     let url = Url::parse(options.url.as_deref().unwrap_or("mqtt://localhost:1883"))?;
     let version = options.version.unwrap_or_default();
     if version == Version::V311 && options.group.is_some() {
@@ -242,6 +247,9 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
     let qos = options.qos.unwrap_or(1);
     if qos > 2 {
         return Err(Error::Config(format!("qos {qos} does not exist")));
+    }
+    if let Some(will) = &options.last_will {
+        will.check().map_err(|error| Error::Config(format!("last will: {error}")))?;
     }
     let clean = options.clean_session.unwrap_or(false);
     let session_expiry = options.session_expiry.unwrap_or(Duration::from_secs(24 * 60 * 60));
@@ -264,6 +272,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
             receive_maximum: inflight,
             maximum_packet_size: options.maximum_packet_size.filter(|size| *size > 0),
             login: options.credentials.or_else(|| url.login.clone()),
+            last_will: options.last_will,
         },
         url,
         version,
@@ -339,7 +348,8 @@ mod tests {
         path: "",
         bindings: &[BindingInfo {
             protocol: "mqtt",
-            json: r#"{"clientId":"doc","cleanSession":true,"keepAlive":7}"#,
+            json: r#"{"clientId":"doc","cleanSession":true,"keepAlive":7,"maximumPacketSize":{"const":900},
+                "lastWill":{"topic":"gone","qos":2,"message":"bye","retain":true}}"#,
         }],
     };
 
@@ -349,6 +359,12 @@ mod tests {
         assert_eq!((config.url.host.as_str(), config.connect.client_id.as_str()), ("document", "doc"));
         assert!(config.connect.clean);
         assert_eq!(config.keep_alive, Duration::from_secs(7));
+        assert_eq!(config.connect.maximum_packet_size, Some(900));
+        assert_eq!(config.connect.last_will, Some(LastWill::new("gone", "bye").qos(2).retain(true)));
+
+        let builder = Options { last_will: Some(LastWill::new("other", "")), ..Options::default() };
+        let config = resolve(Some(&SERVER), builder, Options::default()).unwrap();
+        assert_eq!(config.connect.last_will, Some(LastWill::new("other", "")));
 
         let builder = Options { url: Some("mqtt://builder".into()), inflight: Some(3), ..Options::default() };
         let config = resolve(Some(&SERVER), builder.clone(), Options::default()).unwrap();
@@ -373,6 +389,15 @@ mod tests {
         assert!(read("AMGI_MQTT_INFLIGHT", "many").unwrap_err().to_string().contains("AMGI_MQTT_INFLIGHT"));
         assert!(read("AMGI_MQTT_VERSION", "4.9").is_err());
         assert_eq!(read("AMGI_MQTT_VERSION", "3.1.1").unwrap().version, Some(Version::V311));
+    }
+
+    #[test]
+    fn wills_are_checked() {
+        for will in [LastWill::new("", "x"), LastWill::new("a/+", "x"), LastWill::new("a", "x").qos(3)] {
+            let options = Options { last_will: Some(will), ..Options::default() };
+            let error = resolve(None, options, Options::default()).unwrap_err().to_string();
+            assert!(error.contains("last will: "), "{error}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 };
 
 use amgi::{
-    Application, Context, Message, Result, lifespan,
+    Application, Bytes, Context, Message, Result, lifespan,
     server::{Backoff, Exhausted, Policy, Stop},
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -32,6 +32,56 @@ pub enum Version {
     /// MQTT 5.
     #[default]
     V5,
+}
+
+/// What the broker publishes when it loses the client without a goodbye.
+///
+/// ```
+/// use amgi_mqtt::LastWill;
+///
+/// let will = LastWill::new("lamps/status", "gone").qos(1).retain(true);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWill {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    pub(crate) qos: u8,
+    pub(crate) retain: bool,
+}
+
+impl LastWill {
+    /// `payload` is published to `topic`, a topic of the broker and not an address; at QoS 0, not retained.
+    pub fn new(topic: impl Into<String>, payload: impl Into<Bytes>) -> Self {
+        Self { topic: topic.into(), payload: payload.into(), qos: 0, retain: false }
+    }
+
+    /// Quality of service: 0, 1 or 2.
+    #[must_use]
+    pub fn qos(mut self, qos: u8) -> Self {
+        self.qos = qos;
+        self
+    }
+
+    /// Whether the broker keeps it for those who subscribe later.
+    #[must_use]
+    pub fn retain(mut self, retain: bool) -> Self {
+        self.retain = retain;
+        self
+    }
+
+    /// What the broker would take amiss.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.topic.is_empty() || self.topic.contains(['+', '#', '\0']) || self.topic.len() > 65_535 {
+            return Err(format!("`{}` is no topic to publish to", self.topic));
+        }
+        if self.qos > 2 {
+            return Err(format!("qos {} does not exist", self.qos));
+        }
+        if self.payload.len() > 65_535 {
+            return Err("the payload is longer than 65,535 bytes".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// What went wrong between us and the broker.
@@ -116,7 +166,8 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Whether the broker forgets this client whenever it is not connected. Default: `false`; with `true`, what is published
+    /// Whether the broker forgets this client whenever it is not connected. Default: the document's `cleanSession`, else
+    /// `false`; with `true`, what is published
     /// while the server is down or reconnects is lost.
     pub fn clean_session(mut self, clean: bool) -> Self {
         self.options.clean_session = Some(clean);
@@ -162,6 +213,12 @@ impl<A: Application> Server<A> {
     /// document's `maximumPacketSize`, else no limit.
     pub fn maximum_packet_size(mut self, bytes: u32) -> Self {
         self.options.maximum_packet_size = Some(bytes);
+        self
+    }
+
+    /// What the broker publishes when it loses this client without a goodbye. Default: the document's `lastWill`, else nothing.
+    pub fn last_will(mut self, will: LastWill) -> Self {
+        self.options.last_will = Some(will);
         self
     }
 

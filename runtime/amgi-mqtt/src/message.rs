@@ -26,16 +26,16 @@ use crate::{
 /// The protocol's name in bindings.
 const MQTT: &str = "mqtt";
 
-/// Names of the bindings, as `AsyncAPI` spells them.
+/// Names of the bindings, as AMGI spells them.
 mod field {
     pub(super) const QOS: &str = "qos";
     pub(super) const RETAIN: &str = "retain";
     pub(super) const DUP: &str = "dup";
-    pub(super) const EXPIRY: &str = "messageExpiryInterval";
-    pub(super) const CONTENT_TYPE: &str = "contentType";
-    pub(super) const RESPONSE_TOPIC: &str = "responseTopic";
-    pub(super) const CORRELATION: &str = "correlationData";
-    pub(super) const FORMAT: &str = "payloadFormatIndicator";
+    pub(super) const EXPIRY: &str = "message_expiry_interval";
+    pub(super) const CONTENT_TYPE: &str = "content_type";
+    pub(super) const RESPONSE_TOPIC: &str = "response_topic";
+    pub(super) const CORRELATION: &str = "correlation_data";
+    pub(super) const FORMAT: &str = "payload_format_indicator";
 }
 
 fn set(bindings: &mut Bindings, field: &'static str, value: impl Into<BindingValue>) {
@@ -88,21 +88,23 @@ fn flag(value: &BindingValue) -> Option<bool> {
     value.as_bool().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// A binding by `AsyncAPI`'s name, or by the same in snake case, which Python applications use.
+/// A binding by its name, or by the same in camel case, as `AsyncAPI` writes it.
 fn binding<'m, T>(
     message: &'m Message,
     name: &str,
     read: impl FnOnce(&'m BindingValue) -> Option<T>,
 ) -> Result<Option<T>, String> {
     let value = message.bindings.get(MQTT, name).or_else(|| {
-        let mut snake = String::with_capacity(name.len() + 2);
-        for c in name.chars() {
-            if c.is_ascii_uppercase() {
-                snake.push('_');
-            }
-            snake.push(c.to_ascii_lowercase());
+        if !name.contains('_') {
+            return None;
         }
-        message.bindings.get(MQTT, &snake)
+        let mut camel = String::with_capacity(name.len());
+        for (n, word) in name.split('_').enumerate() {
+            let (first, rest) = word.split_at(usize::from(n > 0));
+            camel.push_str(&first.to_ascii_uppercase());
+            camel.push_str(rest);
+        }
+        message.bindings.get(MQTT, &camel)
     });
     match value {
         None | Some(BindingValue::Null) => Ok(None),
@@ -258,9 +260,9 @@ mod tests {
             .header("trace", "b")
             .payload("{}")
             .binding("mqtt", "qos", 2)
-            .binding("mqtt", "messageExpiryInterval", 60)
-            .binding("mqtt", "contentType", "application/json")
-            .binding("mqtt", "response_topic", "answers/7")
+            .binding("mqtt", "message_expiry_interval", 60)
+            .binding("mqtt", "content_type", "application/json")
+            .binding("mqtt", "responseTopic", "answers/7")
             .binding("mqtt", "correlationData", Bytes::from_static(&[0, 255]))
             .binding("kafka", "key", "ignored");
         let publish = sender(Version::V5).outgoing(&message).unwrap();
@@ -269,9 +271,9 @@ mod tests {
         assert_eq!(back.headers, message.headers);
         assert_eq!(back.payload, message.payload);
         let get = |name| back.bindings.get("mqtt", name);
-        assert_eq!(get("responseTopic").and_then(BindingValue::as_str), Some("answers/7"));
-        assert_eq!(get("correlationData").and_then(BindingValue::as_bytes), Some(&[0, 255][..]));
-        assert_eq!(get("messageExpiryInterval").and_then(BindingValue::as_int), Some(60));
+        assert_eq!(get("response_topic").and_then(BindingValue::as_str), Some("answers/7"));
+        assert_eq!(get("correlation_data").and_then(BindingValue::as_bytes), Some(&[0, 255][..]));
+        assert_eq!(get("message_expiry_interval").and_then(BindingValue::as_int), Some(60));
         message.bindings.set("mqtt", "qos", Bytes::from_static(b"0"));
         assert_eq!(sender(Version::V5).outgoing(&message).unwrap().qos, 0, "typed bindings cross as text");
     }

@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use amgi::{ByteString, ChannelInfo, Error, Result, address::Pattern};
+use amgi::{ByteString, ChannelInfo, Error, Result, address::Pattern, bindings::Mqtt};
 
 use crate::wire::Filter;
 
@@ -292,15 +292,18 @@ impl Routes {
     }
 }
 
-/// The QoS that the document asks for; 1 where it does not say.
+/// The QoS that the document asks for in its receive operations; 1 where it does not say.
 fn qos(channel: &ChannelInfo) -> Result<u8> {
-    match channel.binding("mqtt", "qos") {
-        None => Ok(1),
-        Some(value) => match value.as_u64() {
-            Some(qos @ 0..=2) => Ok(u8::try_from(qos).unwrap_or(1)),
-            _ => Err(Error::Config(format!("channel `{}`: `{value}` is no MQTT qos", channel.name))),
-        },
+    for operation in channel.operations {
+        match operation.typed::<Mqtt>()?.qos {
+            Some(qos @ 0..=2) => return Ok(qos),
+            Some(qos) => {
+                return Err(Error::Config(format!("channel `{}`: qos {qos} does not exist", channel.name)));
+            }
+            None => {}
+        }
     }
+    Ok(1)
 }
 
 /// The filter of a topic pattern: a level with a parameter in it is `+`.

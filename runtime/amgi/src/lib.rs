@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod address;
+pub mod bindings;
 pub mod codec;
 #[doc(hidden)]
 pub mod codegen;

@@ -1,7 +1,7 @@
 //! What generated code relies on: checks, scalars, rejections.
 
 use amgi::{
-    Bindings, Headers, Message, Reason, Rejection, Settlement,
+    Bindings, Headers, Message,
     codegen::{self, At, Scalar, TextPattern},
     error::Part,
 };
@@ -28,35 +28,6 @@ fn a_pattern_that_is_not_unicode_still_counts() {
     assert_eq!(pattern.check(&AT, "a-b"), Ok(()));
     assert!(pattern.check(&AT, "ab").is_err());
     assert_eq!(TextPattern::new(r"^\p{L}$").check(&AT, "ü"), Ok(()));
-}
-
-#[test]
-fn of_several_messages_the_one_that_came_furthest_is_blamed() {
-    let rejection = |part, pointer: &str| Rejection::new(part, pointer, "no");
-    let tried = [
-        ("A", rejection(Part::Payload, "/a")),
-        ("B", rejection(Part::Payload, "/b/c")),
-        ("C", rejection(Part::Headers, "/c/d")),
-        ("D", rejection(Part::Payload, "")),
-    ];
-    let found = codegen::no_alternative(&tried);
-    assert_eq!((found.part, found.pointer.as_str()), (Part::Payload, "/b/c"));
-    assert!(found.detail.contains("`A`") && found.detail.contains("`D`"), "{found}");
-}
-
-#[test]
-fn an_unknown_message_is_told_from_one_that_is_no_json() {
-    let pointer = |payload: &str, found| {
-        let message = Message::new("a").payload(payload.to_owned());
-        let settlement = codegen::unknown_message(&message, Part::Payload, "kind", found, "`a` or `b`");
-        let Settlement::Fail { reason: Reason::Rejected(rejection), .. } = settlement else { panic!() };
-        (rejection.pointer, rejection.detail.into_owned())
-    };
-    assert_eq!(pointer(r#"{"kind":"c"}"#, Some("c")).0, "/kind");
-    assert_eq!(pointer("{}", None).0, "/kind");
-    let (at, detail) = pointer(r#"{"x":[1,}"#, None);
-    assert_eq!(at, "");
-    assert!(detail.contains("line 1 column 9"), "{detail}");
 }
 
 #[test]
@@ -113,4 +84,16 @@ fn a_loose_scalar_is_json_where_it_can_be() {
     assert_eq!(codegen::binding(&bindings, "kafka", "key", Scalar::Loose), Ok(Some(json!("k"))));
     let rejection = codegen::binding::<u32>(&bindings, "kafka", "key", Scalar::Loose).unwrap_err();
     assert_eq!(rejection.pointer, "/kafka/key");
+}
+
+#[test]
+fn a_content_type_is_said_once() {
+    let mut message = Message::new("a").header("Content-Type", "text/html");
+    codegen::set_content_type(&mut message, "text/plain");
+    assert_eq!(message.headers.len(), 1);
+    assert_eq!(message.content_type(), Some("text/plain"), "the protocol's own place counts first");
+    let mut message = Message::new("a").binding("mqtt", "content_type", "text/html");
+    codegen::set_content_type(&mut message, "text/plain");
+    assert_eq!(message.content_type(), Some("text/html"));
+    assert_eq!(message.headers.get("content-type"), Some(&b"text/plain"[..]));
 }

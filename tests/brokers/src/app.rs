@@ -10,7 +10,7 @@ use std::{
 
 use amgi::{
     Application, BindingInfo, ChannelInfo, Context, Disposition, Message, OperationInfo, Reason, Rejection,
-    Settlement, error::Part, server::Stop,
+    ServerInfo, Settlement, error::Part, server::Stop,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -21,6 +21,7 @@ type Handled = Pin<Box<dyn Future<Output = Settlement> + Send>>;
 /// Does what a closure says, and tells what came in.
 pub struct App {
     channels: Vec<ChannelInfo>,
+    servers: Vec<ServerInfo>,
     handler: Box<dyn Fn(Context) -> Handled + Send + Sync>,
     began: mpsc::UnboundedSender<Message>,
     /// Handlers at work, and the most there ever were.
@@ -64,7 +65,17 @@ impl App {
     ) -> (Self, mpsc::UnboundedReceiver<Message>) {
         let (began, messages) = mpsc::unbounded_channel();
         let handler = Box::new(move |cx| -> Handled { Box::pin(handler(cx)) });
-        (Self { channels: channels.into_iter().collect(), handler, began, at_work: Arc::default() }, messages)
+        let channels = channels.into_iter().collect();
+        (Self { channels, servers: Vec::new(), handler, began, at_work: Arc::default() }, messages)
+    }
+
+    /// The same with a server in its document: where it is, and its MQTT binding as JSON.
+    #[must_use]
+    pub fn on_server(mut self, host: String, binding: &'static str) -> Self {
+        let bindings = Box::leak(Box::new([BindingInfo { protocol: "mqtt", json: binding }]));
+        let host = Box::leak(host.into_boxed_str());
+        self.servers.push(ServerInfo { name: "broker", protocol: "mqtt", host, path: "", bindings });
+        self
     }
 
     /// Handlers at work now, and the most there ever were at a time.
@@ -84,6 +95,10 @@ impl Drop for Guard {
 impl Application for App {
     fn channels(&self) -> &[ChannelInfo] {
         &self.channels
+    }
+
+    fn servers(&self) -> &[ServerInfo] {
+        &self.servers
     }
 
     async fn message(&self, cx: &Context) -> Settlement {

@@ -564,6 +564,7 @@ mod wire {
                 codegen::Check::check(payload, at)?;
             }
             codegen::set_json_payload(message, payload)?;
+            codegen::set_content_type(message, "application/json");
             Ok(())
         }
     }
@@ -591,6 +592,7 @@ mod wire {
                 codegen::length(at, payload, 1, usize::MAX)?;
             }
             codegen::set_text_payload(message, payload);
+            codegen::set_content_type(message, "text/plain");
             Ok(())
         }
     }
@@ -645,49 +647,43 @@ mod wire {
     pub(super) async fn route_parcels_depot_parcel_id_moved<
         A: ParcelsDepotParcelIdMovedHandler,
     >(handlers: &A, values: [&str; 2], cx: &amgi::Context) -> amgi::Settlement {
-        let mut tried = Vec::new();
-        match <ParcelScanned as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                return match ParcelsDepotParcelIdMoved::read(values) {
-                    Ok(channel) => {
-                        codegen::settle(
-                            ParcelsDepotParcelIdMovedHandler::on_parcel_scanned(
-                                    handlers,
-                                    channel,
-                                    message,
-                                    cx,
-                                )
-                                .await,
-                        )
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                };
-            }
-            Err(rejection) => {
-                tried.push((<ParcelScanned as amgi::TypedMessage>::NAME, rejection))
-            }
+        static SELECT: codegen::Select<0, 2> = codegen::Select {
+            keys: [],
+            messages: [&[], &[]],
+        };
+        let mut choice = SELECT.choose(cx.message());
+        if let Some(message) = choice.read::<ParcelScanned>(0) {
+            return match ParcelsDepotParcelIdMoved::read(values) {
+                Ok(channel) => {
+                    codegen::settle(
+                        ParcelsDepotParcelIdMovedHandler::on_parcel_scanned(
+                                handlers,
+                                channel,
+                                message,
+                                cx,
+                            )
+                            .await,
+                    )
+                }
+                Err(rejection) => codegen::reject(rejection),
+            };
         }
-        match <ParcelDelivered as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                return match ParcelsDepotParcelIdMoved::read(values) {
-                    Ok(channel) => {
-                        codegen::settle(
-                            ParcelsDepotParcelIdMovedHandler::on_parcel_delivered(
-                                    handlers,
-                                    channel,
-                                    message,
-                                    cx,
-                                )
-                                .await,
-                        )
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                };
-            }
-            Err(rejection) => {
-                tried.push((<ParcelDelivered as amgi::TypedMessage>::NAME, rejection))
-            }
+        if let Some(message) = choice.read::<ParcelDelivered>(1) {
+            return match ParcelsDepotParcelIdMoved::read(values) {
+                Ok(channel) => {
+                    codegen::settle(
+                        ParcelsDepotParcelIdMovedHandler::on_parcel_delivered(
+                                handlers,
+                                channel,
+                                message,
+                                cx,
+                            )
+                            .await,
+                    )
+                }
+                Err(rejection) => codegen::reject(rejection),
+            };
         }
-        codegen::reject(codegen::no_alternative(&tried))
+        codegen::reject(choice.none())
     }
 }

@@ -914,6 +914,7 @@ mod wire {
                     &fields.default,
                 )?;
             }
+            codegen::set_content_type(message, "application/octet-stream");
             Ok(())
         }
     }
@@ -973,6 +974,7 @@ mod wire {
         fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
             let payload = &self.payload;
             codegen::set_json_payload(message, payload)?;
+            codegen::set_content_type(message, "application/json");
             Ok(())
         }
     }
@@ -1009,20 +1011,18 @@ mod wire {
         const EXAMPLES: &'static [amgi::ExampleInfo] = <AnswersApp as amgi::TypedMessage>::EXAMPLES;
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let mut tried = Vec::new();
-            match <AnswersApp as amgi::TypedMessage>::decode(message) {
-                Ok(value) => return Ok(Self::AnswersApp(value)),
-                Err(rejection) => {
-                    tried.push((<AnswersApp as amgi::TypedMessage>::NAME, rejection))
-                }
+            static SELECT: codegen::Select<0, 2> = codegen::Select {
+                keys: [],
+                messages: [&[], &[]],
+            };
+            let mut choice = SELECT.choose(message);
+            if let Some(message) = choice.read(0) {
+                return Ok(Self::AnswersApp(message));
             }
-            match <AnswersContext as amgi::TypedMessage>::decode(message) {
-                Ok(value) => return Ok(Self::AnswersContext(value)),
-                Err(rejection) => {
-                    tried.push((<AnswersContext as amgi::TypedMessage>::NAME, rejection))
-                }
+            if let Some(message) = choice.read(1) {
+                return Ok(Self::AnswersContext(message));
             }
-            Err(codegen::no_alternative(&tried))
+            Err(choice.none())
         }
 
         fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
@@ -1038,20 +1038,18 @@ mod wire {
         const EXAMPLES: &'static [amgi::ExampleInfo] = <Question as amgi::TypedMessage>::EXAMPLES;
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let mut tried = Vec::new();
-            match <Question as amgi::TypedMessage>::decode(message) {
-                Ok(value) => return Ok(Self::Question(value)),
-                Err(rejection) => {
-                    tried.push((<Question as amgi::TypedMessage>::NAME, rejection))
-                }
+            static SELECT: codegen::Select<0, 2> = codegen::Select {
+                keys: [],
+                messages: [&[], &[]],
+            };
+            let mut choice = SELECT.choose(message);
+            if let Some(message) = choice.read(0) {
+                return Ok(Self::Question(message));
             }
-            match <AsyncVec as amgi::TypedMessage>::decode(message) {
-                Ok(value) => return Ok(Self::AsyncVec(value)),
-                Err(rejection) => {
-                    tried.push((<AsyncVec as amgi::TypedMessage>::NAME, rejection))
-                }
+            if let Some(message) = choice.read(1) {
+                return Ok(Self::AsyncVec(message));
             }
-            Err(codegen::no_alternative(&tried))
+            Err(choice.none())
         }
 
         fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
@@ -1067,20 +1065,21 @@ mod wire {
         const EXAMPLES: &'static [amgi::ExampleInfo] = <Message as amgi::TypedMessage>::EXAMPLES;
 
         fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let mut tried = Vec::new();
-            match <Message as amgi::TypedMessage>::decode(message) {
-                Ok(value) => return Ok(Self::Message(value)),
-                Err(rejection) => {
-                    tried.push((<Message as amgi::TypedMessage>::NAME, rejection))
-                }
+            static SELECT: codegen::Select<1, 2> = codegen::Select {
+                keys: [codegen::Key::ContentType],
+                messages: [
+                    &[codegen::When::may_be(0, &["application/json"])],
+                    &[codegen::When::may_be(0, &["application/octet-stream"])],
+                ],
+            };
+            let mut choice = SELECT.choose(message);
+            if let Some(message) = choice.read(0) {
+                return Ok(Self::AnswersApp(message));
             }
-            match <AnswersApp as amgi::TypedMessage>::decode(message) {
-                Ok(value) => return Ok(Self::AnswersApp(value)),
-                Err(rejection) => {
-                    tried.push((<AnswersApp as amgi::TypedMessage>::NAME, rejection))
-                }
+            if let Some(message) = choice.read(1) {
+                return Ok(Self::Message(message));
             }
-            Err(codegen::no_alternative(&tried))
+            Err(choice.none())
         }
 
         fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
@@ -1192,107 +1191,83 @@ mod wire {
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
-        match codegen::peek_payload(cx.message(), "kind").as_deref() {
-            Some("a") => {
-                match <SelfResult as amgi::TypedMessage>::decode(cx.message()) {
-                    Ok(message) => {
-                        codegen::settle(
-                            SelfHandler::on_self_result(handlers, message, cx).await,
-                        )
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                }
-            }
-            Some("b") => {
-                match <ResultMessage as amgi::TypedMessage>::decode(cx.message()) {
-                    Ok(message) => {
-                        codegen::settle(
-                            SelfHandler::on_result_message(handlers, message, cx).await,
-                        )
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                }
-            }
-            Some("2fa") => {
-                match <N2fa as amgi::TypedMessage>::decode(cx.message()) {
-                    Ok(message) => {
-                        codegen::settle(
-                            SelfHandler::on_n2fa(handlers, message, cx).await,
-                        )
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                }
-            }
-            found => {
-                codegen::unknown_message(
-                    cx.message(),
-                    amgi::error::Part::Payload,
-                    "kind",
-                    found,
-                    "`a` or `b` or `2fa`",
-                )
-            }
+        static SELECT: codegen::Select<1, 3> = codegen::Select {
+            keys: [codegen::Key::Payload(&["kind"])],
+            messages: [
+                &[codegen::When::is(0, &["a"])],
+                &[codegen::When::is(0, &["b"])],
+                &[codegen::When::is(0, &["2fa"])],
+            ],
+        };
+        let mut choice = SELECT.choose(cx.message());
+        if let Some(message) = choice.read::<SelfResult>(0) {
+            return codegen::settle(
+                SelfHandler::on_self_result(handlers, message, cx).await,
+            );
         }
+        if let Some(message) = choice.read::<ResultMessage>(1) {
+            return codegen::settle(
+                SelfHandler::on_result_message(handlers, message, cx).await,
+            );
+        }
+        if let Some(message) = choice.read::<N2fa>(2) {
+            return codegen::settle(SelfHandler::on_n2fa(handlers, message, cx).await);
+        }
+        codegen::reject(choice.none())
     }
 
     pub(super) async fn route_async<A: AsyncHandler>(
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
-        let mut tried = Vec::new();
-        match <Question as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                return {
-                    const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                        location: None,
-                        address: Some("answers"),
-                        correlation: None,
-                    };
-                    codegen::reply(
-                            cx,
-                            &REPLY,
-                            amgi::codegen::no_bindings,
-                            AsyncHandler::r#match(
-                                    handlers,
-                                    MatchRequest::Question(message),
-                                    cx,
-                                )
-                                .await,
-                        )
-                        .await
+        static SELECT: codegen::Select<0, 2> = codegen::Select {
+            keys: [],
+            messages: [&[], &[]],
+        };
+        let mut choice = SELECT.choose(cx.message());
+        if let Some(message) = choice.read::<Question>(0) {
+            return {
+                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
+                    location: None,
+                    address: Some("answers"),
+                    correlation: None,
                 };
-            }
-            Err(rejection) => {
-                tried.push((<Question as amgi::TypedMessage>::NAME, rejection))
-            }
+                codegen::reply(
+                        cx,
+                        &REPLY,
+                        amgi::codegen::no_bindings,
+                        AsyncHandler::r#match(
+                                handlers,
+                                MatchRequest::Question(message),
+                                cx,
+                            )
+                            .await,
+                    )
+                    .await
+            };
         }
-        match <AsyncVec as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                return {
-                    const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                        location: None,
-                        address: Some("answers"),
-                        correlation: None,
-                    };
-                    codegen::reply(
-                            cx,
-                            &REPLY,
-                            amgi::codegen::no_bindings,
-                            AsyncHandler::r#match(
-                                    handlers,
-                                    MatchRequest::AsyncVec(message),
-                                    cx,
-                                )
-                                .await,
-                        )
-                        .await
+        if let Some(message) = choice.read::<AsyncVec>(1) {
+            return {
+                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
+                    location: None,
+                    address: Some("answers"),
+                    correlation: None,
                 };
-            }
-            Err(rejection) => {
-                tried.push((<AsyncVec as amgi::TypedMessage>::NAME, rejection))
-            }
+                codegen::reply(
+                        cx,
+                        &REPLY,
+                        amgi::codegen::no_bindings,
+                        AsyncHandler::r#match(
+                                handlers,
+                                MatchRequest::AsyncVec(message),
+                                cx,
+                            )
+                            .await,
+                    )
+                    .await
+            };
         }
-        codegen::reject(codegen::no_alternative(&tried))
+        codegen::reject(choice.none())
     }
 
     pub(super) async fn route_type<A: TypeHandler>(

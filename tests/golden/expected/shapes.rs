@@ -1263,20 +1263,18 @@ mod wire {
         handlers: &A,
         cx: &amgi::Context,
     ) -> amgi::Settlement {
-        let mut tried = Vec::new();
-        match <Data as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                return codegen::settle(PairHandler::on_data(handlers, message, cx).await);
-            }
-            Err(rejection) => tried.push((<Data as amgi::TypedMessage>::NAME, rejection)),
+        static SELECT: codegen::Select<0, 2> = codegen::Select {
+            keys: [],
+            messages: [&[], &[]],
+        };
+        let mut choice = SELECT.choose(cx.message());
+        if let Some(message) = choice.read::<Data>(0) {
+            return codegen::settle(PairHandler::on_data(handlers, message, cx).await);
         }
-        match <Ping as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                return codegen::settle(PairHandler::on_ping(handlers, message, cx).await);
-            }
-            Err(rejection) => tried.push((<Ping as amgi::TypedMessage>::NAME, rejection)),
+        if let Some(message) = choice.read::<Ping>(1) {
+            return codegen::settle(PairHandler::on_ping(handlers, message, cx).await);
         }
-        codegen::reject(codegen::no_alternative(&tried))
+        codegen::reject(choice.none())
     }
 
     pub(super) async fn route_channels<A: ChannelsHandler>(

@@ -1339,58 +1339,46 @@ mod wire {
         values: [&str; 1],
         cx: &amgi::Context,
     ) -> amgi::Settlement {
-        match codegen::peek_payload(cx.message(), "event").as_deref() {
-            Some("renamed") => {
-                match <UserRenamed as amgi::TypedMessage>::decode(cx.message()) {
-                    Ok(message) => {
-                        match UserEvents::read(values) {
-                            Ok(channel) => {
-                                codegen::settle(
-                                    UserEventsHandler::on_user_renamed(
-                                            handlers,
-                                            channel,
-                                            message,
-                                            cx,
-                                        )
-                                        .await,
-                                )
-                            }
-                            Err(rejection) => codegen::reject(rejection),
-                        }
-                    }
-                    Err(rejection) => codegen::reject(rejection),
+        static SELECT: codegen::Select<1, 2> = codegen::Select {
+            keys: [codegen::Key::Payload(&["event"])],
+            messages: [
+                &[codegen::When::is(0, &["renamed"])],
+                &[codegen::When::is(0, &["deleted"])],
+            ],
+        };
+        let mut choice = SELECT.choose(cx.message());
+        if let Some(message) = choice.read::<UserRenamed>(0) {
+            return match UserEvents::read(values) {
+                Ok(channel) => {
+                    codegen::settle(
+                        UserEventsHandler::on_user_renamed(
+                                handlers,
+                                channel,
+                                message,
+                                cx,
+                            )
+                            .await,
+                    )
                 }
-            }
-            Some("deleted") => {
-                match <UserDeleted as amgi::TypedMessage>::decode(cx.message()) {
-                    Ok(message) => {
-                        match UserEvents::read(values) {
-                            Ok(channel) => {
-                                codegen::settle(
-                                    UserEventsHandler::on_user_deleted(
-                                            handlers,
-                                            channel,
-                                            message,
-                                            cx,
-                                        )
-                                        .await,
-                                )
-                            }
-                            Err(rejection) => codegen::reject(rejection),
-                        }
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                }
-            }
-            found => {
-                codegen::unknown_message(
-                    cx.message(),
-                    amgi::error::Part::Payload,
-                    "event",
-                    found,
-                    "`renamed` or `deleted`",
-                )
-            }
+                Err(rejection) => codegen::reject(rejection),
+            };
         }
+        if let Some(message) = choice.read::<UserDeleted>(1) {
+            return match UserEvents::read(values) {
+                Ok(channel) => {
+                    codegen::settle(
+                        UserEventsHandler::on_user_deleted(
+                                handlers,
+                                channel,
+                                message,
+                                cx,
+                            )
+                            .await,
+                    )
+                }
+                Err(rejection) => codegen::reject(rejection),
+            };
+        }
+        codegen::reject(choice.none())
     }
 }

@@ -12,7 +12,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["diag", "codes", "source", "remote"],
             &["node", "model"],
             &["files"],
-            &["refs", "schema"],
+            &["refs", "schema", "bindings"],
             &["reader", "overlay"],
             &["v2", "v3"],
             &["validate"],
@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
         &[
             // The contract names the context and the errors that pass through it: they are one floor.
             &["contract", "error", "address", "context", "sender"],
-            &["codec", "peek"],
+            &["codec", "peek", "bindings"],
             &["lifespan", "reply"],
             &["server"],
             &["memory", "codegen", "testing"],

@@ -2,6 +2,7 @@
 
 use super::{Reader, extensions, is_object, text};
 use crate::{
+    bindings::is_schema,
     codes,
     diag::Diagnostic,
     model::{Binding, Id, Message, MessageExample, Schema},
@@ -11,23 +12,6 @@ use crate::{
 
 /// Nodes that resolving the references inside one binding may produce.
 const MAX_BINDING: usize = 10_000;
-
-/// Members of binding objects that are schemas when they are objects.
-fn schema_members(protocol: &str) -> &'static [&'static str] {
-    match protocol {
-        "kafka" => &["key", "groupId", "clientId"],
-        "mqtt" | "mqtt5" => &[
-            "correlationData",
-            "maximumPacketSize",
-            "messageExpiryInterval",
-            "responseTopic",
-            "sessionExpiryInterval",
-        ],
-        "http" | "ws" => &["headers", "query"],
-        "anypointmq" | "jms" => &["headers"],
-        _ => &[],
-    }
-}
 
 impl<'a> Reader<'a, '_> {
     /// The message at `target`, read once however often it is named. Its key is the last one on the way there, unless
@@ -95,7 +79,7 @@ impl<'a> Reader<'a, '_> {
         let mut members = Vec::new();
         let mut budget = MAX_BINDING;
         for Entry { key, key_span, value } in target.node.entries() {
-            let schema = schema_members(protocol).contains(&key.as_str()) && is_object(value);
+            let schema = is_schema(protocol, key) && is_object(value);
             let value = if schema {
                 let id = self.schemas.intern(value, target.place.child(key), self.diags);
                 schemas.extend(id.map(|id| (key.clone(), id)));

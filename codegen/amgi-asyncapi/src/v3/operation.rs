@@ -32,6 +32,7 @@ impl<'a> Reader<'a, '_> {
             messages,
             reply,
             docs: self.docs(target),
+            security: self.security(target),
             bindings: self.bindings(target),
             extensions: extensions(node),
             span,

@@ -77,6 +77,12 @@ pub(super) fn presets(presets: &[Preset]) -> TokenStream {
     if presets.is_empty() {
         return quote!(amgi::codegen::no_bindings);
     }
+    let sets = sets(presets);
+    quote!(|bindings| { #sets })
+}
+
+/// The statements that set them on `bindings`.
+pub(super) fn sets(presets: &[Preset]) -> TokenStream {
     let sets = presets.iter().map(|preset| {
         let (protocol, field) = (&preset.protocol, &preset.field);
         let value = match &preset.value {
@@ -92,5 +98,5 @@ pub(super) fn presets(presets: &[Preset]) -> TokenStream {
         };
         quote!(bindings.set(#protocol, #field, #value);)
     });
-    quote!(|bindings| { #(#sets)* })
+    quote!(#(#sets)*)
 }

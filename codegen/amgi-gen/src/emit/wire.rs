@@ -4,11 +4,14 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, ident, info, outer_ty, pattern_name, route_name, rules::checks, sender::presets, types::literal,
+    GROUP, ident, info, outer_ty, pattern_name, route_name,
+    rules::checks,
+    sender::{presets, sets},
+    types::literal,
 };
 use crate::ir::{
-    Api, Candidate, Channel, Codec, Content, Fields, Location, Message, Method, Reply, Route, Scalar, Select,
-    Tagging, Ty, TypeDef, TypeKind, Union,
+    Api, Candidate, Channel, Codec, Content, Fields, Key, Location, Message, Method, Reply, Route, Scalar,
+    Select, Tagging, Ty, TypeDef, TypeKind, Union,
 };
 
 pub(super) fn module(api: &Api) -> TokenStream {
@@ -142,6 +145,10 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
         writes.push(quote!(let payload = &self.payload; #check #write));
         members.push(quote!(payload));
     }
+    if !message.presets.is_empty() {
+        let sets = sets(&message.presets);
+        writes.push(quote!(let bindings = &mut message.bindings; #sets));
+    }
     for (fields, member, part) in
         [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")]
     {
@@ -153,6 +160,10 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
             writes.push(write);
             members.push(quote!(#member));
         }
+    }
+    if message.says_type {
+        let content_type = &message.content_type;
+        writes.push(quote!(codegen::set_content_type(message, #content_type);));
     }
     let unused = writes.is_empty().then(|| quote!(let _ = message;));
     let unread = reads.is_empty().then(|| quote!(let _ = message;));
@@ -253,20 +264,23 @@ fn typed_union(api: &Api, union: &Union) -> TokenStream {
     let label = &union.name;
     let variants: Vec<_> = union.messages.iter().map(|&index| ident(&api.messages[index].name)).collect();
     let first = &variants[0];
+    let select = select(&union.select);
+    let tried = union.select.messages.iter().map(|marked| ident(&api.messages[marked.message].name));
+    let indexes = (0..union.messages.len()).map(proc_macro2::Literal::usize_unsuffixed);
     quote! {
         impl amgi::TypedMessage for #name {
             const NAME: &'static str = #label;
             const EXAMPLES: &'static [amgi::ExampleInfo] = <#first as amgi::TypedMessage>::EXAMPLES;
 
             fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-                let mut tried = Vec::new();
+                #select
+                let mut choice = SELECT.choose(message);
                 #(
-                    match <#variants as amgi::TypedMessage>::decode(message) {
-                        Ok(value) => return Ok(Self::#variants(value)),
-                        Err(rejection) => tried.push((<#variants as amgi::TypedMessage>::NAME, rejection)),
+                    if let Some(message) = choice.read(#indexes) {
+                        return Ok(Self::#tried(message));
                     }
                 )*
-                Err(codegen::no_alternative(&tried))
+                Err(choice.none())
             }
 
             fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
@@ -390,37 +404,35 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
         let count = proc_macro2::Literal::usize_unsuffixed(count);
         quote!(values: [&str; #count],)
     });
-    let body = match &route.select {
-        Select::Only => match route.candidates.first() {
-            Some(candidate) => {
-                let call = call(api, candidate);
-                let message = ident(&api.messages[candidate.message].name);
-                quote! {
-                    match <#message as amgi::TypedMessage>::decode(cx.message()) {
-                        Ok(message) => #call,
-                        Err(rejection) => codegen::reject(rejection),
-                    }
+    let body = match route.candidates.as_slice() {
+        [] => quote!(codegen::no_channel(cx)),
+        [candidate] => {
+            let call = call(api, candidate);
+            let message = ident(&api.messages[candidate.message].name);
+            quote! {
+                match <#message as amgi::TypedMessage>::decode(cx.message()) {
+                    Ok(message) => #call,
+                    Err(rejection) => codegen::reject(rejection),
                 }
             }
-            None => quote!(codegen::no_channel(cx)),
-        },
-        Select::Payload(member) => tagged(api, route, &quote!(codegen::peek_payload), "Payload", member),
-        Select::Header(header) => tagged(api, route, &quote!(codegen::peek_header), "Headers", header),
-        Select::Trial => {
-            let tries = route.candidates.iter().map(|candidate| {
+        }
+        candidates => {
+            let select = select(&route.select);
+            let reads = candidates.iter().enumerate().map(|(index, candidate)| {
                 let call = call(api, candidate);
                 let message = ident(&api.messages[candidate.message].name);
+                let index = proc_macro2::Literal::usize_unsuffixed(index);
                 quote! {
-                    match <#message as amgi::TypedMessage>::decode(cx.message()) {
-                        Ok(message) => return #call,
-                        Err(rejection) => tried.push((<#message as amgi::TypedMessage>::NAME, rejection)),
+                    if let Some(message) = choice.read::<#message>(#index) {
+                        return #call;
                     }
                 }
             });
             quote! {
-                let mut tried = Vec::new();
-                #(#tries)*
-                codegen::reject(codegen::no_alternative(&tried))
+                #select
+                let mut choice = SELECT.choose(cx.message());
+                #(#reads)*
+                codegen::reject(choice.none())
             }
         }
     };
@@ -431,31 +443,28 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
     }
 }
 
-fn tagged(api: &Api, route: &Route, peek: &TokenStream, part: &str, member: &str) -> TokenStream {
-    let part = ident(part);
-    let expected = route
-        .candidates
-        .iter()
-        .filter_map(|c| c.tag.as_deref())
-        .map(|t| format!("`{t}`"))
-        .collect::<Vec<_>>()
-        .join(" or ");
-    let arms = route.candidates.iter().map(|candidate| {
-        let call = call(api, candidate);
-        let tag = candidate.tag.as_deref().unwrap_or_default();
-        let message = ident(&api.messages[candidate.message].name);
-        quote! {
-            Some(#tag) => match <#message as amgi::TypedMessage>::decode(cx.message()) {
-                Ok(message) => #call,
-                Err(rejection) => codegen::reject(rejection),
-            },
-        }
+/// The table that tells messages apart.
+fn select(select: &Select) -> TokenStream {
+    let keys = select.keys.iter().map(|key| match key {
+        Key::Payload(path) => quote!(codegen::Key::Payload(&[#(#path),*])),
+        Key::PayloadJson(path) => quote!(codegen::Key::PayloadJson(&[#(#path),*])),
+        Key::Header(name) => quote!(codegen::Key::Header(#name)),
+        Key::ContentType => quote!(codegen::Key::ContentType),
     });
+    let messages = select.messages.iter().map(|marked| {
+        let when = marked.when.iter().map(|when| {
+            let (key, values) = (proc_macro2::Literal::usize_unsuffixed(when.key), &when.values);
+            let function = if when.required { quote!(is) } else { quote!(may_be) };
+            quote!(codegen::When::#function(#key, &[#(#values),*]))
+        });
+        quote!(&[#(#when),*])
+    });
+    let (many, count) = (select.keys.len(), select.messages.len());
+    let many = proc_macro2::Literal::usize_unsuffixed(many);
+    let count = proc_macro2::Literal::usize_unsuffixed(count);
     quote! {
-        match #peek(cx.message(), #member).as_deref() {
-            #(#arms)*
-            found => codegen::unknown_message(cx.message(), amgi::error::Part::#part, #member, found, #expected),
-        }
+        static SELECT: codegen::Select<#many, #count> =
+            codegen::Select { keys: [#(#keys),*], messages: [#(#messages),*] };
     }
 }
 

@@ -2,13 +2,14 @@
 
 use amgi_asyncapi::{
     diag::Diagnostic,
-    model::{Binding, Id, Message, Schema},
+    model::{Id, Message, Schema},
     node::Node,
 };
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::{
     Lowering,
+    bindings::{Described, binding_json, per_message, presets},
     rules::rules,
     shape::Site,
     typedefs::{Types, default_of, property_docs},
@@ -37,10 +38,6 @@ struct Part<'d> {
     required: bool,
 }
 
-/// Members of message bindings whose value differs by message: protocol, member in AsyncAPI, field in AMGI.
-const PER_MESSAGE: &[(&str, &str, &str)] =
-    &[("kafka", "key", "key"), ("mqtt", "correlationData", "correlation_data")];
-
 impl<'d> Lowering<'d> {
     /// Names a message and asks for its types.
     pub(super) fn draft(&mut self, id: Id<Message>) -> Draft<'d> {
@@ -67,23 +64,15 @@ impl<'d> Lowering<'d> {
         }
         let headers = message.headers.map(|id| self.header_parts(id, &name)).unwrap_or_default();
         let mut bindings = Vec::new();
-        for (protocol, member, field) in PER_MESSAGE {
-            let schema = message
-                .bindings
-                .iter()
-                .filter(|binding| binding.protocol == *protocol)
-                .flat_map(|binding| &binding.schemas)
-                .find(|(name, _)| name == member);
-            if let Some((_, id)) = schema {
-                let node = &doc[*id].node;
-                let site = self.shaper.site_of(
-                    *id,
-                    &format!("{name}{}{}", pascal(protocol), pascal(field)),
-                    format!("Field `{field}` of the {protocol} bindings of message `{}`.", message.key),
-                );
-                let wire = (*field).to_owned();
-                bindings.push(Part { wire, protocol: Some(*protocol), node, site, required: false });
-            }
+        for Described { protocol, field, schema } in per_message(doc, id) {
+            let node = &doc[schema].node;
+            let site = self.shaper.site_of(
+                schema,
+                &format!("{name}{}{}", pascal(protocol), pascal(field)),
+                format!("Field `{field}` of the {protocol} bindings of message `{}`.", message.key),
+            );
+            let wire = field.to_owned();
+            bindings.push(Part { wire, protocol: Some(protocol), node, site, required: false });
         }
         Draft { message, name, codec, payload, headers, bindings }
     }
@@ -149,10 +138,12 @@ impl<'d> Lowering<'d> {
             name: draft.name.clone(),
             docs: described,
             content_type: content_type(message),
+            says_type: false,
             payload,
             headers,
             bindings,
-            info_bindings: message.bindings.iter().map(binding_json).collect(),
+            presets: presets(self.doc, &message.bindings),
+            info_bindings: message.bindings.iter().map(|b| binding_json(self.doc, b)).collect(),
             examples: message
                 .examples
                 .iter()
@@ -229,46 +220,6 @@ fn codec(content_type: &str) -> ir::Codec {
     } else {
         ir::Codec::Raw
     }
-}
-
-pub(super) fn binding_json(binding: &Binding) -> ir::Binding {
-    ir::Binding { protocol: binding.protocol.clone(), json: binding.value.to_json().to_string() }
-}
-
-/// Binding members that are constant for a send: protocol, member in AsyncAPI, field in AMGI.
-const PRESETS: &[(&str, &str, &str)] = &[
-    ("mqtt", "qos", "qos"),
-    ("mqtt", "retain", "retain"),
-    ("mqtt", "messageExpiryInterval", "message_expiry_interval"),
-    ("mqtt", "contentType", "content_type"),
-    ("mqtt", "responseTopic", "response_topic"),
-    ("mqtt", "payloadFormatIndicator", "payload_format_indicator"),
-    ("amqp", "expiration", "expiration"),
-    ("amqp", "userId", "user_id"),
-    ("amqp", "priority", "priority"),
-    ("amqp", "deliveryMode", "delivery_mode"),
-    ("amqp", "contentEncoding", "content_encoding"),
-    ("amqp", "messageType", "type"),
-];
-
-/// What these bindings set on every send; the first that sets a field wins.
-pub(super) fn presets<'b>(bindings: impl IntoIterator<Item = &'b Binding>) -> Vec<ir::Preset> {
-    let mut out: Vec<ir::Preset> = Vec::new();
-    for binding in bindings {
-        // `mqtt5` is the old spelling of the same protocol.
-        let name = if binding.protocol == "mqtt5" { "mqtt" } else { &binding.protocol };
-        for (protocol, member, field) in PRESETS.iter().filter(|(protocol, ..)| *protocol == name) {
-            let value = match binding.value.get(member).map(Node::to_json) {
-                Some(value @ (Json::Bool(_) | Json::String(_))) => value,
-                Some(Json::Number(number)) if number.is_i64() => Json::Number(number),
-                _ => continue,
-            };
-            if !out.iter().any(|preset| preset.protocol == *protocol && preset.field == *field) {
-                out.push(ir::Preset { protocol: (*protocol).to_owned(), field: (*field).to_owned(), value });
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -2,13 +2,17 @@
 //!
 //! Names are claimed in the order of the document. Problems are collected; what can be lowered is lowered.
 
+mod bindings;
 mod custom;
 mod message;
 mod operation;
 mod route;
 mod rules;
+mod select;
 mod shape;
 mod typedefs;
+
+use std::collections::BTreeSet;
 
 use amgi_asyncapi::{
     diag::{Diagnostic, Diagnostics, Span},
@@ -16,7 +20,7 @@ use amgi_asyncapi::{
     node::Node,
 };
 
-use self::{message::binding_json, shape::Shaper, typedefs::Types};
+use self::{bindings::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
     codes, docs, ir,
     name::{Namer, pascal, snake},
@@ -45,6 +49,7 @@ pub fn lower(document: &Document, origin: Origin, settings: &Settings) -> (ir::A
         message_ids: Vec::new(),
         messages: Vec::new(),
         unions: Vec::new(),
+        overlaps: BTreeSet::new(),
     };
     let api = lowering.run(origin);
     (api, lowering.shaper.diagnostics)
@@ -61,6 +66,8 @@ struct Lowering<'d> {
     message_ids: Vec<Id<Message>>,
     messages: Vec<ir::Message>,
     unions: Vec<ir::Union>,
+    /// Pairs of messages, of which it was said that nothing tells them apart.
+    overlaps: BTreeSet<(usize, usize)>,
 }
 
 impl<'d> Lowering<'d> {
@@ -99,6 +106,8 @@ impl<'d> Lowering<'d> {
             }
         }
         let dispatch = self.routes(&channels, &ids, &types.defs);
+        self.select_in_unions(&channels, &types.defs);
+        self.content_types(&types.defs);
         if dispatch.is_empty() {
             let (side, other) = match self.perspective {
                 Perspective::Application => ("the application", "peer"),
@@ -120,13 +129,40 @@ impl<'d> Lowering<'d> {
             description: doc.info.description.clone(),
             source: origin.source,
             digest: origin.digest,
-            servers: doc.servers.iter().map(server).collect(),
+            servers: doc.servers.iter().map(|one| server(doc, one)).collect(),
             channels,
             messages: std::mem::take(&mut self.messages),
             unions: std::mem::take(&mut self.unions),
             sends,
             dispatch,
             types: types.defs,
+        }
+    }
+
+    /// How the messages of unions are told apart. Requests were looked at with their address; of replies it is said here when
+    /// nobody can.
+    fn select_in_unions(&mut self, channels: &[ir::Channel], types: &[ir::TypeDef]) {
+        let methods = channels.iter().filter_map(|channel| channel.handler.as_ref()).flat_map(|h| &h.methods);
+        let replies: Vec<&String> = methods.filter_map(|m| m.reply.as_ref()).map(|r| &r.output).collect();
+        let mut unions = std::mem::take(&mut self.unions);
+        for union in &mut unions {
+            union.select = self.select(&union.messages, types, replies.contains(&&union.name));
+        }
+        self.unions = unions;
+    }
+
+    /// Marks the messages that only their content type tells from others of their channel, whoever receives them.
+    fn content_types(&mut self, types: &[ir::TypeDef]) {
+        for channel in &self.doc.channels {
+            let ids = self.message_ids.iter().enumerate();
+            let used = ids.filter(|(_, id)| channel.messages.iter().any(|(_, other)| other == *id));
+            let used: Vec<usize> = used.map(|(index, _)| index).collect();
+            let select = self.select(&used, types, false);
+            if let Some(key) = select.keys.iter().position(|key| *key == ir::Key::ContentType) {
+                for marked in select.messages.iter().filter(|m| m.when.iter().any(|when| when.key == key)) {
+                    self.messages[marked.message].says_type = true;
+                }
+            }
         }
     }
 
@@ -261,7 +297,7 @@ impl<'d> Lowering<'d> {
             parameters,
             handler: self.handler(id),
             servers: channel.servers.iter().map(|&id| self.doc[id].key.clone()).collect(),
-            bindings: channel.bindings.iter().map(binding_json).collect(),
+            bindings: channel.bindings.iter().map(|b| binding_json(self.doc, b)).collect(),
             dead_letter: channel
                 .extensions
                 .iter()
@@ -305,7 +341,7 @@ fn parameters_in(channel: &Channel) -> Vec<String> {
     out
 }
 
-fn server(server: &Server) -> ir::Server {
+fn server(doc: &Document, server: &Server) -> ir::Server {
     let fill = |text: &str| {
         server.variables.iter().fold(text.to_owned(), |text, variable| {
             let value = variable.default.as_ref().or(variable.values.first());
@@ -317,7 +353,11 @@ fn server(server: &Server) -> ir::Server {
         protocol: server.protocol.clone(),
         host: fill(&server.host),
         path: server.pathname.as_deref().map(fill).unwrap_or_default(),
-        docs: server.docs.summary.clone().or_else(|| server.docs.description.clone()),
-        bindings: server.bindings.iter().map(binding_json).collect(),
+        docs: {
+            let own = server.docs.summary.clone().or_else(|| server.docs.description.clone());
+            let lines: Vec<String> = own.into_iter().chain(docs::security(&server.security)).collect();
+            (!lines.is_empty()).then(|| lines.join(" "))
+        },
+        bindings: server.bindings.iter().map(|b| binding_json(doc, b)).collect(),
     }
 }

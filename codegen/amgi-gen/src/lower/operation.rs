@@ -7,7 +7,7 @@ use amgi_asyncapi::{
 
 use super::{
     Lowering,
-    message::{binding_json, presets},
+    bindings::{binding_json, presets},
     wanted,
 };
 use crate::{
@@ -48,7 +48,7 @@ impl Lowering<'_> {
             .iter()
             .map(|operation| ir::Operation {
                 key: operation.key.clone(),
-                bindings: operation.bindings.iter().map(binding_json).collect(),
+                bindings: operation.bindings.iter().map(|b| binding_json(doc, b)).collect(),
                 messages: operation.messages.iter().map(|&message| self.index(message)).collect(),
             })
             .collect();
@@ -151,10 +151,7 @@ impl Lowering<'_> {
         }
         let output = self.union(&operation.key, "Reply", &replies, operation);
         let input = self.union(&operation.key, "Request", &requests, operation);
-        let bindings = {
-            let messages = reply.messages.iter().flat_map(|&id| &doc[id].bindings);
-            presets(messages.chain(channel.into_iter().flat_map(|channel| &channel.bindings)))
-        };
+        let bindings = presets(doc, channel.into_iter().flat_map(|channel| &channel.bindings));
         methods.push(ir::Method {
             name: names.member(&wanted(&operation.extensions, &operation.key)).name,
             docs: operation_docs(operation),
@@ -192,7 +189,8 @@ impl Lowering<'_> {
         }
         let name = self.names.type_name(&format!("{}{kind}", pascal(operation)), "Messages").name;
         let docs = vec![format!("{kind} of operation `{}`: one of its messages.", from.key)];
-        self.unions.push(ir::Union { name: name.clone(), docs, messages: messages.to_vec() });
+        let select = ir::Select::default();
+        self.unions.push(ir::Union { name: name.clone(), docs, messages: messages.to_vec(), select });
         name
     }
 
@@ -226,10 +224,7 @@ impl Lowering<'_> {
                 .help("receive the reply's channel with an operation of its own until then"),
             );
         }
-        let bindings = {
-            let messages = operation.messages.iter().flat_map(|&id| &doc[id].bindings);
-            presets(operation.bindings.iter().chain(messages).chain(&doc[operation.channel].bindings))
-        };
+        let bindings = presets(doc, operation.bindings.iter().chain(&doc[operation.channel].bindings));
         let input = self.union(&operation.key, "Message", &messages, operation);
         let wanted = wanted(&operation.extensions, &operation.key);
         let mut docs = operation_docs(operation);
@@ -256,6 +251,10 @@ fn operation_docs(operation: &Operation) -> Vec<String> {
     if operation.docs != Docs::default() && lines != [fallback.clone()] {
         lines.push(String::new());
         lines.push(fallback);
+    }
+    if let Some(line) = docs::security(&operation.security) {
+        lines.push(String::new());
+        lines.push(line);
     }
     lines
 }

@@ -1,22 +1,17 @@
-//! Dispatch: which address reaches which channel, and how the messages of an address are told apart.
+//! Dispatch: which address reaches which channel.
 //!
 //! A literal address beats a pattern; among patterns the one with more literal characters; a tie that can matter is
 //! reported.
 
 use amgi_asyncapi::{
     diag::Diagnostic,
-    model::{Channel, Id, Message, Schema},
-    node::Node,
+    model::{Channel, Id},
 };
 
-use super::{Lowering, shape::strings};
+use super::Lowering;
 use crate::{codes, ir};
 
-/// The part of a message that may tell it apart.
-type SchemaOf = fn(&Message) -> Option<Id<Schema>>;
-type SelectBy = fn(String) -> ir::Select;
-
-impl<'d> Lowering<'d> {
+impl Lowering<'_> {
     /// The routes of all channels that have handlers, in order of precedence. `ids` are the channels' ids in the document.
     pub(super) fn routes(
         &mut self,
@@ -40,7 +35,7 @@ impl<'d> Lowering<'d> {
                     address: channel.address.clone(),
                     pattern: channel.parameters.is_some(),
                     channels: vec![index],
-                    select: ir::Select::Only,
+                    select: ir::Select::default(),
                     candidates: Vec::new(),
                 }),
             }
@@ -82,77 +77,16 @@ impl<'d> Lowering<'d> {
                         );
                         continue;
                     }
-                    route.candidates.push(ir::Candidate { channel, method, message, tag: None });
+                    route.candidates.push(ir::Candidate { channel, method, message });
                 }
             }
         }
-        route.select = self.select(&mut route.candidates, types);
-    }
-
-    /// A required constant that differs in every message tells them apart, else their schemas do.
-    fn select(&mut self, candidates: &mut [ir::Candidate], types: &[ir::TypeDef]) -> ir::Select {
-        if candidates.len() < 2 {
-            return ir::Select::Only;
-        }
-        let doc = self.doc;
-        let messages: Vec<&'d Message> =
-            candidates.iter().map(|candidate| &doc[self.message_ids[candidate.message]]).collect();
-        let parts: [(SchemaOf, SelectBy); 2] =
-            [(|m| m.payload, ir::Select::Payload), (|m| m.headers, ir::Select::Header)];
-        for (schema, select) in parts {
-            let nodes: Option<Vec<&'d Node>> =
-                messages.iter().map(|message| schema(message).map(|id| &doc[id].node)).collect();
-            let Some(nodes) = nodes else { continue };
-            let constants: Vec<Vec<(&'d str, &'d str)>> =
-                nodes.into_iter().map(|node| self.constants(node)).collect();
-            for (wire, _) in &constants[0] {
-                let tags: Option<Vec<&str>> = constants
-                    .iter()
-                    .map(|all| all.iter().find(|(name, _)| name == wire).map(|(_, value)| *value))
-                    .collect();
-                let Some(tags) = tags else { continue };
-                let distinct = tags.iter().enumerate().all(|(i, tag)| !tags[..i].contains(tag));
-                if distinct {
-                    for (candidate, tag) in candidates.iter_mut().zip(&tags) {
-                        candidate.tag = Some((*tag).to_owned());
-                    }
-                    return select((*wire).to_owned());
-                }
-            }
-        }
-        // Who takes everything comes last, and who is behind that never gets a message.
-        candidates.sort_by_key(|candidate| takes_all(&self.messages[candidate.message], types));
-        let greedy: Vec<&str> = candidates
-            .iter()
-            .filter(|candidate| takes_all(&self.messages[candidate.message], types))
-            .map(|candidate| self.messages[candidate.message].key.as_str())
-            .collect();
-        if let [first, ..] = greedy.as_slice() {
-            let message = &doc[self.message_ids[candidates[candidates.len() - greedy.len()].message]];
-            self.shaper.diagnostics.push(
-                Diagnostic::warning(
-                    codes::MESSAGES_NOT_DISTINCT,
-                    message.span,
-                    format!("`{first}` fits every payload, so it gets all that the channel's other messages do not take"),
-                )
-                .help("tell the messages apart by a required property, or header, with a `const` that differs"),
-            );
-        }
-        ir::Select::Trial
-    }
-
-    /// Required members that can only hold one text.
-    fn constants(&self, node: &'d Node) -> Vec<(&'d str, &'d str)> {
-        let Some(object) = self.shaper.object(&[node]) else { return Vec::new() };
-        object
-            .properties
-            .iter()
-            .filter(|(wire, _)| object.required.contains(wire))
-            .filter_map(|(wire, nodes)| {
-                let values = nodes.iter().find_map(|node| strings(self.shaper.resolve(node)))?;
-                (values.len() == 1).then(|| (*wire, values[0]))
-            })
-            .collect()
+        let messages: Vec<usize> = route.candidates.iter().map(|candidate| candidate.message).collect();
+        route.select = self.select(&messages, types, true);
+        let place = |candidate: &ir::Candidate| {
+            route.select.messages.iter().position(|marked| marked.message == candidate.message)
+        };
+        route.candidates.sort_by_key(place);
     }
 
     fn ties(&mut self, routes: &[ir::Route], ids: &[Id<Channel>]) {
@@ -173,28 +107,6 @@ impl<'d> Lowering<'d> {
                 }
             }
         }
-    }
-}
-
-/// Whether a message fits whatever comes: it has no payload, or one that nothing can break.
-fn takes_all(message: &ir::Message, types: &[ir::TypeDef]) -> bool {
-    let required = |fields: &ir::Fields| {
-        fields.fields.iter().any(|field| !matches!(field.ty, ir::Ty::Option(_)) && field.default.is_none())
-    };
-    if message.headers.as_ref().is_some_and(required) {
-        return false;
-    }
-    match &message.payload {
-        None => true,
-        Some(payload) => match &payload.ty {
-            ir::Ty::Json | ir::Ty::Bytes => payload.rules.is_empty(),
-            ir::Ty::Named(name) => types.iter().any(|def| {
-                def.name == *name
-                    && matches!(&def.kind, ir::TypeKind::Struct { fields, closed: false, .. }
-                        if fields.iter().all(|field| field.missing != ir::Missing::Refused))
-            }),
-            _ => false,
-        },
     }
 }
 

@@ -116,6 +116,11 @@ impl<'d> Shaper<'d> {
         all
     }
 
+    /// The document.
+    pub(super) fn doc(&self) -> &'d Document {
+        self.doc
+    }
+
     /// The schema behind references.
     pub(super) fn resolve(&self, node: &'d Node) -> &'d Node {
         resolve(self.doc, node)

@@ -10,7 +10,7 @@ use amgi::{ByteString, Bytes};
 use bytes::BytesMut;
 pub(crate) use rumqttc::v5::mqttbytes::v5::PublishProperties as Properties;
 
-use crate::Version;
+use crate::{LastWill, Version};
 
 /// The largest packet that MQTT can express.
 const LARGEST: u32 = 268_435_455;
@@ -79,6 +79,7 @@ pub(crate) struct Connect {
     /// 5 only.
     pub(crate) maximum_packet_size: Option<u32>,
     pub(crate) login: Option<(String, String)>,
+    pub(crate) last_will: Option<LastWill>,
 }
 
 /// A topic filter and the quality of service that is asked for.

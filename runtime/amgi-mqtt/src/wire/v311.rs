@@ -65,7 +65,12 @@ pub(super) fn encode(packet: &Outgoing<'_>, buffer: &mut BytesMut, most: u32) ->
             keep_alive: connect.keep_alive,
             client_id: connect.client_id.clone(),
             clean_session: connect.clean,
-            last_will: None,
+            last_will: connect.last_will.as_ref().map(|will| v4::LastWill {
+                topic: will.topic.clone(),
+                message: will.payload.clone(),
+                qos: qos(will.qos),
+                retain: will.retain,
+            }),
             login: connect.login.as_ref().map(|(user, password)| Login::new(user, password)),
         }),
         Outgoing::Subscribe(id, filters) => Packet::Subscribe(v4::Subscribe {

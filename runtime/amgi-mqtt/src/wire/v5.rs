@@ -143,6 +143,13 @@ fn connect_packet(connect: &Connect) -> Packet {
     properties.receive_maximum = Some(connect.receive_maximum);
     properties.max_packet_size = connect.maximum_packet_size;
     let login = connect.login.as_ref().map(|(user, password)| Login::new(user, password));
+    let will = connect.last_will.as_ref().map(|will| v5::LastWill {
+        topic: will.topic.clone().into(),
+        message: will.payload.clone(),
+        qos: qos(will.qos),
+        retain: will.retain,
+        properties: None,
+    });
     Packet::Connect(
         v5::Connect {
             keep_alive: connect.keep_alive,
@@ -150,7 +157,7 @@ fn connect_packet(connect: &Connect) -> Packet {
             clean_start: connect.clean,
             properties: Some(properties),
         },
-        None,
+        will,
         login,
     )
 }

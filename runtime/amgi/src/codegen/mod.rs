@@ -2,10 +2,9 @@
 //! generator does.
 
 mod check;
+mod select;
 
 use std::{
-    borrow::Cow,
-    cmp::Reverse,
     fmt,
     future::Future,
     pin::Pin,
@@ -13,6 +12,7 @@ use std::{
 };
 
 pub use self::check::{At, Check, TextPattern, ensure, is_multiple, length, one_of, size, unique};
+pub use self::select::{Choice, Key, Select, When};
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use regress::Regex;
@@ -21,7 +21,7 @@ pub use serde_json;
 
 use serde::{
     Serialize,
-    de::{DeserializeOwned, IgnoredAny, value::StrDeserializer},
+    de::{DeserializeOwned, value::StrDeserializer},
 };
 use serde_json::Value;
 
@@ -383,56 +383,30 @@ pub fn set_binding<T: Serialize + ?Sized>(
     Ok(())
 }
 
+/// Says the content type in every place that [`Message::content_type`] looks at, unless one does already: which of them counts is
+/// the protocol's choice.
+pub fn set_content_type(message: &mut Message, content_type: &'static str) {
+    for protocol in ["mqtt", "amqp"] {
+        if message.bindings.get(protocol, "content_type").is_none() {
+            let (protocol, field) =
+                (ByteString::from_static(protocol), ByteString::from_static("content_type"));
+            message.bindings.set(protocol, field, ByteString::from_static(content_type));
+        }
+    }
+    if !message.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-type")) {
+        message
+            .headers
+            .push(Bytes::from_static(b"content-type"), Bytes::from_static(content_type.as_bytes()));
+    }
+}
+
 /// Reads a parameter of the address.
 pub fn parameter<T: DeserializeOwned>(name: &'static str, encoded: &str) -> Result<T, Rejection> {
     read_scalar(Part::Address, name, Scalar::Text, crate::address::decode(encoded).as_bytes())
-}
-
-/// Value of a member of the payload, when that is a string: what tells the messages of a channel apart.
-pub fn peek_payload<'m>(message: &'m Message, member: &str) -> Option<Cow<'m, str>> {
-    crate::peek::peek(message.payload.as_ref()?, member)
-}
-
-/// Value of a header as text.
-pub fn peek_header<'m>(message: &'m Message, name: &str) -> Option<Cow<'m, str>> {
-    message.headers.get(name).and_then(|value| std::str::from_utf8(value).ok()).map(Cow::Borrowed)
-}
-
-/// A message of a channel with several that is none of them.
-#[cold]
-pub fn unknown_message(
-    message: &Message,
-    part: Part,
-    member: &'static str,
-    found: Option<&str>,
-    expected: &str,
-) -> Settlement {
-    // In a payload that is not JSON at all no member can be blamed.
-    if part == Part::Payload
-        && let Err(rejection) = json_payload::<IgnoredAny>(message)
-    {
-        return reject(Rejection { pointer: String::new(), ..rejection });
-    }
-    let detail = match found {
-        Some(found) => format!("`{found}` names no message of this channel, expected {expected}"),
-        None => format!("expected {expected}, to tell the messages of this channel apart"),
-    };
-    reject(at(Rejection::new(part, "", detail), member))
 }
 
 /// An address that does not fit the pattern of its type.
 #[cold]
 pub fn no_address(address: &str, pattern: &'static str) -> Rejection {
     Rejection::new(Part::Address, "", format!("`{address}` does not fit `{pattern}`"))
-}
-
-/// None of several messages fits. The rejection is where the one that came furthest failed, since that one was meant
-/// most likely.
-#[cold]
-pub fn no_alternative(tried: &[(&str, Rejection)]) -> Rejection {
-    let detail: Vec<String> =
-        tried.iter().map(|(name, rejection)| format!("not `{name}`: {rejection}")).collect();
-    let deepest = tried.iter().min_by_key(|(_, rejection)| Reverse(rejection.pointer.matches('/').count()));
-    let (part, pointer) = deepest.map_or((Part::Payload, ""), |(_, r)| (r.part, r.pointer.as_str()));
-    Rejection::new(part, pointer, format!("fits none of the messages ({})", detail.join("; ")))
 }

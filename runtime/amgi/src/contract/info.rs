@@ -21,18 +21,6 @@ pub struct ChannelInfo {
     pub dead_letter: Option<&'static str>,
 }
 
-impl ChannelInfo {
-    /// A field of a binding, from the first operation that has it, else from the channel.
-    pub fn binding(&self, protocol: &str, field: &str) -> Option<serde_json::Value> {
-        self.operations
-            .iter()
-            .flat_map(|operation| operation.bindings)
-            .chain(self.bindings)
-            .filter(|binding| binding.protocol == protocol)
-            .find_map(|binding| binding.field(field))
-    }
-}
-
 /// A receive operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationInfo {
@@ -68,7 +56,7 @@ pub struct ExampleInfo {
     pub payload: Option<&'static str>,
 }
 
-/// A binding object of the document.
+/// A binding object of the document: JSON, or typed for a protocol that [`bindings`](crate::bindings) knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindingInfo {
     /// `AsyncAPI`'s protocol name, such as `mqtt`.

@@ -92,6 +92,31 @@ impl Message {
     }
 }
 
+impl Message {
+    /// The content type that came with the message, in the one place where its protocol has it: the binding field
+    /// `content_type` (MQTT 5, AMQP), else the header `content-type`, whose name is looked up without regard to case.
+    ///
+    /// The text is as it came; media types compare without regard to case, and parameters such as `charset` do not count.
+    ///
+    /// ```
+    /// let message = amgi::Message::new("a").header("Content-Type", "text/plain; charset=utf-8");
+    /// assert_eq!(message.content_type(), Some("text/plain; charset=utf-8"));
+    /// ```
+    pub fn content_type(&self) -> Option<&str> {
+        let bound = self.bindings.iter().find(|binding| &*binding.field == "content_type");
+        bound.and_then(|binding| binding.value.as_str()).or_else(|| {
+            let named = |name: &Bytes| name.eq_ignore_ascii_case(b"content-type");
+            let (_, value) = self.headers.iter().find(|(name, _)| named(name))?;
+            std::str::from_utf8(value).ok()
+        })
+    }
+}
+
+/// A content type without its parameters.
+pub(crate) fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")

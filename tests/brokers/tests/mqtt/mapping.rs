@@ -172,15 +172,13 @@ async fn properties_of_version_5_are_headers_and_bindings() {
         [(&b"trace"[..], &b"b"[..]), ("ünïcode".as_bytes(), "é".as_bytes()), (b"trace", b"a")],
         "in order, repeated ones too"
     );
-    assert_eq!(binding(&message, "responseTopic").and_then(|v| v.as_str()), Some("answers/7"));
-    assert_eq!(binding(&message, "correlationData").and_then(|v| v.as_bytes()), Some(&[0, 159, 255][..]));
-    assert_eq!(binding(&message, "contentType").and_then(|v| v.as_str()), Some("application/json"));
-    assert_eq!(binding(&message, "payloadFormatIndicator").and_then(amgi::BindingValue::as_int), Some(1));
-    assert!(
-        (1..=60).contains(
-            &binding(&message, "messageExpiryInterval").and_then(amgi::BindingValue::as_int).unwrap()
-        )
-    );
+    assert_eq!(binding(&message, "response_topic").and_then(|v| v.as_str()), Some("answers/7"));
+    assert_eq!(binding(&message, "correlation_data").and_then(|v| v.as_bytes()), Some(&[0, 159, 255][..]));
+    assert_eq!(binding(&message, "content_type").and_then(|v| v.as_str()), Some("application/json"));
+    assert_eq!(binding(&message, "payload_format_indicator").and_then(amgi::BindingValue::as_int), Some(1));
+    assert!((1..=60).contains(
+        &binding(&message, "message_expiry_interval").and_then(amgi::BindingValue::as_int).unwrap()
+    ));
 
     let mut seen = peer.next().await;
     assert!(seen.properties.message_expiry_interval.take().is_some());

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use amgi::{Error, Settlement};
-use amgi_brokers_tests::{App, Mosquitto, channel, init_logs, within};
-use amgi_mqtt::{Server, Version};
+use amgi_brokers_tests::{App, Mosquitto, Peer, Running, channel, init_logs, within};
+use amgi_mqtt::{LastWill, Server, Version};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -76,7 +76,41 @@ async fn a_refused_subscription_is_a_clear_error(version: Version) {
     assert!(version == Version::V311 || error.contains("NotAuthorized"), "{error}");
 }
 
+const DOCUMENT: &str = r#"{
+    "clientId": "documented", "cleanSession": true, "keepAlive": 7,
+    "lastWill": {"topic": "status", "qos": 1, "message": "gone", "retain": true}
+}"#;
+
+async fn the_server_of_the_document_configures_the_connection(version: Version) {
+    init_logs();
+    let broker = Mosquitto::start();
+    let host = format!("127.0.0.1:{}", broker.port());
+    let mut peer = Peer::watch(&broker, "status").await;
+    let running = Running::start(Server::new(app().on_server(host.clone(), DOCUMENT)).version(version)).await;
+    let protocol = if version == Version::V5 { 5 } else { 2 };
+    let connected = |id: &str, rest: &str| format!("as {id} (p{protocol}, {rest})");
+    assert!(broker.log().contains(&connected("documented", "c1, k7")), "{}", broker.log());
+    // Lost without a goodbye.
+    running.cut();
+    let will = within("the last will", peer.next()).await;
+    assert_eq!((&*will.topic, &*will.payload, will.qos), ("status", "gone", 1));
+
+    // What the builder says counts more.
+    let server = Server::new(app().on_server(host, DOCUMENT))
+        .version(version)
+        .client_id("built")
+        .clean_session(false)
+        .keep_alive(Duration::from_secs(9))
+        .last_will(LastWill::new("status", "built is gone"));
+    let running = Running::start(server).await;
+    assert!(broker.log().contains(&connected("built", "c0, k9")), "{}", broker.log());
+    running.cut();
+    let will = within("the last will", peer.next()).await;
+    assert_eq!((&*will.payload, will.qos, will.retain), ("built is gone", 0, false));
+}
+
 both!(
+    the_server_of_the_document_configures_the_connection,
     a_broker_that_is_not_there_is_a_clear_error,
     a_broker_that_does_not_answer_is_a_clear_error,
     a_wrong_password_is_a_clear_error,
