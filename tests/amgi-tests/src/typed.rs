@@ -188,7 +188,7 @@ impl<'a> Follow<'a> {
                             }
                         }
                     }
-                    TypeKind::Strings { .. } => {}
+                    TypeKind::Strings { .. } | TypeKind::Foreign { .. } => {}
                 }
             }
             _ => {}
@@ -401,7 +401,7 @@ impl<'a> Follow<'a> {
                             }
                         }
                     }
-                    TypeKind::Strings { .. } => {}
+                    TypeKind::Strings { .. } | TypeKind::Foreign { .. } => {}
                 }
             }
             _ => {}
