@@ -299,6 +299,7 @@ fn bindings_have_names_of_protocols() {
     );
     clean(&three("channels: {c: {bindings: {amqp: {}, ws: {}, pulsar: {}}}}\n"));
     clean(&three("servers: {s: {host: a, protocol: ros2, bindings: {ros2: {}}}}\n"));
+    is(&three("channels: {c: {bindings: {mqtt5: {}}}}\n"), &["3:27 warning binding-unknown"]);
     clean(&two(6, "channels: {c: {bindings: {rabbitmq: {}}}}\n"));
 }
 

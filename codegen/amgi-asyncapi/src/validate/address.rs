@@ -85,13 +85,17 @@ fn query(text: &str, span: Span, diags: &mut Diagnostics) {
 /// What the root of AsyncAPI 3 asks of its members: its operations lead to its channels.
 pub(super) fn places(root: &Node, diags: &mut Diagnostics) {
     for operation in root.get("operations").map_or(&[][..], Node::entries) {
-        let Some(text) = operation.value.get("channel").and_then(reference) else { continue };
-        if text.as_str().is_some_and(|text| !text.contains("#/channels/")) {
-            let message = "an operation of the root must name a channel of the root";
-            diags.push(
-                Diagnostic::warning(codes::OPERATION_CHANNEL, text.span, message)
-                    .help("write `#/channels/…`; what stands there may be a reference itself"),
-            );
+        let reply = operation.value.get("reply");
+        for text in
+            [Some(&operation.value), reply].into_iter().flatten().filter_map(|o| reference(o.get("channel")?))
+        {
+            if text.as_str().is_some_and(|text| !text.contains("#/channels/")) {
+                let message = "an operation of the root must name a channel of the root";
+                diags.push(
+                    Diagnostic::warning(codes::OPERATION_CHANNEL, text.span, message)
+                        .help("write `#/channels/…`; what stands there may be a reference itself"),
+                );
+            }
         }
     }
     for channel in root.get("channels").map_or(&[][..], Node::entries) {
@@ -229,11 +233,16 @@ pub(super) fn bindings(node: &Node, at: &str, diags: &mut Diagnostics) {
             _ => PROTOCOLS.contains(&protocol),
         };
         if !known && !at.is_empty() {
-            let message = format!("there is no binding `{protocol}` for a {at}");
+            let listed = matches!(protocol, "mercure" | "mqtt5");
+            let message = if listed {
+                format!("other tools refuse the binding `{protocol}`")
+            } else {
+                format!("there is no binding `{protocol}` for a {at}")
+            };
             let near = nearest(protocol, PROTOCOLS).filter(|near| *near != protocol);
             let help = match near {
-                _ if protocol == "mqtt5" => {
-                    "it is read; other tools want `mqtt`, which has what MQTT 5 needs".to_string()
+                _ if listed => {
+                    "it is read; the specification has it, the schemas of other tools do not".to_string()
                 }
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "it is not read; what other tools should pass over has a name with `x-`".to_string(),
