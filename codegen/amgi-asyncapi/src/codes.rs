@@ -48,70 +48,11 @@ crate::codes! {
     COMPONENT_KEY = "AG0208", "component-key";
     /// Two objects share an id that must be unique.
     DUPLICATE_ID = "AG0209", "duplicate-id";
-    /// A text does not have the form that the specification asks for: a URI with its scheme, an e-mail address.
-    ///
-    /// Code does not depend on it, so it is a warning. Tools that check documents refuse it, and links in generated
-    /// documentation would lead nowhere.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// info:
-    ///   title: Users
-    ///   version: 1.0.0
-    ///   termsOfService: terms.html
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// info:
-    ///   title: Users
-    ///   version: 1.0.0
-    ///   termsOfService: https://example.com/terms.html
-    /// ```
+    /// A text does not have the form that the specification asks for.
     FORMAT_MISMATCH = "AG0210", "format-mismatch";
-    /// A list that holds each value once has one twice: two tags of one name, an `enum` that repeats a value, a server or
-    /// a required property that is named again.
-    ///
-    /// The second one says nothing, so it is a warning. Often another value was meant and its name was copied.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// type: object
-    /// required: [id, id]
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// type: object
-    /// required: [id, name]
-    /// ```
+    /// A list that holds each value once has one twice.
     DUPLICATE_ITEM = "AG0211", "duplicate-item";
-    /// The name of an extension has characters that the specification does not allow. After `x-` come letters, digits,
-    /// dots, dashes and underscores, at least one of them.
-    ///
-    /// The extension is kept as it is. Other tools refuse it as an unknown field.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// info:
-    ///   title: Users
-    ///   version: 1.0.0
-    ///   x-owner team: core
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// info:
-    ///   title: Users
-    ///   version: 1.0.0
-    ///   x-owner-team: core
-    /// ```
+    /// The name of an extension has characters that the specification does not allow.
     EXTENSION_NAME = "AG0212", "extension-name";
     /// A reference names nothing.
     REF_NOT_FOUND = "AG0301", "ref-not-found";
@@ -149,79 +90,11 @@ crate::codes! {
     DEFAULT_NOT_ALLOWED = "AG0405", "default-not-allowed";
     /// A channel names a server that the document does not have.
     CHANNEL_SERVER = "AG0406", "channel-server";
-    /// The address of a channel is no URI template. In AsyncAPI 2 the key of a channel is its address, and must be one
-    /// (RFC 6570): parameters are named with letters, digits and `_`; spaces, quotes, `<`, `>`, `\`, `^`, `` ` `` and `|` are
-    /// written as `%20` and the like.
-    ///
-    /// The address is used as it stands. Other tools refuse it.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// channels:
-    ///   user/{user-id}/events: {}
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// channels:
-    ///   user/{user_id}/events: {}
-    /// ```
+    /// The address of a channel is no URI template.
     ADDRESS_FORM = "AG0407", "address-form";
-    /// An address has a query (`?`) or a fragment (`#`). The specification says that these are written into the bindings
-    /// of the channel. The same goes for the key of a channel in AsyncAPI 3.
-    ///
-    /// The address is used as it stands, and a broker takes these characters for a part of a name.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// channels:
-    ///   prices:
-    ///     address: /prices?depth=10
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// channels:
-    ///   prices:
-    ///     address: /prices
-    ///     bindings:
-    ///       ws:
-    ///         query:
-    ///           type: object
-    ///           properties:
-    ///             depth: {type: integer, const: 10}
-    /// ```
+    /// An address has a query or a fragment.
     ADDRESS_QUERY = "AG0408", "address-query";
-    /// A server declares a variable that its address does not have, so that it can never be filled in. Most often one of the
-    /// two names is misspelt.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// servers:
-    ///   production:
-    ///     host: broker.example.com:{port}
-    ///     protocol: kafka
-    ///     variables:
-    ///       prot:
-    ///         default: '9092'
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// servers:
-    ///   production:
-    ///     host: broker.example.com:{port}
-    ///     protocol: kafka
-    ///     variables:
-    ///       port:
-    ///         default: '9092'
-    /// ```
+    /// A server declares a variable that its address does not have.
     VARIABLE_UNUSED = "AG0409", "variable-unused";
     /// A runtime expression cannot be read.
     RUNTIME_EXPRESSION = "AG0501", "runtime-expression";
@@ -229,216 +102,27 @@ crate::codes! {
     OPERATION_MESSAGE = "AG0502", "operation-message";
     /// An operation names a message otherwise than through its channel.
     OPERATION_MESSAGE_REF = "AG0503", "operation-message-ref";
-    /// An operation of the root names a channel otherwise than through the `channels` of the root. The specification allows
-    /// nothing else there, because a channel among the components is not a channel of the application.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// operations:
-    ///   onUserCreated:
-    ///     action: receive
-    ///     channel: {$ref: '#/components/channels/userCreated'}
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// channels:
-    ///   userCreated: {$ref: '#/components/channels/userCreated'}
-    /// operations:
-    ///   onUserCreated:
-    ///     action: receive
-    ///     channel: {$ref: '#/channels/userCreated'}
-    /// ```
+    /// An operation of the root names a channel otherwise than through the `channels` of the root.
     OPERATION_CHANNEL = "AG0504", "operation-channel";
-    /// The schema of a message's headers is not that of an object. Headers are pairs of a name and a value, so their schema
-    /// has `type: object` and a property for each of them.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// messages:
-    ///   userCreated:
-    ///     headers:
-    ///       type: string
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// messages:
-    ///   userCreated:
-    ///     headers:
-    ///       type: object
-    ///       properties:
-    ///         trace-id: {type: string}
-    /// ```
+    /// The schema of a message's headers is not that of an object.
     HEADERS_TYPE = "AG0505", "headers-type";
-    /// An example does not fit its schema: that of the payload or the headers of its message, or the one it stands in. Who
-    /// copies the example writes a message that the generated code refuses.
-    ///
-    /// Code is generated from the schema. When the example is what really is sent, the schema is what must change.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// payload:
-    ///   type: object
-    ///   properties:
-    ///     id: {type: integer}
-    /// examples:
-    /// - payload: {id: 'seven'}
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// payload:
-    ///   type: object
-    ///   properties:
-    ///     id: {type: integer}
-    /// examples:
-    /// - payload: {id: 7}
-    /// ```
+    /// An example does not fit its schema.
     EXAMPLE_MISFIT = "AG0506", "example-misfit";
     /// `type` is none of the types of JSON Schema.
     SCHEMA_TYPE = "AG0601", "schema-type";
     /// A schema is written in a format that is not understood.
     SCHEMA_FORMAT = "AG0602", "schema-format";
-    /// The value of a keyword says nothing, or something that no value can meet: a list of schemas or types without one, an
-    /// empty `enum`, a minimum above its maximum.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// type: integer
-    /// minimum: 10
-    /// maximum: 1
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// type: integer
-    /// minimum: 1
-    /// maximum: 10
-    /// ```
+    /// The value of a keyword says nothing, or something that no value can meet.
     SCHEMA_KEYWORD = "AG0603", "schema-keyword";
-    /// A `pattern`, or a key of `patternProperties`, is no regular expression of ECMA-262, the language of JavaScript, which
-    /// JSON Schema uses. Such a pattern cannot be checked.
-    ///
-    /// Expressions of other languages have things that this one lacks: `(?i)` at the beginning, `\A` and `\z`, possessive
-    /// quantifiers.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// type: string
-    /// pattern: '[a-z'
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// type: string
-    /// pattern: '[a-z]'
-    /// ```
+    /// A pattern is no regular expression of ECMA-262.
     SCHEMA_PATTERN = "AG0604", "schema-pattern";
-    /// The `default` of a schema does not fit the schema. Were the value left out, the one that stands in for it would be
-    /// refused.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// type: integer
-    /// minimum: 1
-    /// default: 0
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// type: integer
-    /// minimum: 0
-    /// default: 0
-    /// ```
+    /// The default of a schema does not fit the schema.
     DEFAULT_MISFIT = "AG0605", "default-misfit";
-    /// A security requirement of AsyncAPI 2 names a scheme that `components` does not have under `securitySchemes`, so
-    /// nobody can tell how to connect.
-    ///
-    /// Code does not depend on it; whoever configures the connection does.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// servers:
-    ///   production:
-    ///     url: broker.example.com
-    ///     protocol: kafka
-    ///     security:
-    ///     - sasl: []
-    /// ```
-    ///
-    /// Right, together with:
-    ///
-    /// ```yaml
-    /// components:
-    ///   securitySchemes:
-    ///     sasl:
-    ///       type: scramSha256
-    /// ```
+    /// A security requirement names a scheme that the document does not have.
     SECURITY_UNDEFINED = "AG0701", "security-undefined";
-    /// A security requirement asks for a scope that none of the flows of the OAuth scheme has.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// security:
-    /// - oauth: [write:users]
-    /// ```
-    ///
-    /// with
-    ///
-    /// ```yaml
-    /// components:
-    ///   securitySchemes:
-    ///     oauth:
-    ///       type: oauth2
-    ///       flows:
-    ///         clientCredentials:
-    ///           tokenUrl: https://example.com/token
-    ///           scopes:
-    ///             read:users: read users
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// security:
-    /// - oauth: [read:users]
-    /// ```
+    /// A security requirement asks for a scope that the scheme does not have.
     SCOPE_UNDEFINED = "AG0702", "scope-undefined";
-    /// AsyncAPI 3 has no binding of this name at this place. Bindings are named by protocols, and not each protocol has one
-    /// everywhere: `ros2` has none for channels and messages, `pulsar` none for operations and messages.
-    ///
-    /// What nobody knows is not read. Data of your own goes under a name that begins with `x-`.
-    ///
-    /// Wrong:
-    ///
-    /// ```yaml
-    /// bindings:
-    ///   rabbitmq:
-    ///     is: queue
-    /// ```
-    ///
-    /// Right:
-    ///
-    /// ```yaml
-    /// bindings:
-    ///   amqp:
-    ///     is: queue
-    /// ```
+    /// There is no binding of this name at this place.
     BINDING_UNKNOWN = "AG0703", "binding-unknown";
     /// A number in a binding is outside of what the protocol allows.
     BINDING_RANGE = "AG0704", "binding-range";
