@@ -196,7 +196,7 @@ pub(super) fn location(node: &Node, diags: &mut Diagnostics) {
     }
 }
 
-/// Protocols that may have bindings at a server, channel, operation or message of AsyncAPI 3.
+/// Protocols that may have bindings.
 const PROTOCOLS: [&str; 20] = [
     "amqp",
     "amqp1",
@@ -225,28 +225,12 @@ const PROTOCOLS: [&str; 20] = [
 pub(super) fn bindings(node: &Node, at: &str, diags: &mut Diagnostics) {
     for entry in node.entries().iter().filter(|e| !e.key.starts_with("x-")) {
         let protocol = entry.key.as_str();
-        let known = match protocol {
-            // The specification lists them, its JSON Schemas do not, so other tools refuse them.
-            "mercure" | "mqtt5" => false,
-            "ros2" => matches!(at, "server" | "operation"),
-            "pulsar" => matches!(at, "server" | "channel"),
-            _ => PROTOCOLS.contains(&protocol),
-        };
-        if !known && !at.is_empty() {
-            let listed = matches!(protocol, "mercure" | "mqtt5");
-            let message = if listed {
-                format!("other tools refuse the binding `{protocol}`")
-            } else {
-                format!("there is no binding `{protocol}` for a {at}")
-            };
-            let near = nearest(protocol, PROTOCOLS).filter(|near| *near != protocol);
-            let help = match near {
-                _ if listed => {
-                    "it is read; the specification has it, the schemas of other tools do not".to_string()
-                }
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "it is not read; what other tools should pass over has a name with `x-`".to_string(),
-            };
+        if !at.is_empty() && !PROTOCOLS.contains(&protocol) {
+            let message = format!("there is no binding `{protocol}` for {at}");
+            let help = nearest(protocol, PROTOCOLS).map_or_else(
+                || "it is not read; what other tools should pass over has a name with `x-`".to_string(),
+                |near| format!("did you mean `{near}`?"),
+            );
             diags.push(Diagnostic::warning(codes::BINDING_UNKNOWN, entry.key_span, message).help(help));
         }
         if !matches!(entry.value.value, Value::Object(_)) {
