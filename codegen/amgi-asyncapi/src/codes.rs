@@ -48,9 +48,9 @@ crate::codes! {
     COMPONENT_KEY = "AG0208", "component-key";
     /// Two objects share an id that must be unique.
     DUPLICATE_ID = "AG0209", "duplicate-id";
-    /// A text does not have the form that the specification asks for: a URI with its scheme, an e-mail address.
+    /// A text does not have the form that the specification asks for.
     FORMAT_MISMATCH = "AG0210", "format-mismatch";
-    /// A list that holds each value once has one twice: two tags of one name, an `enum` that repeats a value, a server or a required property that is named again.
+    /// A list that holds each value once has one twice.
     DUPLICATE_ITEM = "AG0211", "duplicate-item";
     /// The name of an extension has characters that the specification does not allow.
     EXTENSION_NAME = "AG0212", "extension-name";
@@ -92,9 +92,9 @@ crate::codes! {
     CHANNEL_SERVER = "AG0406", "channel-server";
     /// The address of a channel is no URI template.
     ADDRESS_FORM = "AG0407", "address-form";
-    /// An address has a query (`?`) or a fragment (`#`).
+    /// An address has a query or a fragment.
     ADDRESS_QUERY = "AG0408", "address-query";
-    /// A server declares a variable that its address does not have, so that it can never be filled in.
+    /// A server declares a variable that its address does not have.
     VARIABLE_UNUSED = "AG0409", "variable-unused";
     /// A runtime expression cannot be read.
     RUNTIME_EXPRESSION = "AG0501", "runtime-expression";
@@ -106,23 +106,23 @@ crate::codes! {
     OPERATION_CHANNEL = "AG0504", "operation-channel";
     /// The schema of a message's headers is not that of an object.
     HEADERS_TYPE = "AG0505", "headers-type";
-    /// An example does not fit its schema: that of the payload or the headers of its message, or the one it stands in.
+    /// An example does not fit its schema.
     EXAMPLE_MISFIT = "AG0506", "example-misfit";
     /// `type` is none of the types of JSON Schema.
     SCHEMA_TYPE = "AG0601", "schema-type";
     /// A schema is written in a format that is not understood.
     SCHEMA_FORMAT = "AG0602", "schema-format";
-    /// The value of a keyword says nothing, or something that no value can meet: a list of schemas or types without one, an empty `enum`, a minimum above its maximum.
+    /// The value of a keyword says nothing, or something that no value can meet.
     SCHEMA_KEYWORD = "AG0603", "schema-keyword";
-    /// A `pattern`, or a key of `patternProperties`, is no regular expression of ECMA-262, the language of JavaScript, which JSON Schema uses.
+    /// A pattern is no regular expression of ECMA-262.
     SCHEMA_PATTERN = "AG0604", "schema-pattern";
-    /// The `default` of a schema does not fit the schema.
+    /// The default of a schema does not fit the schema.
     DEFAULT_MISFIT = "AG0605", "default-misfit";
-    /// A security requirement of AsyncAPI 2 names a scheme that `components` does not have under `securitySchemes`, so nobody can tell how to connect.
+    /// A security requirement names a scheme that the document does not have.
     SECURITY_UNDEFINED = "AG0701", "security-undefined";
-    /// A security requirement asks for a scope that none of the flows of the OAuth scheme has.
+    /// A security requirement asks for a scope that the scheme does not have.
     SCOPE_UNDEFINED = "AG0702", "scope-undefined";
-    /// AsyncAPI 3 has no binding of this name at this place.
+    /// There is no binding of this name at this place.
     BINDING_UNKNOWN = "AG0703", "binding-unknown";
     /// A number in a binding is outside of what the protocol allows.
     BINDING_RANGE = "AG0704", "binding-range";

@@ -372,6 +372,7 @@ components:
             "25:1 warning unknown-field",
             "28:29 warning schema-format",
             "30:3 warning unknown-field",
+            "31:23 error type-mismatch",
             "31:44 warning ref-map",
         ],
         "{}",

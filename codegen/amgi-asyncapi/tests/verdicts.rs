@@ -289,16 +289,17 @@ fn references_where_a_version_has_none() {
 #[test]
 fn bindings_have_names_of_protocols() {
     is(
-        &three("channels: {c: {bindings: {rabbitmq: {}, ros2: {}, kafka: 5, x-mine: {}, x-a b: {}}}}\n"),
+        &three("channels: {c: {bindings: {rabbitmq: {}, mqtt6: {}, kafka: 5, x-mine: {}, x-a b: {}}}}\n"),
         &[
             "3:27 warning binding-unknown",
             "3:41 warning binding-unknown",
-            "3:58 warning type-mismatch",
-            "3:73 warning extension-name",
+            "3:59 warning type-mismatch",
+            "3:74 warning extension-name",
         ],
     );
     clean(&three("channels: {c: {bindings: {amqp: {}, ws: {}, pulsar: {}}}}\n"));
     clean(&three("servers: {s: {host: a, protocol: ros2, bindings: {ros2: {}}}}\n"));
+    clean(&three("channels: {c: {bindings: {mqtt5: {}}}}\n"));
     clean(&two(6, "channels: {c: {bindings: {rabbitmq: {}}}}\n"));
 }
 

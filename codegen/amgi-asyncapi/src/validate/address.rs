@@ -85,13 +85,17 @@ fn query(text: &str, span: Span, diags: &mut Diagnostics) {
 /// What the root of AsyncAPI 3 asks of its members: its operations lead to its channels.
 pub(super) fn places(root: &Node, diags: &mut Diagnostics) {
     for operation in root.get("operations").map_or(&[][..], Node::entries) {
-        let Some(text) = operation.value.get("channel").and_then(reference) else { continue };
-        if text.as_str().is_some_and(|text| !text.contains("#/channels/")) {
-            let message = "an operation of the root must name a channel of the root";
-            diags.push(
-                Diagnostic::warning(codes::OPERATION_CHANNEL, text.span, message)
-                    .help("write `#/channels/…`; what stands there may be a reference itself"),
-            );
+        let reply = operation.value.get("reply");
+        for text in
+            [Some(&operation.value), reply].into_iter().flatten().filter_map(|o| reference(o.get("channel")?))
+        {
+            if text.as_str().is_some_and(|text| !text.contains("#/channels/")) {
+                let message = "an operation of the root must name a channel of the root";
+                diags.push(
+                    Diagnostic::warning(codes::OPERATION_CHANNEL, text.span, message)
+                        .help("write `#/channels/…`; what stands there may be a reference itself"),
+                );
+            }
         }
     }
     for channel in root.get("channels").map_or(&[][..], Node::entries) {
@@ -192,7 +196,7 @@ pub(super) fn location(node: &Node, diags: &mut Diagnostics) {
     }
 }
 
-/// Protocols that may have bindings at a server, channel, operation or message of AsyncAPI 3.
+/// Protocols that may have bindings.
 const PROTOCOLS: [&str; 20] = [
     "amqp",
     "amqp1",
@@ -221,23 +225,12 @@ const PROTOCOLS: [&str; 20] = [
 pub(super) fn bindings(node: &Node, at: &str, diags: &mut Diagnostics) {
     for entry in node.entries().iter().filter(|e| !e.key.starts_with("x-")) {
         let protocol = entry.key.as_str();
-        let known = match protocol {
-            // The specification lists them, its JSON Schemas do not, so other tools refuse them.
-            "mercure" | "mqtt5" => false,
-            "ros2" => matches!(at, "server" | "operation"),
-            "pulsar" => matches!(at, "server" | "channel"),
-            _ => PROTOCOLS.contains(&protocol),
-        };
-        if !known && !at.is_empty() {
-            let message = format!("there is no binding `{protocol}` for a {at}");
-            let near = nearest(protocol, PROTOCOLS).filter(|near| *near != protocol);
-            let help = match near {
-                _ if protocol == "mqtt5" => {
-                    "it is read; other tools want `mqtt`, which has what MQTT 5 needs".to_string()
-                }
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "it is not read; what other tools should pass over has a name with `x-`".to_string(),
-            };
+        if !at.is_empty() && !PROTOCOLS.contains(&protocol) {
+            let message = format!("there is no binding `{protocol}` for {at}");
+            let help = nearest(protocol, PROTOCOLS).map_or_else(
+                || "it is not read; what other tools should pass over has a name with `x-`".to_string(),
+                |near| format!("did you mean `{near}`?"),
+            );
             diags.push(Diagnostic::warning(codes::BINDING_UNKNOWN, entry.key_span, message).help(help));
         }
         if !matches!(entry.value.value, Value::Object(_)) {

@@ -368,13 +368,13 @@ static REPLY_ADDRESS: Kind = Kind {
 const BINDINGS: Kind = Kind { open: true, ..kind("`bindings`", &[]) };
 
 static SERVER_BINDINGS: Kind =
-    Kind { also: |walk, node| address::bindings(node, "server", walk.diags), ..BINDINGS };
+    Kind { also: |walk, node| address::bindings(node, "a server", walk.diags), ..BINDINGS };
 static CHANNEL_BINDINGS: Kind =
-    Kind { also: |walk, node| address::bindings(node, "channel", walk.diags), ..BINDINGS };
+    Kind { also: |walk, node| address::bindings(node, "a channel", walk.diags), ..BINDINGS };
 static OPERATION_BINDINGS: Kind =
-    Kind { also: |walk, node| address::bindings(node, "operation", walk.diags), ..BINDINGS };
+    Kind { also: |walk, node| address::bindings(node, "an operation", walk.diags), ..BINDINGS };
 static MESSAGE_BINDINGS: Kind =
-    Kind { also: |walk, node| address::bindings(node, "message", walk.diags), ..BINDINGS };
+    Kind { also: |walk, node| address::bindings(node, "a message", walk.diags), ..BINDINGS };
 /// AsyncAPI 2 leaves open which protocols there are.
 pub(super) static ANY_BINDINGS: Kind =
     Kind { also: |walk, node| address::bindings(node, "", walk.diags), ..BINDINGS };
