@@ -436,3 +436,89 @@ fn literals(node: &Tree) -> bool {
             && values.iter().all(|value| kind(value) == kind(first))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use amgi_gen::settings::Settings;
+
+    use super::*;
+
+    const TEXT: &str = "asyncapi: 3.0.0
+info: {title: t, version: '1'}
+channels:
+  a: {address: a, messages: {m: {$ref: '#/components/messages/m'}, n: {payload: {oneOf: [{$ref: '#/components/schemas/Base'}, {type: 'null'}]}}}}
+operations:
+  onA: {action: receive, channel: {$ref: '#/channels/a'}}
+  again: {action: receive, channel: {$ref: '#/channels/a'}, messages: [{$ref: '#/channels/a/messages/m'}]}
+  sendA: {action: send, channel: {$ref: '#/channels/a'}, messages: [{$ref: '#/channels/a/messages/m'}]}
+components:
+  messages:
+    m:
+      headers: {type: object, properties: {h: {type: integer}}}
+      payload: {allOf: [{$ref: '#/components/schemas/Base'}, {type: object, properties: {own: {type: array, items: {type: object, properties: {deep: {type: boolean}}}}}}]}
+  schemas:
+    Base: {type: object, properties: {id: {type: string}, any: {}, next: {$ref: '#/components/schemas/Base'}}}
+    Unused: {type: object, properties: {never: {type: string}}}
+";
+
+    fn made() -> (Files, Api) {
+        let loaded = amgi_asyncapi::load_str("t.yaml", TEXT);
+        let generation = amgi_gen::from_loaded(loaded, Path::new("t.yaml"), &Settings::default());
+        let report = generation.sources.report(&generation.diagnostics);
+        (Files::of(Tree::read(TEXT).expect("YAML")), generation.api.expect(&report))
+    }
+
+    fn fields<'a>(api: &'a mut Api, name: &str) -> &'a mut Vec<Field> {
+        let def = api.types.iter_mut().find(|def| def.name == name).expect("the type");
+        let TypeKind::Struct { fields, .. } = &mut def.kind else { panic!("{name} is no struct") };
+        fields
+    }
+
+    #[test]
+    fn counts_agree_where_everything_is_made() {
+        let (files, api) = made();
+        let counts = count(&files, &api);
+        assert_eq!((counts.handlers, counts.sends), (2, 1));
+        assert_eq!(counts.disagreements, Vec::<String>::new());
+        // `h`, `id`, `next`, `own`, `deep`; `any` is open.
+        assert_eq!((counts.properties, counts.typed, counts.open), (5, 5, 1), "{:?}", counts.untyped);
+    }
+
+    #[test]
+    fn what_is_missing_or_any_json_is_found() {
+        let (files, mut api) = made();
+        let base = fields(&mut api, "Base");
+        base.iter_mut().find(|field| field.wire == "id").expect("a field").ty =
+            Ty::Option(Box::new(Ty::Json));
+        let counts = count(&files, &api);
+        assert_eq!(counts.untyped, ["/components/schemas/Base `id`: any JSON"]);
+
+        let (files, mut api) = made();
+        api.types.iter().for_each(|def| assert_ne!(def.name, "Unused"));
+        fields(&mut api, "Base").retain(|field| field.wire != "id");
+        let payload = fields(&mut api, "MPayload");
+        payload.retain(|field| field.wire != "id" && field.wire != "own");
+        let counts = count(&files, &api);
+        assert_eq!(counts.typed, 2, "{:?}", counts.untyped);
+        assert!(counts.disagreements.iter().any(|text| text.contains("no message leads to")), "{counts:?}");
+    }
+
+    #[test]
+    fn what_the_document_does_not_say_is_found() {
+        let (files, mut api) = made();
+        let more = fields(&mut api, "Base")[0].clone();
+        fields(&mut api, "MPayload").push(Field { wire: "more".to_owned(), ..more });
+        api.sends.clear();
+        let counts = count(&files, &api);
+        assert_eq!(
+            counts.disagreements,
+            [
+                "operation `sendA` has 1 messages, 0 made",
+                "`MPayload` has a field for `more`, the document has none",
+                "1 sends in the document, 0 made",
+            ]
+        );
+    }
+}
