@@ -36,7 +36,7 @@ pub struct Settings {
     pub runtime: Runtime,
     /// Folder of templates that come before the built-in ones.
     pub templates: Option<PathBuf>,
-    /// Traits that every type of a schema derives, as far as it can; see [`derive`].
+    /// Traits that every type of a schema derives, as far as it can; see [`derive()`].
     pub derives: Vec<String>,
     /// Attributes of every type of a schema; see [`attribute`].
     pub attributes: Vec<String>,
