@@ -5,9 +5,10 @@ use amgi_gen::{generate, settings::Settings};
 
 /// Everything that is found in a document whose one channel has these messages, one a line, `name: {…}`.
 fn found(messages: &str) -> Vec<(String, Vec<String>)> {
-    let messages: String = messages.lines().map(|line| format!("      {}\n", line.trim())).collect();
+    let lines: Vec<String> = messages.lines().map(|line| format!("      {}", line.trim())).collect();
+    let messages = lines.join("\n");
     let text = format!(
-        "asyncapi: 3.0.0\ninfo: {{title: T, version: '1'}}\nchannels:\n  c:\n    address: a\n    messages:\n{messages}\
+        "asyncapi: 3.0.0\ninfo: {{title: T, version: '1'}}\nchannels:\n  c:\n    address: a\n    messages:\n{messages}\n\
          operations:\n  o: {{action: receive, channel: {{$ref: '#/channels/c'}}}}\n"
     );
     let folder = tempfile::tempdir().unwrap();
