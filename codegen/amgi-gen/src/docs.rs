@@ -202,13 +202,15 @@ fn is_code(word: &str) -> bool {
 
 /// What one must have to get in, in a line.
 pub(crate) fn security(ways: &[Vec<Security>]) -> Option<String> {
+    let code = |text: &str| format!("`{}`", text.replace('`', "'"));
     let scheme = |security: &Security| {
-        let name = security.name.as_deref().unwrap_or(&security.kind).replace('`', "'");
-        let kind = (security.name.is_some() && !security.kind.is_empty())
-            .then(|| format!(" ({})", clean(&security.kind).join(" ")));
-        let scopes: Vec<String> = security.scopes.iter().map(|scope| format!("`{scope}`")).collect();
-        let scopes = if scopes.is_empty() { String::new() } else { format!(", scope {}", scopes.join(", ")) };
-        format!("`{name}`{}{scopes}", kind.unwrap_or_default())
+        let kind = Some(security.kind.as_str()).filter(|kind| !kind.is_empty());
+        let named = match (&security.name, kind) {
+            (Some(name), Some(kind)) => format!("{} ({})", code(name), code(kind)),
+            (name, kind) => code(name.as_deref().or(kind).unwrap_or("unknown")),
+        };
+        let scopes: Vec<String> = security.scopes.iter().map(|scope| code(scope)).collect();
+        if scopes.is_empty() { named } else { format!("{named}, scope {}", scopes.join(", ")) }
     };
     let way = |way: &Vec<Security>| match way.as_slice() {
         [] => "nothing".to_owned(),
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(
             line.as_deref(),
             Some(
-                "Security: `scram` (scramSha256), or `key` (oauth2), scope `read`, `write` with `cert` (X509), or nothing."
+                "Security: `scram` (`scramSha256`), or `key` (`oauth2`), scope `read`, `write` with `cert` (`X509`), or nothing."
             )
         );
         assert_eq!(security(&[]), None);

@@ -23,6 +23,8 @@ mod covers;
 const MOST_PATH: usize = 4;
 /// How deep alternatives within alternatives are looked into.
 const MOST_NESTING: usize = 3;
+/// Of messages that another one takes, so many are named.
+const MOST_NAMED: usize = 5;
 /// More values than this mark nothing.
 const MOST_VALUES: usize = 64;
 
@@ -104,7 +106,8 @@ impl<'d> Lowering<'d> {
         open: &[(usize, usize)],
         types: &[ir::TypeDef],
     ) {
-        let doc = self.doc;
+        // What one message takes from others is said once.
+        let mut taken: Vec<(usize, Vec<usize>)> = Vec::new();
         for (place, &later) in order.iter().enumerate() {
             // The first one that takes what this one is for, or of which this one is a special case.
             let found = order[..place].iter().find_map(|&earlier| {
@@ -119,24 +122,46 @@ impl<'d> Lowering<'d> {
             if !self.overlaps.insert((first, second)) {
                 continue;
             }
+            if all {
+                match taken.iter_mut().find(|(message, _)| *message == first) {
+                    Some((_, others)) => others.push(second),
+                    None => taken.push((first, vec![second])),
+                }
+                continue;
+            }
             let (a, b) = (&self.messages[first].key, &self.messages[second].key);
-            let text = if all {
-                format!(
-                    "what is meant as `{b}` fits `{a}` too, and nothing tells them apart, so `{a}` gets both"
-                )
-            } else if covers::takes_all(&self.messages[second], types) {
+            let text = if covers::takes_all(&self.messages[second], types) {
                 format!("`{b}` fits whatever comes, so it gets all that `{a}` does not take")
             } else {
                 format!("what is meant as `{a}` fits `{b}` too; it is `{a}` when it fits that, else `{b}`")
             };
-            let span = |index: usize| doc[self.message_ids[index]].span;
-            let diagnostic = Diagnostic::warning(codes::MESSAGES_NOT_DISTINCT, span(second), text)
-                .label(span(first), format!("`{a}` is here"))
-                .help(
-                    "tell the messages apart by a required property, or header, with a `const` that differs",
-                );
-            self.shaper.diagnostics.push(diagnostic);
+            self.report_overlap(second, &[first], text);
         }
+        for (first, others) in taken {
+            let name = |index: &usize| format!("`{}`", self.messages[*index].key);
+            let (a, names) = (name(&first), others.iter().take(MOST_NAMED).map(name).collect::<Vec<_>>());
+            let more = others.len() - names.len();
+            let names = match (names.as_slice(), more) {
+                ([only], 0) => only.clone(),
+                ([all @ .., last], 0) => format!("{} or {last}", all.join(", ")),
+                _ => format!("{}, or {more} more", names.join(", ")),
+            };
+            let text = format!(
+                "what is meant as {names} fits {a} too, and nothing tells them apart, so {a} gets it"
+            );
+            self.report_overlap(first, &others, text);
+        }
+    }
+
+    fn report_overlap(&mut self, message: usize, others: &[usize], text: String) {
+        let doc = self.doc;
+        let span = |index: usize| doc[self.message_ids[index]].span;
+        let diagnostic = Diagnostic::warning(codes::MESSAGES_NOT_DISTINCT, span(message), text)
+            .help("tell the messages apart by a required property, or header, with a `const` that differs");
+        let labelled = others.iter().take(MOST_NAMED).fold(diagnostic, |diagnostic, &other| {
+            diagnostic.label(span(other), format!("`{}` is here", self.messages[other].key))
+        });
+        self.shaper.diagnostics.push(labelled);
     }
 
     /// What marks a message, in the order of the document: payload first, then headers.

@@ -56,7 +56,7 @@ pub struct ExampleInfo {
     pub payload: Option<&'static str>,
 }
 
-/// A binding object of the document: JSON, or typed for a protocol that [`bindings`](crate::bindings) knows.
+/// A binding object of the document: JSON, or typed for a protocol that `amgi::bindings` knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindingInfo {
     /// `AsyncAPI`'s protocol name, such as `mqtt`.
