@@ -76,7 +76,7 @@ fn expand(input: TokenStream, base: &Path) -> syn::Result<TokenStream> {
     let generation = generate(&document, &settings);
     match &generation.api {
         Some(api) if !generation.diagnostics.has_errors() => {
-            let (watched, tokens) = (watch(&generation, base), &generation.tokens);
+            let (watched, tokens) = (watch(&generation, base), amgi_gen::emit::module(api));
             // Parsed and not made: that would panic where the generator is wrong about names.
             let name: Ident = syn::parse_str(&api.name)?;
             let docs = amgi_gen::format::module_docs(api);

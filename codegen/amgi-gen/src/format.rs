@@ -1,15 +1,24 @@
 //! Tokens to text: prettyplease, blank lines between items, and the header that marks a file as ours.
 //!
-//! The text never holds inner attributes, which `include!` refuses, and parses back to the same tokens: blank lines
-//! are all that is added to what prettyplease gives.
+//! The text never holds inner attributes, which `include!` refuses, and parses back to the same tokens. What people read is
+//! what prettyplease gives, with blank lines between items; what only the compiler reads has a line an item. Everything
+//! is done piece by piece, so that memory does not grow with the document but by its text.
+
+mod compact;
+
+use std::path::PathBuf;
 
 use proc_macro2::TokenStream;
+use quote::quote;
 use syn::{
     ImplItem, Item, TraitItem,
     visit_mut::{self, VisitMut},
 };
 
-use crate::ir::Api;
+use crate::{
+    emit::{self, Piece},
+    ir::Api,
+};
 
 /// What marks a file as generated. Files without it are never overwritten.
 pub const MARKER: &str = "@generated";
@@ -46,8 +55,93 @@ pub fn is_generated(bytes: &[u8]) -> bool {
 }
 
 /// The text of the generated module: header and items.
-pub fn module(api: &Api, tokens: &TokenStream) -> Result<String, FormatError> {
-    Ok(format!("// {}\n\n{}", marker(api), items(tokens)?))
+pub fn module(api: &Api) -> Result<String, FormatError> {
+    let mut out = header(api);
+    write(&mut out, &emit::pieces(api), 0, false)?;
+    Ok(out)
+}
+
+/// The files of the generated module within a crate's `src`: one, and for a large document more, each with a header.
+pub fn files(api: &Api) -> Result<Vec<(PathBuf, String)>, FormatError> {
+    let name = api.name.trim_start_matches("r#");
+    let mut files = Vec::new();
+    if emit::is_large(api) {
+        divide(api, PathBuf::from(name), &emit::pieces(api), false, &mut files)?;
+    } else {
+        files.push((format!("{name}.rs").into(), module(api)?));
+    }
+    Ok(files)
+}
+
+/// The file of the module at `path`, and those of the modules in it.
+fn divide(
+    api: &Api,
+    path: PathBuf,
+    pieces: &[Piece<'_>],
+    compact: bool,
+    files: &mut Vec<(PathBuf, String)>,
+) -> Result<(), FormatError> {
+    let mut out = header(api);
+    let mut first = true;
+    for piece in pieces {
+        let text = match piece.module() {
+            Some(module) => {
+                divide(api, path.join(&module.name), &module.pieces, module.compact, files)?;
+                items(&module.declaration())?
+            }
+            None if compact => compact::items(piece.tokens(), 0),
+            None => items(&piece.tokens())?,
+        };
+        if !(first || compact || text.is_empty()) {
+            out.push('\n');
+        }
+        first = false;
+        out.push_str(&text);
+    }
+    files.push((path.with_extension("rs"), out));
+    Ok(())
+}
+
+fn header(api: &Api) -> String {
+    format!("// {}\n\n", marker(api))
+}
+
+/// Pieces as text, `depth` modules deep.
+fn write(out: &mut String, pieces: &[Piece<'_>], depth: usize, compact: bool) -> Result<(), FormatError> {
+    let mut first = true;
+    for piece in pieces {
+        let start = out.len();
+        match piece.module() {
+            Some(module) => {
+                let declaration = indented(&module.declaration(), depth)?;
+                out.push_str(declaration.trim_end().trim_end_matches(';'));
+                out.push_str(" {\n");
+                write(out, &module.pieces, depth + 1, module.compact)?;
+                out.extend(std::iter::repeat_n(INDENT, depth));
+                out.push_str("}\n");
+            }
+            None if compact => out.push_str(&compact::items(piece.tokens(), depth)),
+            None => out.push_str(&indented(&piece.tokens(), depth)?),
+        }
+        if !(first || compact || out.len() == start) {
+            out.insert(start, '\n');
+        }
+        first = false;
+    }
+    Ok(())
+}
+
+const INDENT: &str = "    ";
+
+/// Items as text, as they look within `depth` modules.
+fn indented(tokens: &TokenStream, depth: usize) -> Result<String, FormatError> {
+    if depth == 0 {
+        return items(tokens);
+    }
+    let nested = (0..depth).fold(tokens.clone(), |tokens, _| quote!(mod m { #tokens }));
+    let text = items(&nested)?;
+    let lines = text.lines().count();
+    Ok(text.split_inclusive('\n').skip(depth).take(lines.saturating_sub(2 * depth)).collect())
 }
 
 /// Items as text.
@@ -115,7 +209,6 @@ fn separate<T>(items: &mut Vec<T>, close: impl Fn(&T) -> bool, empty: impl Fn(To
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quote::quote;
 
     #[test]
     fn items_are_set_apart() {

@@ -29,7 +29,6 @@ use amgi_asyncapi::{
     source::{self, Sources},
 };
 use lower::Origin;
-use proc_macro2::TokenStream;
 use settings::Settings;
 use sha2::{Digest, Sha256};
 
@@ -38,8 +37,6 @@ use sha2::{Digest, Sha256};
 pub struct Generation {
     /// What will be written, decided; `None` when the document has errors.
     pub api: Option<ir::Api>,
-    /// The module's items; empty when the document has errors.
-    pub tokens: TokenStream,
     /// Everything found.
     pub diagnostics: Diagnostics,
     /// Every file that was read.
@@ -64,16 +61,15 @@ pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generati
         digest: digest(&sources),
     };
     if diagnostics.has_errors() {
-        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources, lock };
+        return Generation { api: None, diagnostics, sources, lock };
     }
     let (api, found) = lower::lower(&document, origin, settings);
     diagnostics.extend(found);
     diagnostics.sort();
     if diagnostics.has_errors() {
-        return Generation { api: None, tokens: TokenStream::new(), diagnostics, sources, lock };
+        return Generation { api: None, diagnostics, sources, lock };
     }
-    let tokens = emit::module(&api);
-    Generation { api: Some(api), tokens, diagnostics, sources, lock }
+    Generation { api: Some(api), diagnostics, sources, lock }
 }
 
 /// Hex SHA-256 over the texts of all files, so that a header changes exactly when its document does.

@@ -158,13 +158,16 @@ pub fn class(text: &str) -> &str {
     }
 }
 
-/// Names that generated code gives by itself: type parameters, and the groups of a large document.
+/// What lowering calls a type that only it asks for, followed by a number.
+pub(crate) const SITE: &str = "AmgiSite";
+
+/// Names that are given without being claimed: type parameters, the groups of a large document, and what lowering asks for.
 fn is_ours(name: &str) -> bool {
     let numbered = |prefix: &str| {
         name.strip_prefix(prefix)
             .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
     };
-    matches!(name, "A" | "E" | "F" | "Fut") || numbered("H") || numbered("Group")
+    matches!(name, "A" | "E" | "F" | "Fut") || numbered("H") || numbered("Group") || numbered(SITE)
 }
 
 /// `PascalCase`; never empty, never begins with a digit.

@@ -80,12 +80,14 @@ pub fn crate_files(
     let templates = Templates::new(settings.templates.as_deref())?;
     let package = package_name(dir, api);
     let view = View::new(api, settings, &package).value();
-    let module = format!("src/{}.rs", api.name);
-    let mut files = vec![PlannedFile {
-        path: module.into(),
-        contents: format::module(api, &generation.tokens)?,
-        kind: Kind::Generated,
-    }];
+    let mut files: Vec<PlannedFile> = format::files(api)?
+        .into_iter()
+        .map(|(path, contents)| PlannedFile {
+            path: Path::new("src").join(path),
+            contents,
+            kind: Kind::Generated,
+        })
+        .collect();
     for (path, template, kind) in [
         ("Cargo.toml", "Cargo.toml.jinja", Kind::Scaffold),
         (".gitignore", "gitignore.jinja", Kind::Scaffold),
@@ -118,7 +120,7 @@ pub fn module_files(generation: &Generation) -> Result<Vec<PlannedFile>, PlanErr
     Ok(vec![
         PlannedFile {
             path: format!("{name}.rs").into(),
-            contents: format::module(api, &generation.tokens)?,
+            contents: format::module(api)?,
             kind: Kind::Generated,
         },
         PlannedFile { path: format!("{name}.mod.rs").into(), contents: wrapper, kind: Kind::Generated },

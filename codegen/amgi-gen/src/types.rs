@@ -6,15 +6,25 @@
 //! reports it.
 
 use std::{
-    collections::BTreeMap,
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use schemars::schema::Schema;
 use serde_json::{Value, json};
-use typify::{TypeSpace, TypeSpaceSettings};
+use typify::{TypeDetails, TypeEnum, TypeEnumVariant, TypeId, TypeSpace, TypeSpaceSettings};
 
 use crate::ir::{Tagging, Ty};
+
+/// As many definitions typify gets at once where they have nothing to do with each other.
+const PART: usize = 64;
+
+/// What a reference to a definition begins with.
+const REFERENCE: &str = "#/definitions/";
+
+/// What stands before the number of a member.
+const MEMBER: &str = "m";
 
 /// What a definition became.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,61 +82,180 @@ pub type Shapes = (BTreeMap<String, Shape>, Vec<String>);
 
 /// The shapes of `definitions`, in which every `$ref` is `#/definitions/NAME` and every name is a Rust type name.
 pub fn shapes(definitions: &BTreeMap<String, Value>) -> Shapes {
-    if definitions.is_empty() {
-        return Shapes::default();
+    let mut all = Shapes::default();
+    for part in parts(definitions) {
+        let (shapes, refused) = part_shapes(definitions, &part);
+        all.0.extend(shapes);
+        all.1.extend(refused);
     }
-    if let Some(shapes) = run(definitions) {
+    all.1.sort();
+    all
+}
+
+/// Some definitions, by name.
+type Part<'a> = Vec<(&'a str, Cow<'a, Value>)>;
+
+/// Definitions that name each other, directly or not, come together; those that have nothing to do with each other only as
+/// long as there are few. What typify holds at once then does not grow with the document.
+fn parts(definitions: &BTreeMap<String, Value>) -> Vec<Vec<&str>> {
+    let names: Vec<&str> = definitions.keys().map(String::as_str).collect();
+    let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+    // Each definition knows another of its group, the first one only itself.
+    let mut group: Vec<usize> = (0..names.len()).collect();
+    for (place, schema) in definitions.values().enumerate() {
+        references(schema, &mut |name| {
+            if let Some(&other) = places.get(name) {
+                let (one, other) = (first(&mut group, place), first(&mut group, other));
+                group[one.max(other)] = one.min(other);
+            }
+        });
+    }
+    let mut members: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for (place, name) in names.iter().enumerate() {
+        members.entry(first(&mut group, place)).or_default().push(name);
+    }
+    let mut parts: Vec<Vec<&str>> = Vec::new();
+    for group in members.into_values() {
+        match parts.last_mut() {
+            Some(part) if part.len() + group.len() <= PART => part.extend(group),
+            _ => parts.push(group),
+        }
+    }
+    parts
+}
+
+/// The first of a group, which stands for it; whoever was asked on the way knows it afterwards.
+fn first(group: &mut [usize], mut place: usize) -> usize {
+    while group[place] != place {
+        group[place] = group[group[place]];
+        place = group[place];
+    }
+    place
+}
+
+/// The definitions that a schema names.
+fn references<'a>(schema: &'a Value, found: &mut impl FnMut(&'a str)) {
+    match schema {
+        Value::Object(members) => {
+            for (key, value) in members {
+                match value.as_str().and_then(|text| text.strip_prefix(REFERENCE)) {
+                    Some(name) if key == "$ref" => found(name),
+                    _ => references(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+fn part_shapes(definitions: &BTreeMap<String, Value>, names: &[&str]) -> Shapes {
+    let mut part: Part<'_> =
+        names.iter().map(|name| (*name, Cow::Borrowed(&definitions[*name]))).collect();
+    if let Some(shapes) = run(&part) {
         return (shapes, Vec::new());
     }
     // Something in there is too much for typify. Each definition is tried with its neighbours left open; those that fail
     // alone are left out of the whole.
-    let mut reduced = definitions.clone();
     let mut refused = Vec::new();
-    for (name, schema) in definitions {
-        // Only the neighbours that it names: trying each with all would take the square of their number.
-        let text = schema.to_string();
-        let mut alone: BTreeMap<String, Value> = definitions
-            .keys()
-            .filter(|key| text.contains(&format!("\"#/definitions/{key}\"")))
-            .map(|key| (key.clone(), json!({"type": "object", "properties": {"x": {"type": "string"}}})))
-            .collect();
-        alone.insert(name.clone(), schema.clone());
+    for (name, schema) in &mut part {
+        let mut alone: Part<'_> = Vec::new();
+        references(&definitions[*name], &mut |other| {
+            if other != *name && definitions.contains_key(other) && alone.iter().all(|(known, _)| *known != other) {
+                let open = json!({"type": "object", "properties": {"x": {"type": "string"}}});
+                alone.push((other, Cow::Owned(open)));
+            }
+        });
+        alone.push((name, Cow::Borrowed(&definitions[*name])));
         if run(&alone).is_none() {
-            reduced.insert(name.clone(), json!(true));
-            refused.push(name.clone());
+            *schema = Cow::Owned(json!(true));
+            refused.push((*name).to_owned());
         }
     }
-    match run(&reduced) {
+    match run(&part) {
         Some(shapes) => (shapes, refused),
         // They fail only together: nothing is left but to take them all as they come.
-        None => (BTreeMap::new(), definitions.keys().cloned().collect()),
+        None => (BTreeMap::new(), names.iter().map(|name| (*name).to_owned()).collect()),
     }
 }
 
-fn run(definitions: &BTreeMap<String, Value>) -> Option<BTreeMap<String, Shape>> {
-    let schemas: BTreeMap<String, Schema> = definitions
+fn run(part: &Part<'_>) -> Option<BTreeMap<String, Shape>> {
+    let mut members = Members::default();
+    let schemas: Vec<(&str, Schema)> = part
         .iter()
-        .map(|(name, schema)| serde_json::from_value(schema.clone()).map(|schema| (name.clone(), schema)))
+        .map(|(name, schema)| serde_json::from_value(members.hide(schema)).map(|schema| (*name, schema)))
         .collect::<Result<_, _>>()
         .ok()?;
-    let tokens = quietly(|| {
+    let closed: HashSet<&str> = part
+        .iter()
+        .filter(|(_, schema)| schema.get("additionalProperties") == Some(&Value::Bool(false)))
+        .map(|(name, _)| *name)
+        .collect();
+    let shapes = quietly(|| {
         let mut settings = TypeSpaceSettings::default();
         settings.with_struct_builder(false);
         let mut space = TypeSpace::new(&settings);
         space.add_ref_types(schemas).ok()?;
-        Some(space.to_stream())
+        let reader = Reader { space: &space, members: &members };
+        let shapes: BTreeMap<String, Shape> = space
+            .iter_types()
+            .filter_map(|found| {
+                let name = found.name();
+                let shape = reader.shape(&found.details(), closed.contains(name.as_str()))?;
+                Some((name, shape))
+            })
+            .collect();
+        Some(shapes)
     })?;
-    let file: syn::File = syn::parse2(tokens).ok()?;
-    let shapes: BTreeMap<String, Shape> = file
-        .items
-        .iter()
-        .filter_map(|item| match item {
-            syn::Item::Struct(item) => Some((item.ident.to_string(), read_struct(item))),
-            syn::Item::Enum(item) => Some((item.ident.to_string(), read_enum(item))),
-            _ => None,
-        })
-        .collect();
-    definitions.keys().all(|name| shapes.contains_key(name)).then_some(shapes)
+    part.iter().all(|(name, _)| shapes.contains_key(*name)).then_some(shapes)
+}
+
+/// Names of members on the wire. Typify is shown numbers instead, since it tells afterwards how it would call a member in
+/// Rust, not what that stands for.
+#[derive(Default)]
+struct Members<'a> {
+    places: HashMap<&'a str, usize>,
+    names: Vec<&'a str>,
+}
+
+impl<'a> Members<'a> {
+    fn number(&mut self, name: &'a str) -> String {
+        let place = *self.places.entry(name).or_insert_with(|| {
+            self.names.push(name);
+            self.names.len() - 1
+        });
+        format!("{MEMBER}{place}")
+    }
+
+    /// The schema with its members numbered.
+    fn hide(&mut self, schema: &'a Value) -> Value {
+        match schema {
+            Value::Object(keywords) => {
+                let hidden = keywords.iter().map(|(keyword, value)| {
+                    let value = match (keyword.as_str(), value) {
+                        ("properties", Value::Object(members)) => members
+                            .iter()
+                            .map(|(name, schema)| (self.number(name), self.hide(schema)))
+                            .collect(),
+                        ("required", Value::Array(names)) => {
+                            names.iter().filter_map(Value::as_str).map(|name| self.number(name)).collect()
+                        }
+                        _ => self.hide(value),
+                    };
+                    (keyword.clone(), value)
+                });
+                Value::Object(hidden.collect())
+            }
+            Value::Array(items) => items.iter().map(|item| self.hide(item)).collect(),
+            other => other.clone(),
+        }
+    }
+
+    /// Name on the wire; empty for the map of additional members, which typify names itself.
+    fn wire(&self, name: &str) -> String {
+        let place = name.strip_prefix(MEMBER).and_then(|number| number.parse::<usize>().ok());
+        place.and_then(|place| self.names.get(place)).copied().unwrap_or_default().to_owned()
+    }
 }
 
 /// Runs `work` and turns a panic into nothing, without the panic hook writing to stderr.
@@ -147,140 +276,90 @@ fn quietly<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
     result.ok().flatten()
 }
 
-fn read_struct(item: &syn::ItemStruct) -> Shape {
-    match &item.fields {
-        syn::Fields::Named(fields) => Shape::Struct {
-            fields: fields.named.iter().map(read_field).collect(),
-            closed: Serde::of(&item.attrs).has("deny_unknown_fields"),
-        },
-        syn::Fields::Unnamed(fields) => {
-            Shape::Newtype(fields.unnamed.first().map_or(Ty::Unit, |field| read_type(&field.ty)))
-        }
-        syn::Fields::Unit => Shape::Newtype(Ty::Unit),
-    }
+/// Reads what typify decided.
+struct Reader<'a> {
+    space: &'a TypeSpace,
+    members: &'a Members<'a>,
 }
 
-fn read_field(field: &syn::Field) -> ShapeField {
-    let serde = Serde::of(&field.attrs);
-    let ty = read_type(&field.ty);
-    let ident = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
-    ShapeField {
-        wire: if serde.has("flatten") { String::new() } else { serde.value("rename").unwrap_or(ident) },
-        optional: serde.has("default") || matches!(ty, Ty::Option(_)),
-        ty,
-    }
-}
-
-fn read_enum(item: &syn::ItemEnum) -> Shape {
-    let serde = Serde::of(&item.attrs);
-    let tagging = match (serde.has("untagged"), serde.value("tag"), serde.value("content")) {
-        (true, ..) => Tagging::Untagged,
-        (_, Some(tag), Some(content)) => Tagging::Adjacent(tag, content),
-        (_, Some(tag), None) => Tagging::Internal(tag),
-        _ => Tagging::External,
-    };
-    let variants: Vec<ShapeVariant> = item
-        .variants
-        .iter()
-        .map(|variant| {
-            let name = variant.ident.to_string();
-            ShapeVariant {
-                wire: Serde::of(&variant.attrs).value("rename").unwrap_or_else(|| name.clone()),
-                name,
-                content: match &variant.fields {
-                    syn::Fields::Unit => ShapeContent::Unit,
-                    syn::Fields::Unnamed(fields) => {
-                        ShapeContent::Tuple(fields.unnamed.iter().map(|field| read_type(&field.ty)).collect())
+impl Reader<'_> {
+    /// The shape of a type with a name; `None` for others, which have none of their own.
+    fn shape(&self, details: &TypeDetails<'_>, closed: bool) -> Option<Shape> {
+        match details {
+            TypeDetails::Struct(found) => {
+                let fields = found.properties_info().map(|property| {
+                    let ty = self.ty(&property.type_id);
+                    ShapeField {
+                        wire: self.members.wire(property.name),
+                        optional: !property.required || matches!(ty, Ty::Option(_)),
+                        ty,
                     }
-                    syn::Fields::Named(fields) => {
-                        ShapeContent::Fields(fields.named.iter().map(read_field).collect())
-                    }
-                },
+                });
+                Some(Shape::Struct { fields: fields.collect(), closed })
             }
-        })
-        .collect();
-    if tagging == Tagging::External && variants.iter().all(|variant| variant.content == ShapeContent::Unit) {
-        return Shape::Strings(variants.into_iter().map(|variant| variant.wire).collect());
-    }
-    Shape::Union(tagging, variants)
-}
-
-fn read_type(ty: &syn::Type) -> Ty {
-    match ty {
-        syn::Type::Tuple(tuple) if tuple.elems.is_empty() => Ty::Unit,
-        syn::Type::Tuple(tuple) => Ty::Tuple(tuple.elems.iter().map(read_type).collect()),
-        syn::Type::Array(array) => {
-            let length = match &array.len {
-                syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(length), .. }) => {
-                    length.base10_parse().unwrap_or(0)
-                }
-                _ => 0,
-            };
-            Ty::Array(Box::new(read_type(&array.elem)), length)
+            TypeDetails::Newtype(found) => Some(Shape::Newtype(self.ty(&found.inner()))),
+            TypeDetails::Enum(found) => Some(self.alternatives(found)),
+            _ => None,
         }
-        syn::Type::Path(path) => read_path(&path.path),
-        _ => Ty::Json,
     }
-}
 
-fn read_path(path: &syn::Path) -> Ty {
-    let Some(segment) = path.segments.last() else { return Ty::Json };
-    let arguments: Vec<Ty> = match &segment.arguments {
-        syn::PathArguments::AngleBracketed(arguments) => arguments
-            .args
-            .iter()
-            .filter_map(|argument| match argument {
-                syn::GenericArgument::Type(ty) => Some(read_type(ty)),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    let name = segment.ident.to_string();
-    // A path of several segments is typify's own (`::std::string::String`), a single one is a definition or a number.
-    let foreign = path.segments.len() > 1;
-    match (name.as_str(), arguments.as_slice()) {
-        ("String", []) if foreign => Ty::String,
-        ("Value", []) if foreign => Ty::Json,
-        ("Map", [_, Ty::Json]) if foreign => Ty::JsonObject,
-        ("Option", [inner]) => Ty::Option(Box::new(inner.clone())),
-        ("Box", [inner]) => Ty::Box(Box::new(inner.clone())),
-        ("Vec", [inner]) => Ty::Vec(Box::new(inner.clone())),
-        ("HashMap" | "BTreeMap", [_, inner]) => Ty::Map(Box::new(inner.clone())),
-        ("bool", []) => Ty::Bool,
-        ("i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "f32" | "f64", []) => Ty::Number(name),
-        (_, []) if !foreign => Ty::Named(name),
-        _ => Ty::Json,
-    }
-}
-
-/// The `#[serde(…)]` words of an item.
-struct Serde(Vec<(String, Option<String>)>);
-
-impl Serde {
-    fn of(attributes: &[syn::Attribute]) -> Self {
-        let mut words = Vec::new();
-        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
-            // Typify writes what serde accepts; a word that cannot be read is one we do not ask for.
-            let _ = attribute.parse_nested_meta(|meta| {
-                let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
-                let value = match meta.value() {
-                    Ok(value) => Some(value.parse::<syn::LitStr>()?.value()),
-                    Err(_) => None,
+    /// An enum. What an alternative holds is a value or a reference, never an object with members of its own, so typify
+    /// sees no tag and tells alternatives apart by their content.
+    fn alternatives(&self, found: &TypeEnum<'_>) -> Shape {
+        let variants: Vec<(String, ShapeContent)> = found
+            .variants_info()
+            .map(|variant| {
+                let content = match variant.details {
+                    TypeEnumVariant::Simple => ShapeContent::Unit,
+                    TypeEnumVariant::Tuple(types) => {
+                        ShapeContent::Tuple(types.iter().map(|ty| self.ty(ty)).collect())
+                    }
+                    TypeEnumVariant::Struct(members) => ShapeContent::Fields(
+                        members
+                            .into_iter()
+                            .map(|(name, ty)| {
+                                let ty = self.ty(&ty);
+                                let optional = matches!(ty, Ty::Option(_));
+                                ShapeField { wire: self.members.wire(name), ty, optional }
+                            })
+                            .collect(),
+                    ),
                 };
-                words.push((name, value));
-                Ok(())
-            });
+                (variant.name.to_owned(), content)
+            })
+            .collect();
+        if variants.iter().all(|(_, content)| *content == ShapeContent::Unit) {
+            return Shape::Strings(variants.into_iter().map(|(name, _)| name).collect());
         }
-        Self(words)
+        let variants = variants
+            .into_iter()
+            .map(|(name, content)| ShapeVariant { wire: name.clone(), name, content })
+            .collect();
+        Shape::Union(Tagging::Untagged, variants)
     }
 
-    fn has(&self, word: &str) -> bool {
-        self.0.iter().any(|(name, _)| name == word)
-    }
-
-    fn value(&self, word: &str) -> Option<String> {
-        self.0.iter().find(|(name, _)| name == word).and_then(|(_, value)| value.clone())
+    fn ty(&self, id: &TypeId) -> Ty {
+        let Ok(found) = self.space.get_type(id) else { return Ty::Json };
+        let boxed = |id: &TypeId| Box::new(self.ty(id));
+        match found.details() {
+            TypeDetails::Enum(_) | TypeDetails::Struct(_) | TypeDetails::Newtype(_) => Ty::Named(found.name()),
+            TypeDetails::Option(inner) => Ty::Option(boxed(&inner)),
+            TypeDetails::Box(inner) => Ty::Box(boxed(&inner)),
+            TypeDetails::Vec(inner) | TypeDetails::Set(inner) => Ty::Vec(boxed(&inner)),
+            TypeDetails::Map(_, inner) => match self.ty(&inner) {
+                Ty::Json => Ty::JsonObject,
+                inner => Ty::Map(Box::new(inner)),
+            },
+            TypeDetails::Tuple(inner) => Ty::Tuple(inner.map(|id| self.ty(&id)).collect()),
+            TypeDetails::Array(inner, length) => Ty::Array(boxed(&inner), length),
+            TypeDetails::Builtin("bool") => Ty::Bool,
+            TypeDetails::Builtin(
+                name @ ("i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "f32" | "f64"),
+            ) => Ty::Number(name.to_owned()),
+            TypeDetails::Builtin(_) => Ty::Json,
+            TypeDetails::Unit => Ty::Unit,
+            TypeDetails::String => Ty::String,
+        }
     }
 }
 

@@ -51,8 +51,7 @@ pub fn module(spec: &Path) -> (String, String) {
     let generation = amgi_gen::generate(spec, &Settings::of(spec, &Config::Beside));
     let report = generation.sources.report(&generation.diagnostics);
     let Some(api) = &generation.api else { panic!("{} has errors:\n{report}", spec.display()) };
-    let text = amgi_gen::format::module(api, &generation.tokens)
-        .unwrap_or_else(|e| panic!("{}: {e}", spec.display()));
+    let text = amgi_gen::format::module(api).unwrap_or_else(|e| panic!("{}: {e}", spec.display()));
     (api.name.clone(), text)
 }
 

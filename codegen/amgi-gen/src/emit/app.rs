@@ -30,12 +30,7 @@ fn given(api: &Api) -> Vec<&Channel> {
 pub(super) fn app(api: &Api) -> TokenStream {
     let handled = handled(api);
     let grouped = api.dispatch.len() > GROUP;
-    let bounds: Vec<TokenStream> = if grouped {
-        (0..api.dispatch.len().div_ceil(GROUP)).map(|n| format_ident!("Group{n}").to_token_stream()).collect()
-    } else {
-        handled.iter().map(|(_, _, handler)| ident(&handler.name).to_token_stream()).collect()
-    };
-    let bound = if bounds.is_empty() { quote!(Send + Sync + 'static) } else { quote!(#(#bounds)+*) };
+    let bound = bound(api);
     let groups = grouped.then(|| group_traits(api));
     let given = given(api);
     let addresses = (!given.is_empty()).then(|| addresses(&given));
@@ -46,7 +41,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
     let field = addresses.as_ref().map(|_| quote!(addresses: Addresses,));
     let info = addresses.as_ref().map(|_| quote!(&addresses));
     // Clippy counts a line an arm; a long match is still a simple one.
-    let long = (api.dispatch.len() > 20).then(|| quote!(#[allow(clippy::too_many_lines)]));
+    let long = (!grouped && api.dispatch.len() > 20).then(|| quote!(#[allow(clippy::too_many_lines)]));
     let title = format!(" The application *{}*, version {}.", escape(&api.title), escape(&api.version));
     let several = handled.len() > 1 && handled.len() <= MOST_PARTS;
     let wanted = if handled.is_empty() {
@@ -62,7 +57,13 @@ pub(super) fn app(api: &Api) -> TokenStream {
         }
     };
     let parts = several.then(|| parts(&handled));
-    let dispatch = dispatch(api, grouped);
+    let dispatch = if grouped {
+        // What knows every address is in `wire`, with the groups.
+        let addresses = addresses.as_ref().map(|_| quote!(&self.addresses,));
+        quote!(wire::message(handlers, #addresses cx).await)
+    } else {
+        dispatch(api, false, &quote!(self.addresses))
+    };
     let message = if dispatch.is_empty() {
         quote!(amgi::codegen::no_channel(cx))
     } else {
@@ -135,6 +136,28 @@ pub(super) fn app(api: &Api) -> TokenStream {
     }
 }
 
+/// What handlers implement: a trait a channel, or a group.
+fn bound(api: &Api) -> TokenStream {
+    let bounds: Vec<TokenStream> = if api.dispatch.len() > GROUP {
+        (0..api.dispatch.len().div_ceil(GROUP)).map(|n| format_ident!("Group{n}").to_token_stream()).collect()
+    } else {
+        handled(api).iter().map(|(_, _, handler)| ident(&handler.name).to_token_stream()).collect()
+    };
+    if bounds.is_empty() { quote!(Send + Sync + 'static) } else { quote!(#(#bounds)+*) }
+}
+
+/// The function in `wire` that finds the group of a message's address, for a large document.
+pub(super) fn message(api: &Api) -> TokenStream {
+    let bound = bound(api);
+    let addresses = (!given(api).is_empty()).then(|| quote!(addresses: &Addresses,));
+    let body = dispatch(api, true, &quote!(addresses));
+    quote! {
+        pub(super) async fn message<A: #bound>(handlers: &A, #addresses cx: &amgi::Context) -> amgi::Settlement {
+            #body
+        }
+    }
+}
+
 fn escape(text: &str) -> String {
     crate::docs::clean(text).join(" ")
 }
@@ -153,7 +176,7 @@ fn addresses(given: &[&Channel]) -> TokenStream {
 }
 
 /// `match` over literal addresses, then patterns, then addresses given at run time.
-fn dispatch(api: &Api, grouped: bool) -> TokenStream {
+fn dispatch(api: &Api, grouped: bool, addresses: &TokenStream) -> TokenStream {
     let routes: Vec<(usize, &Route)> = api.dispatch.iter().enumerate().collect();
     let call = |index: usize, route: &Route, values: TokenStream| {
         if grouped {
@@ -209,7 +232,7 @@ fn dispatch(api: &Api, grouped: bool) -> TokenStream {
         .map(|(_, route)| {
             let channel = &api.channels[route.channels[0]];
             let (field, function) = (ident(&channel.field), route_name(channel));
-            quote!(if address == self.addresses.#field { return wire::#function(handlers, cx).await; })
+            quote!(if address == #addresses.#field { return wire::#function(handlers, cx).await; })
         })
         .collect();
     match (literal.is_empty(), patterns.is_empty() && given.is_empty()) {
@@ -290,11 +313,7 @@ fn group_traits(api: &Api) -> TokenStream {
                 .filter_map(|&channel| api.channels[channel].handler.as_ref())
                 .map(|handler| ident(&handler.name))
                 .collect();
-            quote! {
-                /// Some of the handler traits; implemented by what implements all of them.
-                pub trait #group: #(#traits)+* {}
-                impl<A: #(#traits)+*> #group for A {}
-            }
+            quote!(amgi::codegen::group!(#group: #(#traits),*);)
         })
         .collect()
 }

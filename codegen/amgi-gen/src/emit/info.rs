@@ -18,7 +18,7 @@ pub(super) fn servers(api: &Api) -> TokenStream {
     quote!(pub(super) static SERVERS: &[amgi::ServerInfo] = &[#(#servers),*];)
 }
 
-/// `channels()`.
+/// `CHANNELS` and `channels()`.
 pub(super) fn channels(api: &Api) -> TokenStream {
     let handled: Vec<(&Channel, &Handler)> = api
         .channels
@@ -36,29 +36,44 @@ pub(super) fn channels(api: &Api) -> TokenStream {
             Some(address) => quote!(Some(#address)),
             None => quote!(None),
         };
-        let (address, example) = match &channel.address {
-            Some(address) => (quote!(#address.into()), example_address(api, channel, address)),
-            None => {
-                let field = ident(&channel.field);
-                (quote!(addresses.#field.clone().into()), quote!(addresses.#field.clone().into()))
-            }
-        };
+        let address = channel.address.as_deref().unwrap_or_default();
         quote! {
             amgi::ChannelInfo {
                 name: #key,
-                address: #address,
+                address: codegen::constant(#address),
                 servers: &[#(#servers),*],
                 bindings: #bindings,
                 operations: #operations,
-                example_address: #example,
+                example_address: codegen::constant(#address),
                 dead_letter: #dead_letter,
             }
         }
     });
+    // What is not known before the application is made, or not constant.
+    let later: Vec<TokenStream> = handled
+        .iter()
+        .enumerate()
+        .filter_map(|(index, (channel, _))| {
+            let index = proc_macro2::Literal::usize_unsuffixed(index);
+            if channel.address.is_none() {
+                let field = ident(&channel.field);
+                return Some(quote! {
+                    channels[#index].address = addresses.#field.clone().into();
+                    channels[#index].example_address = addresses.#field.clone().into();
+                });
+            }
+            let example = example_address(api, channel)?;
+            Some(quote!(channels[#index].example_address = #example;))
+        })
+        .collect();
+    let made = if later.is_empty() {
+        quote!(CHANNELS.to_vec())
+    } else {
+        quote!(let mut channels = CHANNELS.to_vec(); #(#later)* channels)
+    };
     quote! {
-        pub(super) fn channels(#argument) -> Vec<amgi::ChannelInfo> {
-            vec![#(#infos),*]
-        }
+        static CHANNELS: &[amgi::ChannelInfo] = &[#(#infos),*];
+        pub(super) fn channels(#argument) -> Vec<amgi::ChannelInfo> { #made }
     }
 }
 
@@ -115,8 +130,10 @@ pub(super) fn examples(message: &Message) -> TokenStream {
 }
 
 /// The address with every parameter filled in: by an example of the document, an allowed value, or its own name.
-fn example_address(api: &Api, channel: &Channel, address: &str) -> TokenStream {
-    let Some(parameters) = &channel.parameters else { return quote!(#address.into()) };
+///
+/// `None` where there are none.
+fn example_address(api: &Api, channel: &Channel) -> Option<TokenStream> {
+    let parameters = channel.parameters.as_ref()?;
     let values = parameters.fields.iter().map(|field| {
         let allowed = match &field.ty {
             Ty::Named(name) => {
@@ -130,5 +147,5 @@ fn example_address(api: &Api, channel: &Channel, address: &str) -> TokenStream {
         field.example.clone().or(allowed).unwrap_or_else(|| field.wire.clone())
     });
     let pattern = pattern_name(channel);
-    quote!(#pattern.format(&[#(#values),*]).into())
+    Some(quote!(#pattern.format(&[#(#values),*]).into()))
 }

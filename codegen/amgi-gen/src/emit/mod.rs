@@ -20,24 +20,123 @@ use crate::ir::{Api, Channel, Ty};
 /// Where generated code says that a document is large: above this, dispatch is divided into groups of channels.
 const GROUP: usize = 50;
 
+/// Code in pieces that are made when they are wanted: a large document is never there as a whole but as text.
+pub struct Piece<'a>(Content<'a>);
+
+enum Content<'a> {
+    Items(Box<dyn Fn() -> TokenStream + 'a>),
+    Module(Module<'a>),
+}
+
+/// A module within the generated one. In the file of a large document it may stand for a file of its own.
+pub struct Module<'a> {
+    /// Attributes and visibility.
+    head: TokenStream,
+    /// Name.
+    pub name: String,
+    /// What is in it.
+    pub pieces: Vec<Piece<'a>>,
+    /// Whether it is for the compiler only.
+    pub compact: bool,
+}
+
+impl<'a> Piece<'a> {
+    fn new(items: impl Fn() -> TokenStream + 'a) -> Self {
+        Self(Content::Items(Box::new(items)))
+    }
+
+    /// Says that what is in the module, if this is one, is for the compiler only.
+    fn make_compact(&mut self) {
+        if let Content::Module(module) = &mut self.0 {
+            module.compact = true;
+        }
+    }
+
+    /// The module, when this is one.
+    pub fn module(&self) -> Option<&Module<'a>> {
+        match &self.0 {
+            Content::Module(module) => Some(module),
+            Content::Items(_) => None,
+        }
+    }
+
+    /// The code.
+    pub fn tokens(&self) -> TokenStream {
+        match &self.0 {
+            Content::Items(items) => items(),
+            Content::Module(module) => {
+                let (head, name) = (&module.head, ident(&module.name));
+                let pieces = module.pieces.iter().map(Self::tokens);
+                quote!(#head mod #name { #(#pieces)* })
+            }
+        }
+    }
+}
+
+impl Module<'_> {
+    /// The line that declares it, with a semicolon.
+    pub fn declaration(&self) -> TokenStream {
+        let (head, name) = (&self.head, ident(&self.name));
+        quote!(#head mod #name;)
+    }
+}
+
+impl<'a> From<Module<'a>> for Piece<'a> {
+    fn from(module: Module<'a>) -> Self {
+        Self(Content::Module(module))
+    }
+}
+
+/// Whether a document is so large that its code is divided into modules. They are files where a crate is written.
+pub fn is_large(api: &Api) -> bool {
+    api.channels.len() > GROUP || api.messages.len() > GROUP
+}
+
+/// The pieces, in modules of `most` with a number where the document is `large`. They see what their parent sees, and it sees
+/// what they have.
+fn divided<'a>(name: &str, large: bool, most: usize, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
+    if !large || pieces.len() <= most {
+        return pieces;
+    }
+    let mut modules = Vec::new();
+    let mut pieces = pieces.into_iter().peekable();
+    while pieces.peek().is_some() {
+        let name = format!("{name}_{}", modules.len());
+        let uses = Piece::new(|| quote!(use super::*;));
+        let pieces = std::iter::once(uses).chain(pieces.by_ref().take(most)).collect();
+        let head = quote!(#[allow(unused_imports, clippy::wildcard_imports)]);
+        modules.push(Module { head, name, pieces, compact: false });
+    }
+    let names: Vec<Ident> = modules.iter().map(|module| ident(&module.name)).collect();
+    let mut all: Vec<Piece<'a>> = modules.into_iter().map(Piece::from).collect();
+    all.push(Piece::new(move || quote!(#(pub use #names::*;)*)));
+    all
+}
+
+/// The generated module in pieces.
+pub fn pieces(api: &Api) -> Vec<Piece<'_>> {
+    let large = is_large(api);
+    let messages = api.messages.iter().map(|message| Piece::new(move || message::message(message)));
+    let unions = api.unions.iter().map(|union| Piece::new(move || message::union(api, union)));
+    let channels = api
+        .channels
+        .iter()
+        .filter(|channel| channel.parameters.is_some() || channel.handler.is_some())
+        .map(|channel| Piece::new(move || channel::channel(api, channel)));
+    let mut all = divided("messages", large, GROUP, messages.chain(unions).collect());
+    all.extend(divided("channels", large, GROUP, channels.collect()));
+    all.push(Piece::new(move || app::app(api)));
+    if !api.sends.is_empty() {
+        all.push(Piece::new(move || sender::sender(api)));
+    }
+    all.extend(types::module(api).map(Piece::from));
+    all.push(wire::module(api).into());
+    all
+}
+
 /// The items of the generated module.
 pub fn module(api: &Api) -> TokenStream {
-    let messages = api.messages.iter().map(message::message);
-    let unions = api.unions.iter().map(|union| message::union(api, union));
-    let channels = api.channels.iter().map(|channel| channel::channel(api, channel));
-    let app = app::app(api);
-    let sender = sender::sender(api);
-    let types = types::module(api);
-    let wire = wire::module(api);
-    quote! {
-        #(#messages)*
-        #(#unions)*
-        #(#channels)*
-        #app
-        #sender
-        #types
-        #wire
-    }
+    pieces(api).iter().map(Piece::tokens).collect()
 }
 
 /// A name of the IR as an identifier, raw where it says so.

@@ -4,33 +4,44 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use serde_json::Value;
 
-use super::{docs, ident, ty};
+use super::{Module, Piece, divided, docs, ident, is_large, ty};
 use crate::ir::{Api, Content, Field, Missing, StringVariant, Tagging, Ty, TypeDef, TypeKind, Variant};
 
-pub(super) fn module(api: &Api) -> TokenStream {
-    if api.types.is_empty() {
-        return TokenStream::new();
-    }
-    let items = api.types.iter().map(|def| item(api, def));
-    let defaults: Vec<TokenStream> = api.types.iter().flat_map(|def| defaults(api, def)).collect();
-    let defaults = (!defaults.is_empty()).then(|| {
-        quote! {
-            /// Values of members that are missing, written as the document writes them.
-            #[allow(non_snake_case, clippy::approx_constant, clippy::excessive_precision, clippy::unreadable_literal)]
-            mod defaults {
-                #(#defaults)*
-            }
-        }
-    });
-    quote! {
-        /// Types of the document's schemas.
-        pub mod types {
-            use amgi::codegen::serde::{Deserialize, Serialize};
+/// Types in a file of a large document.
+const TYPES: usize = 100;
 
-            #(#items)*
-            #defaults
-        }
+/// The module, item by item.
+pub(super) fn module(api: &Api) -> Option<Module<'_>> {
+    if api.types.is_empty() {
+        return None;
     }
+    let uses = || quote!(use amgi::codegen::serde::{Deserialize, Serialize};);
+    let items = api.types.iter().map(|def| Piece::new(move || item(api, def))).collect();
+    let mut pieces = vec![Piece::new(uses)];
+    pieces.extend(divided("types", is_large(api), TYPES, items));
+    if api.types.iter().any(|def| !defaults(api, def).is_empty()) {
+        pieces.push(Piece::new(move || {
+            let defaults = api.types.iter().flat_map(|def| defaults(api, def));
+            quote! {
+                /// Values of members that are missing, written as the document writes them.
+                #[allow(non_snake_case, clippy::approx_constant, clippy::excessive_precision, clippy::unreadable_literal)]
+                mod defaults {
+                    #(#defaults)*
+                }
+            }
+        }));
+    }
+    Some(Module {
+        head: quote! {
+            /// Types of the document's schemas.
+            // Without an enum or struct there is nothing to derive.
+            #[allow(unused_imports)]
+            pub
+        },
+        name: "types".to_owned(),
+        pieces,
+        compact: false,
+    })
 }
 
 fn item(api: &Api, def: &TypeDef) -> TokenStream {
@@ -205,25 +216,19 @@ fn strings(
     variants: &[StringVariant],
 ) -> TokenStream {
     let members = variants.iter().map(|variant| {
-        let (member, wire) = (ident(&variant.name), &variant.wire);
-        let line = match wire.trim() {
+        let member = ident(&variant.name);
+        let line = match variant.wire.trim() {
             "" => " Text without characters.".to_owned(),
             text => format!(" `{}`", crate::docs::shown(&text.replace('`', "'"))),
         };
-        let rename = (variant.name != *wire).then(|| quote!(#[serde(rename = #wire)]));
-        quote!(#[doc = #line] #rename #member,)
+        quote!(#[doc = #line] #member,)
     });
-    let names: Vec<_> = variants.iter().map(|variant| ident(&variant.name)).collect();
-    let wires: Vec<_> = variants.iter().map(|variant| &variant.wire).collect();
     let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, #(#derives,)* Serialize, Deserialize)]
-        #[serde(crate = "amgi::codegen::serde")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, #(#derives),*)]
         #(#attributes)*
         pub enum #name { #(#members)* }
-
-        amgi::codegen::text_enum!(#name { #(#names = #wires),* });
     }
 }
 

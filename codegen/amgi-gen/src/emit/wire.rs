@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, ident, info, outer_ty, pattern_name, route_name,
+    GROUP, Module, Piece, app, divided, ident, info, is_large, outer_ty, pattern_name, route_name,
     rules::checks,
     sender::{presets, sets},
     types::literal,
@@ -14,35 +14,58 @@ use crate::ir::{
     Select, Tagging, Ty, TypeDef, TypeKind, Union,
 };
 
-pub(super) fn module(api: &Api) -> TokenStream {
-    let patterns = api.channels.iter().filter(|channel| channel.parameters.is_some()).map(pattern);
-    let addresses = api.channels.iter().filter(|channel| channel.parameters.is_some()).map(read_address);
-    let servers = info::servers(api);
-    let channels = info::channels(api);
-    let messages = api.messages.iter().map(|message| typed_message(api, message));
-    let unions = api.unions.iter().map(|union| typed_union(api, union));
-    let checks = api.types.iter().filter(|def| def.checked).map(type_check);
-    let routes = api.dispatch.iter().map(|route| route_function(api, route));
-    let groups = (api.dispatch.len() > GROUP).then(|| groups(api));
-    quote! {
-        /// Between bytes and types, and from addresses to handlers.
-        #[allow(unused_imports, clippy::all, clippy::pedantic)]
-        mod wire {
+pub(super) fn module(api: &Api) -> Module<'_> {
+    let large = is_large(api);
+    let patterns = api.channels.iter().filter(|channel| channel.parameters.is_some());
+    let mut pieces = vec![Piece::new(|| {
+        quote! {
             use super::*;
             // Only lower-case names: a type of the document may have any other.
             use amgi::codegen;
-
-            #(#patterns)*
-            #(#addresses)*
-            #servers
-            #channels
-            #(#messages)*
-            #(#unions)*
-            #(#checks)*
-            #(#routes)*
-            #groups
         }
+    })];
+    pieces.extend(patterns.flat_map(|channel| {
+        [Piece::new(move || pattern(channel)), Piece::new(move || read_address(channel))]
+    }));
+    pieces.push(Piece::new(move || info::servers(api)));
+    pieces.push(Piece::new(move || info::channels(api)));
+    let messages = api.messages.iter().map(|message| Piece::new(move || typed_message(api, message)));
+    let unions = api.unions.iter().map(|union| Piece::new(move || typed_union(api, union)));
+    pieces.extend(divided("codec", large, GROUP, messages.chain(unions).collect()));
+    let types = api
+        .types
+        .iter()
+        .filter(|def| def.checked || matches!(def.kind, TypeKind::Strings { .. }))
+        .map(|def| Piece::new(move || if def.checked { type_check(def) } else { text_enum(def) }));
+    pieces.extend(divided("values", large, GROUP * 2, types.collect()));
+    let routes = api.dispatch.iter().map(|route| Piece::new(move || route_function(api, route)));
+    pieces.extend(divided("routes", large, GROUP, routes.collect()));
+    if api.dispatch.len() > GROUP {
+        pieces.extend((0..api.dispatch.len().div_ceil(GROUP)).map(|n| Piece::new(move || group(api, n))));
+        pieces.push(Piece::new(move || app::message(api)));
     }
+    let mut module = Module {
+        head: quote! {
+            /// Between bytes and types, and from addresses to handlers.
+            #[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
+        },
+        name: "wire".to_owned(),
+        pieces,
+        compact: true,
+    };
+    for piece in &mut module.pieces {
+        piece.make_compact();
+    }
+    module
+}
+
+/// `as_str`, `Display`, `FromStr` and serde's traits of an enum of texts.
+fn text_enum(def: &TypeDef) -> TokenStream {
+    let TypeKind::Strings { variants } = &def.kind else { return TokenStream::new() };
+    let name = ident(&def.name);
+    let names = variants.iter().map(|variant| ident(&variant.name));
+    let wires = variants.iter().map(|variant| &variant.wire);
+    quote!(codegen::text_enum!(types::#name { #(#names = #wires),* });)
 }
 
 fn pattern(channel: &Channel) -> TokenStream {
@@ -113,85 +136,38 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
     let name = ident(&message.name);
     let key = &message.key;
     let examples = info::examples(message);
-    let mut reads = Vec::new();
-    let mut writes = Vec::new();
-    let mut members = Vec::new();
-    if let Some(payload) = &message.payload {
+    let payload = message.payload.as_ref().map(|payload| {
         let ty = outer_ty(&payload.ty);
-        let check = checks(&payload.rules, &payload.ty, &quote!(payload), &quote!(at));
-        let check = (!check.is_empty()).then(|| {
-            quote! {
-                {
-                    let (payload, at) = (&payload, &codegen::At::root(amgi::error::Part::Payload));
-                    #check
-                }
-            }
-        });
-        let read = match payload.codec {
-            Codec::Json => quote!(codegen::json_payload(message)?),
-            Codec::Text => quote!(codegen::text_payload(message)?),
-            Codec::Raw => quote!(codegen::raw_payload(message)),
+        let codec = match payload.codec {
+            Codec::Json => quote!(json),
+            Codec::Text => quote!(text),
+            Codec::Raw => quote!(raw),
         };
-        reads.push(quote!(let payload: #ty = #read; #check));
-        let write = match payload.codec {
-            Codec::Json => quote!(codegen::set_json_payload(message, payload)?;),
-            Codec::Text => quote!(codegen::set_text_payload(message, payload);),
-            Codec::Raw => quote!(message.payload = Some(payload.clone());),
-        };
-        let check = check.map(|_| {
-            let check = checks(&payload.rules, &payload.ty, &quote!(payload), &quote!(at));
-            quote!({ let at = &codegen::At::root(amgi::error::Part::Payload); #check })
-        });
-        writes.push(quote!(let payload = &self.payload; #check #write));
-        members.push(quote!(payload));
-    }
-    if !message.presets.is_empty() {
+        let check = checks(&payload.rules, &payload.ty, &quote!(value), &quote!(at));
+        let check = (!check.is_empty()).then(|| quote!(, (value, at) { #check }));
+        quote!(; [payload #codec: #ty #check])
+    });
+    let parts = [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")];
+    let parts = parts.into_iter().filter_map(|(fields, member, part)| {
+        let (read, write) = wire_fields(api, fields.as_ref()?, &ident(part));
+        let member = ident(member);
+        Some(quote!(; #member(message, fields) { #read } { #write }))
+    });
+    let first = (!message.presets.is_empty()).then(|| {
         let sets = sets(&message.presets);
-        writes.push(quote!(let bindings = &mut message.bindings; #sets));
-    }
-    for (fields, member, part) in
-        [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")]
-    {
-        if let Some(fields) = fields {
-            let member = ident(member);
-            let part = ident(part);
-            let (read, write) = wire_fields(api, fields, &member, &part);
-            reads.push(quote!(let #member = #read;));
-            writes.push(write);
-            members.push(quote!(#member));
-        }
-    }
-    if message.says_type {
+        quote!(; <- (message) { let bindings = &mut message.bindings; #sets })
+    });
+    let last = message.says_type.then(|| {
         let content_type = &message.content_type;
-        writes.push(quote!(codegen::set_content_type(message, #content_type);));
-    }
-    let unused = writes.is_empty().then(|| quote!(let _ = message;));
-    let unread = reads.is_empty().then(|| quote!(let _ = message;));
-    quote! {
-        impl amgi::TypedMessage for #name {
-            const NAME: &'static str = #key;
-            const EXAMPLES: &'static [amgi::ExampleInfo] = #examples;
-
-            fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-                #unread
-                #(#reads)*
-                Ok(Self { #(#members),* })
-            }
-
-            fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-                #unused
-                #(#writes)*
-                Ok(())
-            }
-        }
-    }
+        quote!(; -> (message) { codegen::set_content_type(message, #content_type); })
+    });
+    quote!(codegen::message!(#name = #key, #examples #payload #first #(#parts)* #last);)
 }
 
 /// Reading and writing of headers or bindings, one field after the other.
 fn wire_fields(
     api: &Api,
     fields: &Fields,
-    member: &proc_macro2::Ident,
     part: &proc_macro2::Ident,
 ) -> (TokenStream, TokenStream) {
     let name = ident(&fields.name);
@@ -250,13 +226,13 @@ fn wire_fields(
     let read = if checks.is_empty() {
         quote!(#name { #(#members)* })
     } else {
-        quote!({ let fields = #name { #(#members)* }; #(#checks)* fields })
+        quote!(let fields = #name { #(#members)* }; #(#checks)* fields)
     };
     let room = fields.fields.iter().all(|field| field.protocol.is_none()).then(|| {
         let count = proc_macro2::Literal::usize_unsuffixed(fields.fields.len());
         quote!(message.headers.reserve(#count);)
     });
-    (read, quote!({ let fields = &self.#member; #room #(#writes)* }))
+    (read, quote!(#room #(#writes)*))
 }
 
 fn typed_union(api: &Api, union: &Union) -> TokenStream {
@@ -299,31 +275,22 @@ fn type_check(def: &TypeDef) -> TokenStream {
             .iter()
             .filter_map(|field| {
                 let member = ident(&field.name);
-                let wire = &field.wire;
                 let check = checks(&field.rules, &field.ty, &quote!(value), &quote!(at));
+                if check.is_empty() {
+                    return None;
+                }
                 // An optional list that is empty was not there.
                 let missing = matches!(field.missing, crate::ir::Missing::Empty)
                     && matches!(field.ty, Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject);
-                let found = !check.is_empty();
                 let check = if missing { quote!(if !value.is_empty() { #check }) } else { check };
                 // Members without a field of their own lie beside the others, not below.
-                let here = match field.missing {
-                    crate::ir::Missing::Flatten => quote!(at),
-                    _ => quote!(&at.name(#wire)),
-                };
-                found.then(|| {
-                    quote! {
-                        {
-                            let (value, at) = (&self.#member, #here);
-                            #check
-                        }
-                    }
-                })
+                let wire = (field.missing != crate::ir::Missing::Flatten).then_some(&field.wire);
+                Some(quote!(#member #wire { #check }))
             })
             .collect::<TokenStream>(),
         TypeKind::Newtype { ty, rules } => {
             let check = checks(rules, ty, &quote!(value), &quote!(at));
-            quote!(let value = &self.0; #check)
+            quote!({ let value = &value.0; #check })
         }
         TypeKind::Union { variants, .. } => {
             let arms = variants.iter().map(|variant| {
@@ -336,10 +303,11 @@ fn type_check(def: &TypeDef) -> TokenStream {
                     _ => quote!(Self::#member { .. } => {}),
                 }
             });
-            quote!(match self { #(#arms)* })
+            quote!({ match value { #(#arms)* } })
         }
         TypeKind::Strings { .. } | TypeKind::Foreign { .. } => TokenStream::new(),
     };
+    let body = if body.is_empty() { quote!({}) } else { body };
     let union = checked_union(def).map(|variants| {
         let variants = variants.iter().map(|(member, ty)| {
             quote! {
@@ -367,14 +335,7 @@ fn type_check(def: &TypeDef) -> TokenStream {
     quote! {
         #union
 
-        impl codegen::Check for types::#name {
-            fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-                // Every rule may turn out to be one that the type cannot break.
-                let _ = at;
-                #body
-                Ok(())
-            }
-        }
+        codegen::check!(types::#name, (value, at) #body);
     }
 }
 
@@ -530,34 +491,29 @@ fn reply_info(api: &Api, candidate: &Candidate, reply: &Reply) -> TokenStream {
     quote!(amgi::reply::ReplyInfo { location: #from, address: #address, correlation: #correlation })
 }
 
-/// Dispatch within groups of channels, so that no function knows them all.
-fn groups(api: &Api) -> TokenStream {
-    api.dispatch
-        .chunks(GROUP)
-        .enumerate()
-        .map(|(n, routes)| {
-            let (function, group) = (format_ident!("group_{n}"), format_ident!("Group{n}"));
-            let name = |route: &Route| route_name(&api.channels[route.channels[0]]);
-            let literal = routes.iter().filter(|route| !route.pattern).filter_map(|route| {
-                let (address, name) = (route.address.as_deref()?, name(route));
-                Some(quote!(#address => #name(handlers, cx).await,))
-            });
-            let patterns = routes.iter().filter(|route| route.pattern).map(|route| {
-                let (pattern, name) = (pattern_name(&api.channels[route.channels[0]]), name(route));
-                quote!(if let Some(values) = #pattern.captures(address) { return #name(handlers, values, cx).await; })
-            });
-            quote! {
-                pub(super) async fn #function<A: #group>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement {
-                    match cx.address() {
-                        #(#literal)*
-                        address => {
-                            #(#patterns)*
-                            let _ = address;
-                            codegen::no_channel(cx)
-                        }
-                    }
+/// Dispatch within a group of channels, so that no function knows them all.
+fn group(api: &Api, n: usize) -> TokenStream {
+    let routes = api.dispatch.chunks(GROUP).nth(n).unwrap_or_default();
+    let (function, group) = (format_ident!("group_{n}"), format_ident!("Group{n}"));
+    let name = |route: &Route| route_name(&api.channels[route.channels[0]]);
+    let literal = routes.iter().filter(|route| !route.pattern).filter_map(|route| {
+        let (address, name) = (route.address.as_deref()?, name(route));
+        Some(quote!(#address => #name(handlers, cx).await,))
+    });
+    let patterns = routes.iter().filter(|route| route.pattern).map(|route| {
+        let (pattern, name) = (pattern_name(&api.channels[route.channels[0]]), name(route));
+        quote!(if let Some(values) = #pattern.captures(address) { return #name(handlers, values, cx).await; })
+    });
+    quote! {
+        pub(super) async fn #function<A: #group>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement {
+            match cx.address() {
+                #(#literal)*
+                address => {
+                    #(#patterns)*
+                    let _ = address;
+                    codegen::no_channel(cx)
                 }
             }
-        })
-        .collect()
+        }
+    }
 }

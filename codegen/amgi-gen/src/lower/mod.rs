@@ -12,7 +12,7 @@ mod select;
 mod shape;
 mod typedefs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use amgi_asyncapi::{
     diag::{Diagnostic, Diagnostics, Span},
@@ -78,9 +78,10 @@ impl<'d> Lowering<'d> {
         }
         self.message_ids = used_messages(doc);
         let drafts: Vec<_> = self.message_ids.clone().into_iter().map(|id| self.draft(id)).collect();
+        let used: HashSet<Id<Channel>> = doc.operations.iter().map(|op| op.channel).collect();
         let ids: Vec<Id<Channel>> = (0..doc.channels.len())
             .map(Id::new)
-            .filter(|&id| doc.operations.iter().any(|op| op.channel == id))
+            .filter(|id| used.contains(id))
             .collect();
         let parameter_sites: Vec<Vec<Option<String>>> =
             ids.iter().map(|&id| self.parameter_enums(&doc[id])).collect();
@@ -101,7 +102,7 @@ impl<'d> Lowering<'d> {
             if self.receives(operation) {
                 continue;
             }
-            if let Some(channel) = ids.iter().position(|&id| id == operation.channel) {
+            if let Ok(channel) = ids.binary_search(&operation.channel) {
                 sends.extend(self.send(operation, channel, &mut methods));
             }
         }
@@ -177,7 +178,7 @@ impl<'d> Lowering<'d> {
 
     /// Index of a message in the IR.
     fn index(&self, id: Id<Message>) -> usize {
-        self.message_ids.iter().position(|&other| other == id).unwrap_or_default()
+        self.message_ids.binary_search(&id).unwrap_or_default()
     }
 
     fn type_name(
@@ -320,7 +321,7 @@ fn wanted(extensions: &[(String, Node)], key: &str) -> String {
 
 /// Messages of operations and replies, in order of the document.
 fn used_messages(doc: &Document) -> Vec<Id<Message>> {
-    let used: Vec<Id<Message>> = doc
+    let used: HashSet<Id<Message>> = doc
         .operations
         .iter()
         .flat_map(|op| op.messages.iter().chain(op.reply.iter().flat_map(|reply| &reply.messages)))

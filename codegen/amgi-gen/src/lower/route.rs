@@ -3,6 +3,8 @@
 //! A literal address beats a pattern; among patterns the one with more literal characters; a tie that can matter is
 //! reported.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use amgi_asyncapi::{
     diag::Diagnostic,
     model::{Channel, Id},
@@ -20,25 +22,30 @@ impl Lowering<'_> {
         types: &[ir::TypeDef],
     ) -> Vec<ir::Route> {
         let mut routes: Vec<ir::Route> = Vec::new();
+        let mut by_address: HashMap<String, usize> = HashMap::new();
         for (index, channel) in channels.iter().enumerate() {
             if channel.handler.is_none() {
                 continue;
             }
             // Addresses that differ only in what they call their parameters are one.
-            let same = routes.iter_mut().find(|route| match (&route.address, &channel.address) {
-                (Some(a), Some(b)) => erased(a) == erased(b),
-                _ => false,
-            });
-            match same {
-                Some(route) => route.channels.push(index),
-                None => routes.push(ir::Route {
-                    address: channel.address.clone(),
-                    pattern: channel.parameters.is_some(),
-                    channels: vec![index],
-                    select: ir::Select::default(),
-                    candidates: Vec::new(),
-                }),
+            if let Some(address) = &channel.address {
+                match by_address.entry(erased(address)) {
+                    Entry::Occupied(known) => {
+                        routes[*known.get()].channels.push(index);
+                        continue;
+                    }
+                    Entry::Vacant(place) => {
+                        place.insert(routes.len());
+                    }
+                }
             }
+            routes.push(ir::Route {
+                address: channel.address.clone(),
+                pattern: channel.parameters.is_some(),
+                channels: vec![index],
+                select: ir::Select::default(),
+                candidates: Vec::new(),
+            });
         }
         for route in &mut routes {
             self.candidates(route, channels, ids, types);
@@ -90,11 +97,19 @@ impl Lowering<'_> {
     }
 
     fn ties(&mut self, routes: &[ir::Route], ids: &[Id<Channel>]) {
-        for (index, route) in routes.iter().enumerate() {
-            let Some(address) = route.address.as_deref().filter(|_| route.pattern) else { continue };
-            for other in &routes[..index] {
-                let Some(earlier) = other.address.as_deref().filter(|_| other.pattern) else { continue };
-                if literal_characters(address) == literal_characters(earlier) && overlap(address, earlier) {
+        let patterns: Vec<(&ir::Route, Levels<'_>)> = routes
+            .iter()
+            .filter(|route| route.pattern)
+            .filter_map(|route| Some((route, Levels::of(route.address.as_deref()?))))
+            .collect();
+        for (index, (route, levels)) in patterns.iter().enumerate() {
+            // They are in order of their literals, so that only neighbours have as many.
+            for (other, earlier) in patterns[..index].iter().rev() {
+                if earlier.literal != levels.literal {
+                    break;
+                }
+                if levels.overlap(earlier) {
+                    let (address, earlier) = (levels.address, earlier.address);
                     let span = |route: &ir::Route| self.doc[ids[route.channels[0]]].span;
                     let diagnostic = Diagnostic::error(
                         codes::ADDRESS_AMBIGUOUS,
@@ -145,15 +160,27 @@ fn literal_characters(address: &str) -> usize {
         .count()
 }
 
-/// Whether some address fits both patterns, level by level.
-fn overlap(a: &str, b: &str) -> bool {
-    let separator = |address: &str| ['/', '.', ':'].into_iter().find(|&c| address.contains(c)).unwrap_or('/');
-    let (sa, sb) = (separator(a), separator(b));
-    if sa != sb {
-        return false;
+/// A pattern, taken apart once for all that it is compared with.
+struct Levels<'a> {
+    address: &'a str,
+    literal: usize,
+    separator: char,
+    levels: Vec<&'a str>,
+}
+
+impl<'a> Levels<'a> {
+    fn of(address: &'a str) -> Self {
+        let separator = ['/', '.', ':'].into_iter().find(|&c| address.contains(c)).unwrap_or('/');
+        let levels = address.split(separator).collect();
+        Self { address, literal: literal_characters(address), separator, levels }
     }
-    let (a, b): (Vec<&str>, Vec<&str>) = (a.split(sa).collect(), b.split(sb).collect());
-    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| levels_overlap(a, b))
+
+    /// Whether some address fits both patterns, level by level.
+    fn overlap(&self, other: &Self) -> bool {
+        self.separator == other.separator
+            && self.levels.len() == other.levels.len()
+            && self.levels.iter().zip(&other.levels).all(|(a, b)| levels_overlap(a, b))
+    }
 }
 
 /// Whether some text fits both levels: what stands before the first parameter and behind the last must not contradict.
@@ -174,7 +201,11 @@ fn levels_overlap(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{literal_characters, overlap};
+    use super::{Levels, literal_characters};
+
+    fn overlap(a: &str, b: &str) -> bool {
+        Levels::of(a).overlap(&Levels::of(b))
+    }
 
     #[test]
     fn overlap_is_seen_level_by_level() {

@@ -16,7 +16,9 @@ use serde_json::{Value as Json, json};
 use super::custom;
 use crate::{
     codes,
-    name::{Namer, class, pascal},
+    ir::Ty,
+    name::{self, Namer, class, pascal},
+    types::Shape,
 };
 
 /// A named type to be.
@@ -50,8 +52,23 @@ pub(super) struct Shaper<'d> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Site(pub usize);
 
-/// Name of the definition that holds the sites; the namer keeps it free.
-pub(super) const SITES: &str = "AmgiSites";
+/// The only member of a definition that stands for a site.
+const SITE: &str = "site";
+
+impl Site {
+    /// Name of the definition that stands for it; the namer keeps it free.
+    fn name(self) -> String {
+        format!("{}{}", name::SITE, self.0)
+    }
+
+    /// Its type, taken out of what typify found.
+    pub(super) fn take(self, found: &mut BTreeMap<String, Shape>) -> Option<Ty> {
+        match found.remove(&self.name())? {
+            Shape::Struct { mut fields, .. } => fields.pop().map(|field| field.ty),
+            _ => None,
+        }
+    }
+}
 
 /// An object schema, everything that is merged into it included.
 #[derive(Default)]
@@ -65,11 +82,9 @@ pub(super) struct Object<'d> {
 
 impl<'d> Shaper<'d> {
     pub(super) fn new(doc: &'d Document) -> Self {
-        let mut names = Namer::types();
-        names.type_name(SITES, "");
         Self {
             doc,
-            names,
+            names: Namer::types(),
             definitions: Vec::new(),
             by_schema: HashMap::new(),
             active: Vec::new(),
@@ -96,24 +111,19 @@ impl<'d> Shaper<'d> {
         Site(self.sites.len() - 1)
     }
 
-    /// All definitions for typify, the sites among them.
-    pub(super) fn for_typify(&self) -> BTreeMap<String, Json> {
-        let mut all: BTreeMap<String, Json> =
-            self.definitions.iter().map(|d| (d.name.clone(), d.shape.clone())).collect();
-        if !self.sites.is_empty() {
-            let members: serde_json::Map<String, Json> = self
-                .sites
-                .iter()
-                .enumerate()
-                .map(|(index, shape)| (format!("s{index}"), shape.clone()))
-                .collect();
-            let required: Vec<&String> = members.keys().collect();
-            all.insert(
-                SITES.to_owned(),
-                json!({"type": "object", "required": required, "properties": members}),
-            );
-        }
-        all
+    /// The sites that were asked for.
+    pub(super) fn sites(&self) -> impl Iterator<Item = Site> + use<> {
+        (0..self.sites.len()).map(Site)
+    }
+
+    /// All definitions for typify, a small one for every site among them.
+    pub(super) fn for_typify(&mut self) -> BTreeMap<String, Json> {
+        let sites = self.sites().zip(&mut self.sites).map(|(site, shape)| {
+            let site = site.name();
+            (site, json!({"type": "object", "required": [SITE], "properties": {SITE: shape.take()}}))
+        });
+        let definitions = self.definitions.iter_mut().map(|d| (d.name.clone(), d.shape.take()));
+        definitions.chain(sites).collect()
     }
 
     /// The document.

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{
     custom::{self, Wishes},
     rules::rules,
-    shape::{self, Definition, SITES, Shaper},
+    shape::{self, Definition, Shaper},
 };
 use crate::{
     codes, docs,
@@ -21,7 +21,7 @@ use crate::{
 /// The types of a document.
 pub(super) struct Types {
     pub defs: Vec<TypeDef>,
-    sites: BTreeMap<String, Ty>,
+    sites: Vec<Ty>,
     checked: BTreeSet<String>,
     strings: BTreeSet<String>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Types {
 impl Types {
     /// Type at a site.
     pub(super) fn site(&self, site: super::shape::Site) -> Ty {
-        self.sites.get(&format!("s{}", site.0)).cloned().unwrap_or(Ty::Json)
+        self.sites.get(site.0).cloned().unwrap_or(Ty::Json)
     }
 
     /// How a header or binding of this type is written.
@@ -96,12 +96,7 @@ pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
             .help("keywords such as `not` inside an object are not turned into types"),
         );
     }
-    let sites = match found.remove(SITES) {
-        Some(Shape::Struct { fields, .. }) => {
-            fields.into_iter().map(|field| (field.wire, field.ty)).collect()
-        }
-        _ => BTreeMap::new(),
-    };
+    let sites = shaper.sites().map(|site| site.take(&mut found).unwrap_or(Ty::Json)).collect();
     let mut defs = Vec::new();
     let mut texts = Vec::new();
     let mut wishes = BTreeMap::new();

@@ -30,6 +30,9 @@ enum Token<'a> {
 }
 
 impl<'a> At<'a> {
+    /// The whole of the payload.
+    pub const PAYLOAD: Self = Self::root(Part::Payload);
+
     /// The whole of a part of the message.
     pub const fn root(part: Part) -> Self {
         Self { parent: None, token: Token::Root(part) }

@@ -2,17 +2,25 @@
 //! generator does.
 
 mod check;
+mod macros;
+pub mod payload;
 mod select;
 
 use std::{
     fmt,
     future::Future,
+    marker::PhantomData,
     pin::Pin,
+    str::FromStr,
     sync::{Arc, OnceLock},
 };
 
-pub use self::check::{At, Check, TextPattern, ensure, is_multiple, length, one_of, size, unique};
-pub use self::select::{Choice, Key, Select, When};
+pub use self::{
+    check::{At, Check, TextPattern, ensure, is_multiple, length, one_of, size, unique},
+    macros::{check, group, message, text_enum},
+    payload::{json, raw, text},
+    select::{Choice, Key, Select, When},
+};
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use regress::Regex;
@@ -21,7 +29,7 @@ pub use serde_json;
 
 use serde::{
     Serialize,
-    de::{DeserializeOwned, value::StrDeserializer},
+    de::{DeserializeOwned, Deserializer, Visitor, value::StrDeserializer},
 };
 use serde_json::Value;
 
@@ -29,46 +37,10 @@ use crate::{
     codec,
     context::Context,
     contract::{BindingValue, Bindings, ExampleInfo, Headers, Message, MessageSend, Settlement},
-    error::{Disposition, HandlerError, Part, Reason, Rejection, SendError, StartupError},
+    error::{Disposition, HandlerError, Part, Reason, Rejection, SendError, StartupError, UnknownValue},
     reply::ReplyInfo,
     sender::Outgoing,
 };
-
-/// `as_str`, `Display` and `FromStr` of an enum of texts.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __text_enum {
-    ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        impl $name {
-            /// The text on the wire.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)+
-                }
-            }
-        }
-
-        impl ::core::fmt::Display for $name {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl ::core::str::FromStr for $name {
-            type Err = $crate::UnknownValue;
-
-            fn from_str(text: &str) -> ::core::result::Result<Self, Self::Err> {
-                $(if text == $text {
-                    return Ok(Self::$variant);
-                })+
-                Err($crate::UnknownValue { found: text.to_owned(), expected: &[$($text),+] })
-            }
-        }
-    };
-}
-
-pub use crate::__text_enum as text_enum;
 
 /// A message of the document as a Rust type. Implemented by generated code.
 pub trait TypedMessage: Sized {
@@ -229,38 +201,32 @@ pub fn outgoing<M: TypedMessage>(
 /// No bindings that the document sets.
 pub fn no_bindings(_: &mut Bindings) {}
 
-/// Reads a JSON payload.
-pub fn json_payload<T: DeserializeOwned>(message: &Message) -> Result<T, Rejection> {
-    codec::from_json(Part::Payload, payload(message)?)
+/// Reads a string as one of the texts of an enum.
+pub fn text_value<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err = UnknownValue>,
+{
+    deserializer.deserialize_str(TextVisitor(PhantomData))
 }
 
-/// Reads a text payload.
-pub fn text_payload(message: &Message) -> Result<String, Rejection> {
-    codec::from_text(Part::Payload, payload(message)?).map(str::to_owned)
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = UnknownValue>> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(|unknown: UnknownValue| E::unknown_variant(text, unknown.expected))
+    }
 }
 
-/// The payload as it is; empty when there is none.
-pub fn raw_payload(message: &Message) -> Bytes {
-    message.payload.clone().unwrap_or_default()
-}
-
-fn payload(message: &Message) -> Result<&Bytes, Rejection> {
-    message.payload.as_ref().ok_or_else(|| Rejection::new(Part::Payload, "", "the message has no payload"))
-}
-
-/// Sets a text payload.
-pub fn set_text_payload(message: &mut Message, value: &str) {
-    message.payload = Some(Bytes::copy_from_slice(value.as_bytes()));
-}
-
-/// Sets a JSON payload.
-pub fn set_json_payload<T: Serialize + ?Sized>(message: &mut Message, value: &T) -> Result<(), Rejection> {
-    message.payload = Some(to_json(Part::Payload, value)?);
-    Ok(())
-}
-
-fn to_json<T: Serialize + ?Sized>(part: Part, value: &T) -> Result<Bytes, Rejection> {
-    codec::to_json(value).map_err(|error| Rejection::new(part, "", error.to_string()))
+/// A text in constant data.
+pub const fn constant(text: &'static str) -> Cow<'static, str> {
+    Cow::Borrowed(text)
 }
 
 /// How a header's or binding's bytes hold a value.

@@ -8,7 +8,7 @@ use std::{borrow::Cow, cmp::Reverse};
 
 use serde::de::IgnoredAny;
 
-use super::{TypedMessage, at, json_payload};
+use super::{TypedMessage, at, json};
 use crate::{
     codec,
     contract::{Message, media_type},
@@ -173,7 +173,7 @@ impl<const K: usize, const N: usize> Choice<'_, K, N> {
         let (part, pointer) = place.place();
         // In a payload that is not JSON at all no member can be blamed.
         if part == Part::Payload
-            && let Err(rejection) = json_payload::<IgnoredAny>(self.message)
+            && let Err(rejection) = json::read::<IgnoredAny>(self.message)
         {
             return Rejection { pointer: String::new(), ..rejection };
         }

@@ -223,7 +223,7 @@ fn check(number: u64, text: &str, file: Option<&Path>) -> Result<&'static str, S
             None => Ok("rejected"),
         };
     };
-    let module = format::module(api, &generation.tokens).map_err(|error| error.to_string())?;
+    let module = format::module(api).map_err(|error| error.to_string())?;
     syn::parse_file(&module).map_err(|error| format!("the text does not parse: {error}"))?;
     Ok("generated")
 }

@@ -113,7 +113,7 @@ fn module(path: &Path, name: &str) -> Result<(Api, String), String> {
     let Some(api) = generation.api else {
         return Err(format!("{}:\n{}", path.display(), generation.sources.report(&generation.diagnostics)));
     };
-    let text = format::module(&api, &generation.tokens).map_err(|error| error.to_string())?;
+    let text = format::module(&api).map_err(|error| error.to_string())?;
     Ok((api, text))
 }
 

@@ -1,13 +1,14 @@
 //! Bytes to checked values and back.
 //!
-//! Decoding is one pass on the way that succeeds; only a value that does not fit is read a second time, to find the JSON
+//! Decoding is one pass on the way that succeeds; only a text that does not fit is looked at a second time, to find the JSON
 //! Pointer of what is wrong.
+
+mod locate;
 
 use std::{borrow::Cow, cell::Cell};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_path_to_error::Segment;
 
 use crate::error::{Part, Rejection};
 
@@ -19,34 +20,26 @@ use crate::error::{Part, Rejection};
 /// ```
 pub fn from_json<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
     // One look at the whole is cheaper than one at each string in it, and JSON is UTF-8 as a whole (RFC 8259, 8.1).
-    serde_json::from_str(from_text(part, bytes)?).map_err(|error| explain::<T>(part, bytes, &error))
+    serde_json::from_str(from_text(part, bytes)?).map_err(|error| {
+        explain(part, bytes, &error, |text| serde_json::from_str::<T>(std::str::from_utf8(text).ok()?).err())
+    })
 }
 
 /// As [`from_json`], for what is most likely a number: there is no string in it to look at.
 pub(crate) fn from_json_scalar<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
-    serde_json::from_slice(bytes).map_err(|error| explain::<T>(part, bytes, &error))
+    serde_json::from_slice(bytes).map_err(|error| {
+        explain(part, bytes, &error, |text| serde_json::from_slice::<T>(text).err())
+    })
 }
 
 #[cold]
-fn explain<T: DeserializeOwned>(part: Part, bytes: &[u8], error: &serde_json::Error) -> Rejection {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let pointer = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(located) => pointer(located.path()),
-        Ok(_) => String::new(),
-    };
-    Rejection::new(part, pointer, error.to_string())
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut out = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => push_token(&mut out, &index.to_string()),
-            Segment::Map { key } => push_token(&mut out, key),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    out
+fn explain(
+    part: Part,
+    bytes: &[u8],
+    error: &serde_json::Error,
+    read: fn(&[u8]) -> Option<serde_json::Error>,
+) -> Rejection {
+    Rejection::new(part, locate::pointer(bytes, read), error.to_string())
 }
 
 /// Appends a reference token to a JSON Pointer, escaped (RFC 6901).
