@@ -6,6 +6,7 @@ mod macros;
 pub mod payload;
 mod select;
 
+use std::borrow::Cow;
 use std::{
     fmt,
     future::Future,
