@@ -8,6 +8,7 @@ mod select;
 
 use std::borrow::Cow;
 use std::{
+    borrow::Cow,
     fmt,
     future::Future,
     marker::PhantomData,
