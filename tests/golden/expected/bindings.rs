@@ -212,6 +212,7 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -259,304 +260,47 @@ pub mod types {
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
-    pub(super) static SERVERS: &[amgi::ServerInfo] = &[
-        amgi::ServerInfo {
-            name: "kafka",
-            protocol: "kafka",
-            host: "localhost:9092",
-            path: "",
-            bindings: &[
-                amgi::BindingInfo {
-                    protocol: "kafka",
-                    json: "{\"schemaRegistryUrl\":\"http://localhost:8081\",\"schemaRegistryVendor\":\"apicurio\"}",
-                },
+    pub(super) static SERVERS: &[amgi::ServerInfo] = &[amgi::ServerInfo { name: "kafka", protocol: "kafka", host: "localhost:9092", path: "", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"schemaRegistryUrl\":\"http://localhost:8081\",\"schemaRegistryVendor\":\"apicurio\"}" }] }, amgi::ServerInfo { name: "mqtt", protocol: "mqtt", host: "localhost:1883", path: "", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"cleanSession\":false,\"clientId\":\"parcels\",\"keepAlive\":20,\"lastWill\":{\"message\":\"gone\",\"qos\":1,\"retain\":true,\"topic\":\"parcels/status\"},\"maximumPacketSize\":{\"default\":65536,\"type\":\"integer\"},\"sessionExpiryInterval\":3600}" }, amgi::BindingInfo { protocol: "solace", json: "{\"msgVpn\":\"parcels\"}" }] }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[
+        amgi::ChannelInfo {
+            name: "parcels", address: codegen::constant("parcels"), servers: &[],
+            bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"partitions\":6,\"topic\":\"parcels-v1\",\"topicConfiguration\":{\"cleanup.policy\":[\"compact\"],\"retention.ms\":86400000}}" }, amgi::BindingInfo { protocol: "amqp", json: "{\"exchange\":{\"durable\":true,\"name\":\"post\",\"type\":\"topic\"},\"is\":\"routingKey\"}" }, amgi::BindingInfo { protocol: "sqs", json: "{\"queue\":{\"deliveryDelay\":5,\"fifoQueue\":false,\"name\":\"parcels\"}}" }, amgi::BindingInfo { protocol: "sns", json: "{\"name\":\"parcels\",\"ordering\":{\"type\":\"standard\"}}" }],
+            operations: &[
+                amgi::OperationInfo {
+                    name: "onParcel",
+                    bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"clientId\":{\"default\":\"one\",\"type\":\"string\"},\"groupId\":{\"enum\":[\"sorters\"],\"type\":\"string\"}}" }, amgi::BindingInfo { protocol: "nats", json: "{\"queue\":\"sorters\"}" }, amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }, amgi::BindingInfo { protocol: "sqs", json: "{\"queues\":[{\"name\":\"parcels\"}]}" }, amgi::BindingInfo { protocol: "redis", json: "{}" }],
+                    messages: &[amgi::MessageInfo { name: "parcel", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"minLength\":1,\"type\":\"string\"},\"schemaIdLocation\":\"payload\"}" }, amgi::BindingInfo { protocol: "mqtt", json: "{\"contentType\":\"application/json\",\"correlationData\":{\"type\":\"string\"},\"payloadFormatIndicator\":1,\"responseTopic\":{\"pattern\":\"^answers/\",\"type\":\"string\"}}" }, amgi::BindingInfo { protocol: "amqp", json: "{\"contentEncoding\":\"identity\",\"messageType\":\"parcel\"}" }, amgi::BindingInfo { protocol: "http", json: "{\"headers\":{\"properties\":{\"x-post\":{\"type\":\"string\"}},\"required\":[\"x-post\"],\"type\":\"object\"},\"statusCode\":202}" }], examples: <Parcel as amgi::TypedMessage>::EXAMPLES, }]
+                }
             ],
-        },
-        amgi::ServerInfo {
-            name: "mqtt",
-            protocol: "mqtt",
-            host: "localhost:1883",
-            path: "",
-            bindings: &[
-                amgi::BindingInfo {
-                    protocol: "mqtt",
-                    json: "{\"cleanSession\":false,\"clientId\":\"parcels\",\"keepAlive\":20,\"lastWill\":{\"message\":\"gone\",\"qos\":1,\"retain\":true,\"topic\":\"parcels/status\"},\"maximumPacketSize\":{\"default\":65536,\"type\":\"integer\"},\"sessionExpiryInterval\":3600}",
-                },
-                amgi::BindingInfo {
-                    protocol: "solace",
-                    json: "{\"msgVpn\":\"parcels\"}",
-                },
-            ],
-        },
+            example_address: codegen::constant("parcels"), dead_letter: None,
+        }
     ];
-
-    pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "parcels", address : "parcels".into(), servers : &
-            [], bindings : & [amgi::BindingInfo { protocol : "kafka", json :
-            "{\"partitions\":6,\"topic\":\"parcels-v1\",\"topicConfiguration\":{\"cleanup.policy\":[\"compact\"],\"retention.ms\":86400000}}"
-            }, amgi::BindingInfo { protocol : "amqp", json :
-            "{\"exchange\":{\"durable\":true,\"name\":\"post\",\"type\":\"topic\"},\"is\":\"routingKey\"}"
-            }, amgi::BindingInfo { protocol : "sqs", json :
-            "{\"queue\":{\"deliveryDelay\":5,\"fifoQueue\":false,\"name\":\"parcels\"}}"
-            }, amgi::BindingInfo { protocol : "sns", json :
-            "{\"name\":\"parcels\",\"ordering\":{\"type\":\"standard\"}}" }], operations
-            : & [amgi::OperationInfo { name : "onParcel", bindings : & [amgi::BindingInfo
-            { protocol : "kafka", json :
-            "{\"clientId\":{\"default\":\"one\",\"type\":\"string\"},\"groupId\":{\"enum\":[\"sorters\"],\"type\":\"string\"}}"
-            }, amgi::BindingInfo { protocol : "nats", json : "{\"queue\":\"sorters\"}" },
-            amgi::BindingInfo { protocol : "mqtt", json : "{\"qos\":1}" },
-            amgi::BindingInfo { protocol : "sqs", json :
-            "{\"queues\":[{\"name\":\"parcels\"}]}" }, amgi::BindingInfo { protocol :
-            "redis", json : "{}" }], messages : & [amgi::MessageInfo { name : "parcel",
-            content_type : "application/json", bindings : & [amgi::BindingInfo { protocol
-            : "kafka", json :
-            "{\"key\":{\"minLength\":1,\"type\":\"string\"},\"schemaIdLocation\":\"payload\"}"
-            }, amgi::BindingInfo { protocol : "mqtt", json :
-            "{\"contentType\":\"application/json\",\"correlationData\":{\"type\":\"string\"},\"payloadFormatIndicator\":1,\"responseTopic\":{\"pattern\":\"^answers/\",\"type\":\"string\"}}"
-            }, amgi::BindingInfo { protocol : "amqp", json :
-            "{\"contentEncoding\":\"identity\",\"messageType\":\"parcel\"}" },
-            amgi::BindingInfo { protocol : "http", json :
-            "{\"headers\":{\"properties\":{\"x-post\":{\"type\":\"string\"}},\"required\":[\"x-post\"],\"type\":\"object\"},\"statusCode\":202}"
-            }], examples : < Parcel as amgi::TypedMessage > ::EXAMPLES, }] }],
-            example_address : "parcels".into(), dead_letter : None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for Parcel {
-        const NAME: &'static str = "parcel";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "",
-                headers: "{}",
-                payload: Some("{\"id\":1}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::ParcelPayload = codegen::json_payload(message)?;
-            let bindings = {
-                let fields = ParcelBindings {
-                    kafka_key: codegen::binding(
-                        &message.bindings,
-                        "kafka",
-                        "key",
-                        codegen::Scalar::Text,
-                    )?,
-                    mqtt_correlation_data: codegen::binding(
-                        &message.bindings,
-                        "mqtt",
-                        "correlation_data",
-                        codegen::Scalar::Text,
-                    )?,
-                    mqtt_response_topic: codegen::binding(
-                        &message.bindings,
-                        "mqtt",
-                        "response_topic",
-                        codegen::Scalar::Text,
-                    )?,
-                    http_headers: codegen::binding(
-                        &message.bindings,
-                        "http",
-                        "headers",
-                        codegen::Scalar::Json,
-                    )?,
-                    http_query: codegen::binding(
-                        &message.bindings,
-                        "http",
-                        "query",
-                        codegen::Scalar::Json,
-                    )?,
-                };
-                {
-                    let value = &fields.kafka_key;
-                    let root = codegen::At::root(amgi::error::Part::Bindings);
-                    let root = root.name("kafka");
-                    let at = &root.name("key");
-                    if let Some(value) = value {
-                        codegen::length(at, value, 1, usize::MAX)?;
-                    }
-                }
-                {
-                    let value = &fields.mqtt_response_topic;
-                    let root = codegen::At::root(amgi::error::Part::Bindings);
-                    let root = root.name("mqtt");
-                    let at = &root.name("response_topic");
-                    if let Some(value) = value {
-                        {
-                            static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
-                                "^answers/",
-                            );
-                            PATTERN.check(at, value)?;
-                        }
-                    }
-                }
-                fields
-            };
-            Ok(Self { payload, bindings })
+    pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
+    codegen::message!(
+        Parcel = "parcel", &[amgi::ExampleInfo { name: "", headers: "{}", payload: Some("{\"id\":1}") }]; [payload json: types::ParcelPayload];
+        <-(message) { let bindings = &mut message.bindings; bindings.set("mqtt", "content_type", "application/json"); bindings.set("mqtt", "payload_format_indicator", 1i64); bindings.set("amqp", "content_encoding", "identity"); bindings.set("amqp", "type", "parcel"); bindings.set("http", "status_code", 202i64); };
+        bindings(message, fields) {
+            let fields = ParcelBindings { kafka_key: codegen::binding(&message.bindings, "kafka", "key", codegen::Scalar::Text)?, mqtt_correlation_data: codegen::binding(&message.bindings, "mqtt", "correlation_data", codegen::Scalar::Text)?, mqtt_response_topic: codegen::binding(&message.bindings, "mqtt", "response_topic", codegen::Scalar::Text)?, http_headers: codegen::binding(&message.bindings, "http", "headers", codegen::Scalar::Json)?, http_query: codegen::binding(&message.bindings, "http", "query", codegen::Scalar::Json)?, };
+            { let value = &fields.kafka_key; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("kafka"); let at = &root.name("key"); if let Some(value) = value { codegen::length(at, value, 1, usize::MAX)?; } }
+            { let value = &fields.mqtt_response_topic; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("mqtt"); let at = &root.name("response_topic"); if let Some(value) = value { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^answers/"); PATTERN.check(at, value)?; } } }
+            fields
         }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            let bindings = &mut message.bindings;
-            bindings.set("mqtt", "content_type", "application/json");
-            bindings.set("mqtt", "payload_format_indicator", 1i64);
-            bindings.set("amqp", "content_encoding", "identity");
-            bindings.set("amqp", "type", "parcel");
-            bindings.set("http", "status_code", 202i64);
-            {
-                let fields = &self.bindings;
-                {
-                    let value = &fields.kafka_key;
-                    let root = codegen::At::root(amgi::error::Part::Bindings);
-                    let root = root.name("kafka");
-                    let at = &root.name("key");
-                    if let Some(value) = value {
-                        codegen::length(at, value, 1, usize::MAX)?;
-                    }
-                }
-                if let Some(value) = &fields.kafka_key {
-                    codegen::set_binding(
-                        &mut message.bindings,
-                        "kafka",
-                        "key",
-                        codegen::Scalar::Text,
-                        value,
-                    )?;
-                }
-                if let Some(value) = &fields.mqtt_correlation_data {
-                    codegen::set_binding(
-                        &mut message.bindings,
-                        "mqtt",
-                        "correlation_data",
-                        codegen::Scalar::Text,
-                        value,
-                    )?;
-                }
-                {
-                    let value = &fields.mqtt_response_topic;
-                    let root = codegen::At::root(amgi::error::Part::Bindings);
-                    let root = root.name("mqtt");
-                    let at = &root.name("response_topic");
-                    if let Some(value) = value {
-                        {
-                            static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
-                                "^answers/",
-                            );
-                            PATTERN.check(at, value)?;
-                        }
-                    }
-                }
-                if let Some(value) = &fields.mqtt_response_topic {
-                    codegen::set_binding(
-                        &mut message.bindings,
-                        "mqtt",
-                        "response_topic",
-                        codegen::Scalar::Text,
-                        value,
-                    )?;
-                }
-                if let Some(value) = &fields.http_headers {
-                    codegen::set_binding(
-                        &mut message.bindings,
-                        "http",
-                        "headers",
-                        codegen::Scalar::Json,
-                        value,
-                    )?;
-                }
-                if let Some(value) = &fields.http_query {
-                    codegen::set_binding(
-                        &mut message.bindings,
-                        "http",
-                        "query",
-                        codegen::Scalar::Json,
-                        value,
-                    )?;
-                }
-            }
-            Ok(())
+        {
+            { let value = &fields.kafka_key; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("kafka"); let at = &root.name("key"); if let Some(value) = value { codegen::length(at, value, 1, usize::MAX)?; } }
+            if let Some(value) = &fields.kafka_key { codegen::set_binding(&mut message.bindings, "kafka", "key", codegen::Scalar::Text, value)?; }
+            if let Some(value) = &fields.mqtt_correlation_data { codegen::set_binding(&mut message.bindings, "mqtt", "correlation_data", codegen::Scalar::Text, value)?; }
+            { let value = &fields.mqtt_response_topic; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("mqtt"); let at = &root.name("response_topic"); if let Some(value) = value { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^answers/"); PATTERN.check(at, value)?; } } }
+            if let Some(value) = &fields.mqtt_response_topic { codegen::set_binding(&mut message.bindings, "mqtt", "response_topic", codegen::Scalar::Text, value)?; }
+            if let Some(value) = &fields.http_headers { codegen::set_binding(&mut message.bindings, "http", "headers", codegen::Scalar::Json, value)?; }
+            if let Some(value) = &fields.http_query { codegen::set_binding(&mut message.bindings, "http", "query", codegen::Scalar::Json, value)?; }
         }
-    }
-
-    impl amgi::TypedMessage for Arrival {
-        const NAME: &'static str = "arrival";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::ArrivalPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            let bindings = &mut message.bindings;
-            bindings.set("amqp", "type", "arrival");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Departure {
-        const NAME: &'static str = "departure";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::DeparturePayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            let bindings = &mut message.bindings;
-            bindings.set("amqp", "type", "departure");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for SendMovesMessage {
-        const NAME: &'static str = "SendMovesMessage";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = <Arrival as amgi::TypedMessage>::EXAMPLES;
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            static SELECT: codegen::Select<0, 2> = codegen::Select {
-                keys: [],
-                messages: [&[], &[]],
-            };
-            let mut choice = SELECT.choose(message);
-            if let Some(message) = choice.read(0) {
-                return Ok(Self::Arrival(message));
-            }
-            if let Some(message) = choice.read(1) {
-                return Ok(Self::Departure(message));
-            }
-            Err(choice.none())
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            match self {
-                Self::Arrival(value) => amgi::TypedMessage::encode(value, message),
-                Self::Departure(value) => amgi::TypedMessage::encode(value, message),
-            }
-        }
-    }
-
-    pub(super) async fn route_parcels<A: ParcelsHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <Parcel as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(ParcelsHandler::on_parcel(handlers, message, cx).await)
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
+    );
+    codegen::message!(Arrival = "arrival", &[]; [payload json: types::ArrivalPayload]; <-(message) { let bindings = &mut message.bindings; bindings.set("amqp", "type", "arrival"); });
+    codegen::message!(Departure = "departure", &[]; [payload json: types::DeparturePayload]; <-(message) { let bindings = &mut message.bindings; bindings.set("amqp", "type", "departure"); });
+    impl amgi::TypedMessage for SendMovesMessage { const NAME: &'static str = "SendMovesMessage"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Arrival as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Arrival(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Departure(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Arrival(value) => amgi::TypedMessage::encode(value, message), Self::Departure(value) => amgi::TypedMessage::encode(value, message), } } }
+    pub(super) async fn route_parcels<A: ParcelsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Parcel as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(ParcelsHandler::on_parcel(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
 }

@@ -800,6 +800,7 @@ impl<
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -815,26 +816,11 @@ pub mod types {
     }
 
     /// Member `type` of [`OpenedPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum OpenedPayloadType {
         /// `opened`
-        #[serde(rename = "opened")]
         Opened,
     }
-
-    amgi::codegen::text_enum!(OpenedPayloadType { Opened = "opened" });
 
     /// Payload of message `closed`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -848,26 +834,11 @@ pub mod types {
     }
 
     /// Member `type` of [`ClosedPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ClosedPayloadType {
         /// `closed`
-        #[serde(rename = "closed")]
         Closed,
     }
-
-    amgi::codegen::text_enum!(ClosedPayloadType { Closed = "closed" });
 
     /// Payload of message `moved`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -903,26 +874,11 @@ pub mod types {
     }
 
     /// Member `type` of [`MovedPayloadRaised`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum MovedPayloadRaisedType {
         /// `raised`
-        #[serde(rename = "raised")]
         Raised,
     }
-
-    amgi::codegen::text_enum!(MovedPayloadRaisedType { Raised = "raised" });
 
     /// Alternative 2 of [`MovedPayload`].
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -935,26 +891,11 @@ pub mod types {
     }
 
     /// Member `type` of [`MovedPayloadLowered`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum MovedPayloadLoweredType {
         /// `lowered`
-        #[serde(rename = "lowered")]
         Lowered,
     }
-
-    amgi::codegen::text_enum!(MovedPayloadLoweredType { Lowered = "lowered" });
 
     /// Payload of message `remark`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -989,26 +930,11 @@ pub mod types {
     }
 
     /// Member `type` of [`StartedEventHeader`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum StartedEventHeaderType {
         /// `started`
-        #[serde(rename = "started")]
         Started,
     }
-
-    amgi::codegen::text_enum!(StartedEventHeaderType { Started = "started" });
 
     /// Schema `stopped`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -1035,26 +961,11 @@ pub mod types {
     }
 
     /// Member `type` of [`StoppedEventHeader`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum StoppedEventHeaderType {
         /// `stopped`
-        #[serde(rename = "stopped")]
         Stopped,
     }
-
-    amgi::codegen::text_enum!(StoppedEventHeaderType { Stopped = "stopped" });
 
     /// Payload of message `first`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -1136,26 +1047,11 @@ pub mod types {
     }
 
     /// Member `op` of [`AddedPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum AddedPayloadOp {
         /// `add`
-        #[serde(rename = "add")]
         Add,
     }
-
-    amgi::codegen::text_enum!(AddedPayloadOp { Add = "add" });
 
     /// Payload of message `removed`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -1168,26 +1064,11 @@ pub mod types {
     }
 
     /// Member `op` of [`RemovedPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum RemovedPayloadOp {
         /// `remove`
-        #[serde(rename = "remove")]
         Remove,
     }
-
-    amgi::codegen::text_enum!(RemovedPayloadOp { Remove = "remove" });
 
     /// Schema `note`.
     #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -1225,26 +1106,11 @@ pub mod types {
     }
 
     /// Member `ask` of [`AskNamePayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum AskNamePayloadAsk {
         /// `name`
-        #[serde(rename = "name")]
         Name,
     }
-
-    amgi::codegen::text_enum!(AskNamePayloadAsk { Name = "name" });
 
     /// Payload of message `askAge`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -1255,26 +1121,11 @@ pub mod types {
     }
 
     /// Member `ask` of [`AskAgePayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum AskAgePayloadAsk {
         /// `age`
-        #[serde(rename = "age")]
         Age,
     }
-
-    amgi::codegen::text_enum!(AskAgePayloadAsk { Age = "age" });
 
     /// Payload of message `name`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -1287,26 +1138,11 @@ pub mod types {
     }
 
     /// Member `is` of [`NamePayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum NamePayloadIs {
         /// `name`
-        #[serde(rename = "name")]
         Name,
     }
-
-    amgi::codegen::text_enum!(NamePayloadIs { Name = "name" });
 
     /// Payload of message `age`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -1319,958 +1155,93 @@ pub mod types {
     }
 
     /// Member `is` of [`AgePayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum AgePayloadIs {
         /// `age`
-        #[serde(rename = "age")]
         Age,
     }
-
-    amgi::codegen::text_enum!(AgePayloadIs { Age = "age" });
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-
-    pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "tagged", address : "tagged".into(), servers : &
-            [], bindings : & [], operations : & [amgi::OperationInfo { name : "onTagged",
-            bindings : & [], messages : & [amgi::MessageInfo { name : "opened",
-            content_type : "application/json", bindings : & [], examples : < Opened as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "closed",
-            content_type : "application/json", bindings : & [], examples : < Closed as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "moved",
-            content_type : "application/json", bindings : & [], examples : < Moved as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "remark",
-            content_type : "application/json", bindings : & [], examples : < Remark as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "tagged".into(),
-            dead_letter : None, }, amgi::ChannelInfo { name : "nested", address :
-            "nested".into(), servers : & [], bindings : & [], operations : &
-            [amgi::OperationInfo { name : "onNested", bindings : & [], messages : &
-            [amgi::MessageInfo { name : "started", content_type : "application/json",
-            bindings : & [], examples : < Started as amgi::TypedMessage > ::EXAMPLES, },
-            amgi::MessageInfo { name : "stopped", content_type : "application/json",
-            bindings : & [], examples : < Stopped as amgi::TypedMessage > ::EXAMPLES, }]
-            }], example_address : "nested".into(), dead_letter : None, },
-            amgi::ChannelInfo { name : "numbered", address : "numbered".into(), servers :
-            & [], bindings : & [], operations : & [amgi::OperationInfo { name :
-            "onNumbered", bindings : & [], messages : & [amgi::MessageInfo { name :
-            "first", content_type : "application/json", bindings : & [], examples : <
-            First as amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name :
-            "second", content_type : "application/json", bindings : & [], examples : <
-            Second as amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name :
-            "draft", content_type : "application/json", bindings : & [], examples : <
-            Draft as amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "numbered"
-            .into(), dead_letter : None, }, amgi::ChannelInfo { name : "animals", address
-            : "animals".into(), servers : & [], bindings : & [], operations : &
-            [amgi::OperationInfo { name : "onAnimals", bindings : & [], messages : &
-            [amgi::MessageInfo { name : "animal", content_type : "application/json",
-            bindings : & [], examples : < Animal as amgi::TypedMessage > ::EXAMPLES, },
-            amgi::MessageInfo { name : "cat", content_type : "application/json", bindings
-            : & [], examples : < Cat as amgi::TypedMessage > ::EXAMPLES, },
-            amgi::MessageInfo { name : "dog", content_type : "application/json", bindings
-            : & [], examples : < Dog as amgi::TypedMessage > ::EXAMPLES, }] }],
-            example_address : "animals".into(), dead_letter : None, }, amgi::ChannelInfo
-            { name : "formats", address : "formats".into(), servers : & [], bindings : &
-            [], operations : & [amgi::OperationInfo { name : "onFormats", bindings : &
-            [], messages : & [amgi::MessageInfo { name : "text", content_type :
-            "Text/Plain; charset=utf-8", bindings : & [], examples : < Text as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "picture",
-            content_type : "image/png", bindings : & [], examples : < Picture as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "added",
-            content_type : "application/json", bindings : & [], examples : < Added as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "removed",
-            content_type : "application/json", bindings : & [], examples : < Removed as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "formats".into(),
-            dead_letter : None, }, amgi::ChannelInfo { name : "headed", address :
-            "headed".into(), servers : & [], bindings : & [], operations : &
-            [amgi::OperationInfo { name : "onHeaded", bindings : & [], messages : &
-            [amgi::MessageInfo { name : "urgent", content_type : "application/json",
-            bindings : & [], examples : < Urgent as amgi::TypedMessage > ::EXAMPLES, },
-            amgi::MessageInfo { name : "usual", content_type : "application/json",
-            bindings : & [], examples : < Usual as amgi::TypedMessage > ::EXAMPLES, }]
-            }], example_address : "headed".into(), dead_letter : None, },
-            amgi::ChannelInfo { name : "shaped", address : "shaped".into(), servers : &
-            [], bindings : & [], operations : & [amgi::OperationInfo { name : "onShaped",
-            bindings : & [], messages : & [amgi::MessageInfo { name : "person",
-            content_type : "application/json", bindings : & [], examples : < Person as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "employee",
-            content_type : "application/json", bindings : & [], examples : < Employee as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "shaped".into(),
-            dead_letter : None, }, amgi::ChannelInfo { name : "asked", address : "asked"
-            .into(), servers : & [], bindings : & [], operations : & [amgi::OperationInfo
-            { name : "ask", bindings : & [], messages : & [amgi::MessageInfo { name :
-            "askName", content_type : "application/json", bindings : & [], examples : <
-            AskName as amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name :
-            "askAge", content_type : "application/json", bindings : & [], examples : <
-            AskAge as amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "asked"
-            .into(), dead_letter : None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for Opened {
-        const NAME: &'static str = "opened";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::OpenedPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Closed {
-        const NAME: &'static str = "closed";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::ClosedPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Moved {
-        const NAME: &'static str = "moved";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::MovedPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Remark {
-        const NAME: &'static str = "remark";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::RemarkPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Started {
-        const NAME: &'static str = "started";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Started = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Stopped {
-        const NAME: &'static str = "stopped";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Stopped = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for First {
-        const NAME: &'static str = "first";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::FirstPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Second {
-        const NAME: &'static str = "second";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::SecondPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Draft {
-        const NAME: &'static str = "draft";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::DraftPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Animal {
-        const NAME: &'static str = "animal";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Animal = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Cat {
-        const NAME: &'static str = "cat";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Cat = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Dog {
-        const NAME: &'static str = "dog";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Dog = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Text {
-        const NAME: &'static str = "text";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: String = codegen::text_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::length(at, payload, 0, 10)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::length(at, payload, 0, 10)?;
-            }
-            codegen::set_text_payload(message, payload);
-            codegen::set_content_type(message, "Text/Plain; charset=utf-8");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Picture {
-        const NAME: &'static str = "picture";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: amgi::Bytes = codegen::raw_payload(message);
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            message.payload = Some(payload.clone());
-            codegen::set_content_type(message, "image/png");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Added {
-        const NAME: &'static str = "added";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::AddedPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            codegen::set_content_type(message, "application/json");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Removed {
-        const NAME: &'static str = "removed";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::RemovedPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            codegen::set_content_type(message, "application/json");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Urgent {
-        const NAME: &'static str = "urgent";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Note = codegen::json_payload(message)?;
-            let headers = {
-                let fields = UrgentHeaders {
-                    priority: codegen::header(
-                        &message.headers,
-                        "priority",
-                        codegen::Scalar::Json,
-                    )?,
-                };
-                {
-                    let value = &fields.priority;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("priority");
-                    codegen::one_of(at, value, "[9]")?;
-                }
-                fields
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(1);
-                {
-                    let value = &fields.priority;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("priority");
-                    codegen::one_of(at, value, "[9]")?;
-                }
-                codegen::set_header(
-                    &mut message.headers,
-                    "priority",
-                    codegen::Scalar::Json,
-                    &fields.priority,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Usual {
-        const NAME: &'static str = "usual";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Note = codegen::json_payload(message)?;
-            let headers = {
-                let fields = UsualHeaders {
-                    priority: codegen::header(
-                        &message.headers,
-                        "priority",
-                        codegen::Scalar::Json,
-                    )?,
-                };
-                {
-                    let value = &fields.priority;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("priority");
-                    codegen::one_of(at, value, "[0,1]")?;
-                }
-                fields
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(1);
-                {
-                    let value = &fields.priority;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("priority");
-                    codegen::one_of(at, value, "[0,1]")?;
-                }
-                codegen::set_header(
-                    &mut message.headers,
-                    "priority",
-                    codegen::Scalar::Json,
-                    &fields.priority,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Person {
-        const NAME: &'static str = "person";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::PersonPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Employee {
-        const NAME: &'static str = "employee";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::EmployeePayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for AskName {
-        const NAME: &'static str = "askName";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::AskNamePayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for AskAge {
-        const NAME: &'static str = "askAge";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::AskAgePayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Name {
-        const NAME: &'static str = "name";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "",
-                headers: "{}",
-                payload: Some("{\"is\":\"name\",\"name\":\"Ada\"}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::NamePayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Age {
-        const NAME: &'static str = "age";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::AgePayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for AskReply {
-        const NAME: &'static str = "AskReply";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = <Name as amgi::TypedMessage>::EXAMPLES;
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            static SELECT: codegen::Select<1, 2> = codegen::Select {
-                keys: [codegen::Key::Payload(&["is"])],
-                messages: [
-                    &[codegen::When::is(0, &["name"])],
-                    &[codegen::When::is(0, &["age"])],
-                ],
-            };
-            let mut choice = SELECT.choose(message);
-            if let Some(message) = choice.read(0) {
-                return Ok(Self::Name(message));
-            }
-            if let Some(message) = choice.read(1) {
-                return Ok(Self::Age(message));
-            }
-            Err(choice.none())
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            match self {
-                Self::Name(value) => amgi::TypedMessage::encode(value, message),
-                Self::Age(value) => amgi::TypedMessage::encode(value, message),
-            }
-        }
-    }
-
-    impl amgi::TypedMessage for AskRequest {
-        const NAME: &'static str = "AskRequest";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = <AskName as amgi::TypedMessage>::EXAMPLES;
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            static SELECT: codegen::Select<1, 2> = codegen::Select {
-                keys: [codegen::Key::Payload(&["ask"])],
-                messages: [
-                    &[codegen::When::is(0, &["name"])],
-                    &[codegen::When::is(0, &["age"])],
-                ],
-            };
-            let mut choice = SELECT.choose(message);
-            if let Some(message) = choice.read(0) {
-                return Ok(Self::AskName(message));
-            }
-            if let Some(message) = choice.read(1) {
-                return Ok(Self::AskAge(message));
-            }
-            Err(choice.none())
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            match self {
-                Self::AskName(value) => amgi::TypedMessage::encode(value, message),
-                Self::AskAge(value) => amgi::TypedMessage::encode(value, message),
-            }
-        }
-    }
-
-    impl codegen::Check for types::FirstPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.version, &at.name("version"));
-                codegen::one_of(at, value, "[1]")?;
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::SecondPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.version, &at.name("version"));
-                codegen::one_of(at, value, "[2,3]")?;
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::DraftPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.draft, &at.name("draft"));
-                codegen::one_of(at, value, "[true]")?;
-            }
-            Ok(())
-        }
-    }
-
-    pub(super) async fn route_tagged<A: TaggedHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 4> = codegen::Select {
-            keys: [codegen::Key::Payload(&["type"])],
-            messages: [
-                &[codegen::When::is(0, &["opened"])],
-                &[codegen::When::may_be(0, &["closed"])],
-                &[codegen::When::is(0, &["raised", "lowered"])],
-                &[],
-            ],
-        };
+    static CHANNELS: &[amgi::ChannelInfo] = &[
+        amgi::ChannelInfo { name: "tagged", address: codegen::constant("tagged"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onTagged", bindings: &[], messages: &[amgi::MessageInfo { name: "opened", content_type: "application/json", bindings: &[], examples: <Opened as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "closed", content_type: "application/json", bindings: &[], examples: <Closed as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "moved", content_type: "application/json", bindings: &[], examples: <Moved as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "remark", content_type: "application/json", bindings: &[], examples: <Remark as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("tagged"), dead_letter: None, },
+        amgi::ChannelInfo { name: "nested", address: codegen::constant("nested"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onNested", bindings: &[], messages: &[amgi::MessageInfo { name: "started", content_type: "application/json", bindings: &[], examples: <Started as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "stopped", content_type: "application/json", bindings: &[], examples: <Stopped as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("nested"), dead_letter: None, },
+        amgi::ChannelInfo { name: "numbered", address: codegen::constant("numbered"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onNumbered", bindings: &[], messages: &[amgi::MessageInfo { name: "first", content_type: "application/json", bindings: &[], examples: <First as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "second", content_type: "application/json", bindings: &[], examples: <Second as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "draft", content_type: "application/json", bindings: &[], examples: <Draft as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("numbered"), dead_letter: None, },
+        amgi::ChannelInfo { name: "animals", address: codegen::constant("animals"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onAnimals", bindings: &[], messages: &[amgi::MessageInfo { name: "animal", content_type: "application/json", bindings: &[], examples: <Animal as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "cat", content_type: "application/json", bindings: &[], examples: <Cat as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "dog", content_type: "application/json", bindings: &[], examples: <Dog as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("animals"), dead_letter: None, },
+        amgi::ChannelInfo { name: "formats", address: codegen::constant("formats"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onFormats", bindings: &[], messages: &[amgi::MessageInfo { name: "text", content_type: "Text/Plain; charset=utf-8", bindings: &[], examples: <Text as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "picture", content_type: "image/png", bindings: &[], examples: <Picture as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "added", content_type: "application/json", bindings: &[], examples: <Added as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "removed", content_type: "application/json", bindings: &[], examples: <Removed as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("formats"), dead_letter: None, },
+        amgi::ChannelInfo { name: "headed", address: codegen::constant("headed"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onHeaded", bindings: &[], messages: &[amgi::MessageInfo { name: "urgent", content_type: "application/json", bindings: &[], examples: <Urgent as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "usual", content_type: "application/json", bindings: &[], examples: <Usual as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("headed"), dead_letter: None, },
+        amgi::ChannelInfo { name: "shaped", address: codegen::constant("shaped"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onShaped", bindings: &[], messages: &[amgi::MessageInfo { name: "person", content_type: "application/json", bindings: &[], examples: <Person as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "employee", content_type: "application/json", bindings: &[], examples: <Employee as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("shaped"), dead_letter: None, },
+        amgi::ChannelInfo { name: "asked", address: codegen::constant("asked"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "ask", bindings: &[], messages: &[amgi::MessageInfo { name: "askName", content_type: "application/json", bindings: &[], examples: <AskName as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "askAge", content_type: "application/json", bindings: &[], examples: <AskAge as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("asked"), dead_letter: None, }
+    ];
+    pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
+    codegen::message!(Opened = "opened", &[]; [payload json: types::OpenedPayload]);
+    codegen::message!(Closed = "closed", &[]; [payload json: types::ClosedPayload]);
+    codegen::message!(Moved = "moved", &[]; [payload json: types::MovedPayload]);
+    codegen::message!(Remark = "remark", &[]; [payload json: types::RemarkPayload]);
+    codegen::message!(Started = "started", &[]; [payload json: types::Started]);
+    codegen::message!(Stopped = "stopped", &[]; [payload json: types::Stopped]);
+    codegen::message!(First = "first", &[]; [payload json: types::FirstPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(Second = "second", &[]; [payload json: types::SecondPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(Draft = "draft", &[]; [payload json: types::DraftPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(Animal = "animal", &[]; [payload json: types::Animal]);
+    codegen::message!(Cat = "cat", &[]; [payload json: types::Cat]);
+    codegen::message!(Dog = "dog", &[]; [payload json: types::Dog]);
+    codegen::message!(Text = "text", &[]; [payload text: String, (value, at) { codegen::length(at, value, 0, 10)?; }]; -> (message) { codegen::set_content_type(message, "Text/Plain; charset=utf-8"); });
+    codegen::message!(Picture = "picture", &[]; [payload raw: amgi::Bytes]; -> (message) { codegen::set_content_type(message, "image/png"); });
+    codegen::message!(Added = "added", &[]; [payload json: types::AddedPayload]; -> (message) { codegen::set_content_type(message, "application/json"); });
+    codegen::message!(Removed = "removed", &[]; [payload json: types::RemovedPayload]; -> (message) { codegen::set_content_type(message, "application/json"); });
+    codegen::message!(Urgent = "urgent", &[]; [payload json: types::Note]; headers(message, fields) { let fields = UrgentHeaders { priority: codegen::header(&message.headers, "priority", codegen::Scalar::Json)?, }; { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[9]")?; } fields } { message.headers.reserve(1); { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[9]")?; } codegen::set_header(&mut message.headers, "priority", codegen::Scalar::Json, &fields.priority)?; });
+    codegen::message!(Usual = "usual", &[]; [payload json: types::Note]; headers(message, fields) { let fields = UsualHeaders { priority: codegen::header(&message.headers, "priority", codegen::Scalar::Json)?, }; { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[0,1]")?; } fields } { message.headers.reserve(1); { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[0,1]")?; } codegen::set_header(&mut message.headers, "priority", codegen::Scalar::Json, &fields.priority)?; });
+    codegen::message!(Person = "person", &[]; [payload json: types::PersonPayload]);
+    codegen::message!(Employee = "employee", &[]; [payload json: types::EmployeePayload]);
+    codegen::message!(AskName = "askName", &[]; [payload json: types::AskNamePayload]);
+    codegen::message!(AskAge = "askAge", &[]; [payload json: types::AskAgePayload]);
+    codegen::message!(Name = "name", &[amgi::ExampleInfo { name: "", headers: "{}", payload: Some("{\"is\":\"name\",\"name\":\"Ada\"}") }]; [payload json: types::NamePayload]);
+    codegen::message!(Age = "age", &[]; [payload json: types::AgePayload]);
+    impl amgi::TypedMessage for AskReply { const NAME: &'static str = "AskReply"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Name as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["is"])], messages: [&[codegen::When::is(0, &["name"])], &[codegen::When::is(0, &["age"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Name(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Age(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Name(value) => amgi::TypedMessage::encode(value, message), Self::Age(value) => amgi::TypedMessage::encode(value, message), } } }
+    impl amgi::TypedMessage for AskRequest { const NAME: &'static str = "AskRequest"; const EXAMPLES: &'static[amgi::ExampleInfo] = <AskName as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["ask"])], messages: [&[codegen::When::is(0, &["name"])], &[codegen::When::is(0, &["age"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::AskName(message)); } if let Some(message) = choice.read(1) { return Ok(Self::AskAge(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::AskName(value) => amgi::TypedMessage::encode(value, message), Self::AskAge(value) => amgi::TypedMessage::encode(value, message), } } }
+    codegen::text_enum!(types::OpenedPayloadType { Opened = "opened" });
+    codegen::text_enum!(types::ClosedPayloadType { Closed = "closed" });
+    codegen::text_enum!(types::MovedPayloadRaisedType { Raised = "raised" });
+    codegen::text_enum!(types::MovedPayloadLoweredType { Lowered = "lowered" });
+    codegen::text_enum!(types::StartedEventHeaderType { Started = "started" });
+    codegen::text_enum!(types::StoppedEventHeaderType { Stopped = "stopped" });
+    codegen::check!(types::FirstPayload, (value, at) version "version" { codegen::one_of(at, value, "[1]")?; });
+    codegen::check!(types::SecondPayload, (value, at) version "version" { codegen::one_of(at, value, "[2,3]")?; });
+    codegen::check!(types::DraftPayload, (value, at) draft "draft" { codegen::one_of(at, value, "[true]")?; });
+    codegen::text_enum!(types::AddedPayloadOp { Add = "add" });
+    codegen::text_enum!(types::RemovedPayloadOp { Remove = "remove" });
+    codegen::text_enum!(types::AskNamePayloadAsk { Name = "name" });
+    codegen::text_enum!(types::AskAgePayloadAsk { Age = "age" });
+    codegen::text_enum!(types::NamePayloadIs { Name = "name" });
+    codegen::text_enum!(types::AgePayloadIs { Age = "age" });
+    pub(super) async fn route_tagged<A: TaggedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 4> = codegen::Select { keys: [codegen::Key::Payload(&["type"])], messages: [&[codegen::When::is(0, &["opened"])], &[codegen::When::may_be(0, &["closed"])], &[codegen::When::is(0, &["raised", "lowered"])], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Opened>(0) { return codegen::settle(TaggedHandler::on_opened(handlers, message, cx).await); } if let Some(message) = choice.read:: <Closed>(1) { return codegen::settle(TaggedHandler::on_closed(handlers, message, cx).await); } if let Some(message) = choice.read:: <Moved>(2) { return codegen::settle(TaggedHandler::on_moved(handlers, message, cx).await); } if let Some(message) = choice.read:: <Remark>(3) { return codegen::settle(TaggedHandler::on_remark(handlers, message, cx).await); } codegen::reject(choice.none()) }
+    pub(super) async fn route_nested<A: NestedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["event", "header", "type"])], messages: [&[codegen::When::is(0, &["started"])], &[codegen::When::is(0, &["stopped"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Started>(0) { return codegen::settle(NestedHandler::on_started(handlers, message, cx).await); } if let Some(message) = choice.read:: <Stopped>(1) { return codegen::settle(NestedHandler::on_stopped(handlers, message, cx).await); } codegen::reject(choice.none()) }
+    pub(super) async fn route_numbered<A: NumberedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 3> = codegen::Select { keys: [codegen::Key::PayloadJson(&["version"])], messages: [&[codegen::When::is(0, &["1"])], &[codegen::When::is(0, &["2", "3"])], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <First>(0) { return codegen::settle(NumberedHandler::on_first(handlers, message, cx).await); } if let Some(message) = choice.read:: <Second>(1) { return codegen::settle(NumberedHandler::on_second(handlers, message, cx).await); } if let Some(message) = choice.read:: <Draft>(2) { return codegen::settle(NumberedHandler::on_draft(handlers, message, cx).await); } codegen::reject(choice.none()) }
+    pub(super) async fn route_animals<A: AnimalsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 3> = codegen::Select { keys: [codegen::Key::Payload(&["kind"])], messages: [&[codegen::When::is(0, &["Animal"])], &[codegen::When::is(0, &["Cat"])], &[codegen::When::is(0, &["Dog"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Animal>(0) { return codegen::settle(AnimalsHandler::on_animal(handlers, message, cx).await); } if let Some(message) = choice.read:: <Cat>(1) { return codegen::settle(AnimalsHandler::on_cat(handlers, message, cx).await); } if let Some(message) = choice.read:: <Dog>(2) { return codegen::settle(AnimalsHandler::on_dog(handlers, message, cx).await); } codegen::reject(choice.none()) }
+    pub(super) async fn route_formats<A: FormatsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement {
+        static SELECT: codegen::Select<2,
+        4> = codegen::Select { keys: [codegen::Key::ContentType, codegen::Key::Payload(&["op"])], messages: [&[codegen::When::may_be(0, &["application/json"]), codegen::When::is(1, &["add"])], &[codegen::When::may_be(0, &["application/json"]), codegen::When::is(1, &["remove"])], &[codegen::When::may_be(0, &["text/plain"])], &[codegen::When::may_be(0, &["image/png"])]] };
         let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<Opened>(0) {
-            return codegen::settle(
-                TaggedHandler::on_opened(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Closed>(1) {
-            return codegen::settle(
-                TaggedHandler::on_closed(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Moved>(2) {
-            return codegen::settle(TaggedHandler::on_moved(handlers, message, cx).await);
-        }
-        if let Some(message) = choice.read::<Remark>(3) {
-            return codegen::settle(
-                TaggedHandler::on_remark(handlers, message, cx).await,
-            );
-        }
+        if let Some(message) = choice.read:: <Added>(0) { return codegen::settle(FormatsHandler::on_added(handlers, message, cx).await); }
+        if let Some(message) = choice.read:: <Removed>(1) { return codegen::settle(FormatsHandler::on_removed(handlers, message, cx).await); }
+        if let Some(message) = choice.read:: <Text>(2) { return codegen::settle(FormatsHandler::on_text(handlers, message, cx).await); }
+        if let Some(message) = choice.read:: <Picture>(3) { return codegen::settle(FormatsHandler::on_picture(handlers, message, cx).await); }
         codegen::reject(choice.none())
     }
-
-    pub(super) async fn route_nested<A: NestedHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 2> = codegen::Select {
-            keys: [codegen::Key::Payload(&["event", "header", "type"])],
-            messages: [
-                &[codegen::When::is(0, &["started"])],
-                &[codegen::When::is(0, &["stopped"])],
-            ],
-        };
+    pub(super) async fn route_headed<A: HeadedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Header("priority")], messages: [&[codegen::When::is(0, &["9"])], &[codegen::When::is(0, &["0", "1"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Urgent>(0) { return codegen::settle(HeadedHandler::on_urgent(handlers, message, cx).await); } if let Some(message) = choice.read:: <Usual>(1) { return codegen::settle(HeadedHandler::on_usual(handlers, message, cx).await); } codegen::reject(choice.none()) }
+    pub(super) async fn route_shaped<A: ShapedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Employee>(0) { return codegen::settle(ShapedHandler::on_employee(handlers, message, cx).await); } if let Some(message) = choice.read:: <Person>(1) { return codegen::settle(ShapedHandler::on_person(handlers, message, cx).await); } codegen::reject(choice.none()) }
+    pub(super) async fn route_asked<A: AskedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement {
+        static SELECT: codegen::Select<1,
+        2> = codegen::Select { keys: [codegen::Key::Payload(&["ask"])], messages: [&[codegen::When::is(0, &["name"])], &[codegen::When::is(0, &["age"])]] };
         let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<Started>(0) {
-            return codegen::settle(
-                NestedHandler::on_started(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Stopped>(1) {
-            return codegen::settle(
-                NestedHandler::on_stopped(handlers, message, cx).await,
-            );
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_numbered<A: NumberedHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 3> = codegen::Select {
-            keys: [codegen::Key::PayloadJson(&["version"])],
-            messages: [
-                &[codegen::When::is(0, &["1"])],
-                &[codegen::When::is(0, &["2", "3"])],
-                &[],
-            ],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<First>(0) {
-            return codegen::settle(
-                NumberedHandler::on_first(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Second>(1) {
-            return codegen::settle(
-                NumberedHandler::on_second(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Draft>(2) {
-            return codegen::settle(
-                NumberedHandler::on_draft(handlers, message, cx).await,
-            );
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_animals<A: AnimalsHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 3> = codegen::Select {
-            keys: [codegen::Key::Payload(&["kind"])],
-            messages: [
-                &[codegen::When::is(0, &["Animal"])],
-                &[codegen::When::is(0, &["Cat"])],
-                &[codegen::When::is(0, &["Dog"])],
-            ],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<Animal>(0) {
-            return codegen::settle(
-                AnimalsHandler::on_animal(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Cat>(1) {
-            return codegen::settle(AnimalsHandler::on_cat(handlers, message, cx).await);
-        }
-        if let Some(message) = choice.read::<Dog>(2) {
-            return codegen::settle(AnimalsHandler::on_dog(handlers, message, cx).await);
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_formats<A: FormatsHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<2, 4> = codegen::Select {
-            keys: [codegen::Key::ContentType, codegen::Key::Payload(&["op"])],
-            messages: [
-                &[
-                    codegen::When::may_be(0, &["application/json"]),
-                    codegen::When::is(1, &["add"]),
-                ],
-                &[
-                    codegen::When::may_be(0, &["application/json"]),
-                    codegen::When::is(1, &["remove"]),
-                ],
-                &[codegen::When::may_be(0, &["text/plain"])],
-                &[codegen::When::may_be(0, &["image/png"])],
-            ],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<Added>(0) {
-            return codegen::settle(
-                FormatsHandler::on_added(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Removed>(1) {
-            return codegen::settle(
-                FormatsHandler::on_removed(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Text>(2) {
-            return codegen::settle(FormatsHandler::on_text(handlers, message, cx).await);
-        }
-        if let Some(message) = choice.read::<Picture>(3) {
-            return codegen::settle(
-                FormatsHandler::on_picture(handlers, message, cx).await,
-            );
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_headed<A: HeadedHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 2> = codegen::Select {
-            keys: [codegen::Key::Header("priority")],
-            messages: [
-                &[codegen::When::is(0, &["9"])],
-                &[codegen::When::is(0, &["0", "1"])],
-            ],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<Urgent>(0) {
-            return codegen::settle(
-                HeadedHandler::on_urgent(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Usual>(1) {
-            return codegen::settle(HeadedHandler::on_usual(handlers, message, cx).await);
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_shaped<A: ShapedHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<0, 2> = codegen::Select {
-            keys: [],
-            messages: [&[], &[]],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<Employee>(0) {
-            return codegen::settle(
-                ShapedHandler::on_employee(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<Person>(1) {
-            return codegen::settle(
-                ShapedHandler::on_person(handlers, message, cx).await,
-            );
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_asked<A: AskedHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 2> = codegen::Select {
-            keys: [codegen::Key::Payload(&["ask"])],
-            messages: [
-                &[codegen::When::is(0, &["name"])],
-                &[codegen::When::is(0, &["age"])],
-            ],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<AskName>(0) {
-            return {
-                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                    location: None,
-                    address: Some("answers"),
-                    correlation: None,
-                };
-                codegen::reply(
-                        cx,
-                        &REPLY,
-                        amgi::codegen::no_bindings,
-                        AskedHandler::ask(handlers, AskRequest::AskName(message), cx)
-                            .await,
-                    )
-                    .await
-            };
-        }
-        if let Some(message) = choice.read::<AskAge>(1) {
-            return {
-                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                    location: None,
-                    address: Some("answers"),
-                    correlation: None,
-                };
-                codegen::reply(
-                        cx,
-                        &REPLY,
-                        amgi::codegen::no_bindings,
-                        AskedHandler::ask(handlers, AskRequest::AskAge(message), cx)
-                            .await,
-                    )
-                    .await
-            };
-        }
+        if let Some(message) = choice.read:: <AskName>(0) { return { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("answers"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, AskedHandler::ask(handlers, AskRequest::AskName(message), cx).await).await }; }
+        if let Some(message) = choice.read:: <AskAge>(1) { return { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("answers"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, AskedHandler::ask(handlers, AskRequest::AskAge(message), cx).await).await }; }
         codegen::reject(choice.none())
     }
 }

@@ -135,6 +135,7 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -199,30 +200,14 @@ pub mod types {
     }
 
     /// Member `building` of [`Room`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[must_use]
     pub enum RoomBuilding {
         /// `north`
-        #[serde(rename = "north")]
         North,
         /// `south`
-        #[serde(rename = "south")]
         South,
     }
-
-    amgi::codegen::text_enum!(RoomBuilding { North = "north", South = "south" });
 
     /// Schema `Stop`.
     #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -239,114 +224,16 @@ pub mod types {
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-
-    pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "hostUp", address : "host.up".into(), servers : &
-            [], bindings : & [], operations : & [amgi::OperationInfo { name : "onHostUp",
-            bindings : & [], messages : & [amgi::MessageInfo { name : "HostUp",
-            content_type : "application/json", bindings : & [], examples : < MachineUp as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "host.up".into(),
-            dead_letter : None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for MachineUp {
-        const NAME: &'static str = "HostUp";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "",
-                headers: "{\"reporter\":\"10.0.0.1\"}",
-                payload: Some(
-                    "{\"address\":\"10.0.0.2\",\"contact\":\"10.0.0.4\",\"load\":0.5,\"name\":\"a\",\"routes\":[\"10.0.0.3\"],\"serial\":7}",
-                ),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Machine = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            let headers = MachineUpHeaders {
-                reporter: codegen::header(
-                    &message.headers,
-                    "reporter",
-                    codegen::Scalar::Text,
-                )?,
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(1);
-                codegen::set_header(
-                    &mut message.headers,
-                    "reporter",
-                    codegen::Scalar::Text,
-                    &fields.reporter,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for HostStop {
-        const NAME: &'static str = "HostStop";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Stop = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::Machine {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.name, &at.name("name"));
-                codegen::length(at, value, 1, usize::MAX)?;
-            }
-            Ok(())
-        }
-    }
-
-    pub(super) async fn route_host_up<A: HostUpHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <MachineUp as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(
-                    HostUpHandler::on_machine_up(handlers, message, cx).await,
-                )
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
+    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "hostUp", address: codegen::constant("host.up"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onHostUp", bindings: &[], messages: &[amgi::MessageInfo { name: "HostUp", content_type: "application/json", bindings: &[], examples: <MachineUp as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("host.up"), dead_letter: None, }];
+    pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
+    codegen::message!(MachineUp = "HostUp", &[amgi::ExampleInfo { name: "", headers: "{\"reporter\":\"10.0.0.1\"}", payload: Some("{\"address\":\"10.0.0.2\",\"contact\":\"10.0.0.4\",\"load\":0.5,\"name\":\"a\",\"routes\":[\"10.0.0.3\"],\"serial\":7}") }]; [payload json: types::Machine, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { MachineUpHeaders { reporter: codegen::header(&message.headers, "reporter", codegen::Scalar::Text)?, } } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "reporter", codegen::Scalar::Text, &fields.reporter)?; });
+    codegen::message!(HostStop = "HostStop", &[]; [payload json: types::Stop]);
+    codegen::check!(types::Machine, (value, at) name "name" { codegen::length(at, value, 1, usize::MAX)?; });
+    codegen::text_enum!(types::RoomBuilding { North = "north", South = "south" });
+    pub(super) async fn route_host_up<A: HostUpHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <MachineUp as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(HostUpHandler::on_machine_up(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
 }

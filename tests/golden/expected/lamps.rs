@@ -286,6 +286,7 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -315,81 +316,31 @@ pub mod types {
     }
 
     /// What the lamp shall do.
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum LampSwitchPayloadState {
         /// `on`
-        #[serde(rename = "on")]
         On,
         /// `off`
-        #[serde(rename = "off")]
         Off,
     }
 
-    amgi::codegen::text_enum!(LampSwitchPayloadState { On = "on", Off = "off" });
-
     /// Part of the city.
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum LightMeasuredDistrict {
         /// `north`
-        #[serde(rename = "north")]
         North,
         /// `south`
-        #[serde(rename = "south")]
         South,
     }
-
-    amgi::codegen::text_enum!(
-        LightMeasuredDistrict { North = "north", South = "south" }
-    );
 
     /// Part of the city.
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum LampSwitchDistrict {
         /// `north`
-        #[serde(rename = "north")]
         North,
         /// `south`
-        #[serde(rename = "south")]
         South,
     }
-
-    amgi::codegen::text_enum!(LampSwitchDistrict { North = "north", South = "south" });
 
     /// Values of members that are missing, written as the document writes them.
     #[allow(
@@ -406,342 +357,35 @@ pub mod types {
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
-    pub(super) static PATTERN_LIGHT_MEASURED: amgi::address::Pattern = {
-        static PARTS: [amgi::address::Part; 5] = [
-            amgi::address::Part::literal("lamps/"),
-            amgi::address::Part::parameter("district"),
-            amgi::address::Part::literal("/"),
-            amgi::address::Part::parameter("lampId"),
-            amgi::address::Part::literal("/light"),
-        ];
-        amgi::address::Pattern::from_parts(&PARTS)
-    };
-
-    pub(super) static PATTERN_LAMP_SWITCH: amgi::address::Pattern = {
-        static PARTS: [amgi::address::Part; 5] = [
-            amgi::address::Part::literal("lamps/"),
-            amgi::address::Part::parameter("district"),
-            amgi::address::Part::literal("/"),
-            amgi::address::Part::parameter("lampId"),
-            amgi::address::Part::literal("/switch"),
-        ];
-        amgi::address::Pattern::from_parts(&PARTS)
-    };
-
-    impl LightMeasuredChannel {
-        fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> {
-            Ok(Self {
-                district: codegen::parameter("district", district)?,
-                lamp_id: codegen::parameter("lampId", lamp_id)?,
-            })
-        }
-    }
-
-    impl std::fmt::Display for LightMeasuredChannel {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(
-                &PATTERN_LIGHT_MEASURED.format(&[self.district.as_str(), &self.lamp_id]),
-            )
-        }
-    }
-
-    impl std::str::FromStr for LightMeasuredChannel {
-        type Err = amgi::Rejection;
-
-        fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match PATTERN_LIGHT_MEASURED.captures(address) {
-                Some(values) => Self::read(values),
-                None => {
-                    Err(codegen::no_address(address, "lamps/{district}/{lampId}/light"))
-                }
-            }
-        }
-    }
-
-    impl LampSwitchChannel {
-        fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> {
-            Ok(Self {
-                district: codegen::parameter("district", district)?,
-                lamp_id: codegen::parameter("lampId", lamp_id)?,
-            })
-        }
-    }
-
-    impl std::fmt::Display for LampSwitchChannel {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(
-                &PATTERN_LAMP_SWITCH.format(&[self.district.as_str(), &self.lamp_id]),
-            )
-        }
-    }
-
-    impl std::str::FromStr for LampSwitchChannel {
-        type Err = amgi::Rejection;
-
-        fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match PATTERN_LAMP_SWITCH.captures(address) {
-                Some(values) => Self::read(values),
-                None => {
-                    Err(codegen::no_address(address, "lamps/{district}/{lampId}/switch"))
-                }
-            }
-        }
-    }
-
-    pub(super) static SERVERS: &[amgi::ServerInfo] = &[
-        amgi::ServerInfo {
-            name: "broker",
-            protocol: "mqtt",
-            host: "localhost:1883",
-            path: "",
-            bindings: &[],
-        },
+    pub(super) static PATTERN_LIGHT_MEASURED: amgi::address::Pattern = { static PARTS: [amgi::address::Part; 5] = [amgi::address::Part::literal("lamps/"), amgi::address::Part::parameter("district"), amgi::address::Part::literal("/"), amgi::address::Part::parameter("lampId"), amgi::address::Part::literal("/light")]; amgi::address::Pattern::from_parts(&PARTS) };
+    impl LightMeasuredChannel { fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> { Ok(Self { district: codegen::parameter("district", district)?, lamp_id: codegen::parameter("lampId", lamp_id)?, }) } }
+    impl std::fmt::Display for LightMeasuredChannel { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_LIGHT_MEASURED.format(&[self.district.as_str(), &self.lamp_id])) } }
+    impl std::str::FromStr for LightMeasuredChannel { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_LIGHT_MEASURED.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "lamps/{district}/{lampId}/light")), } } }
+    pub(super) static PATTERN_LAMP_SWITCH: amgi::address::Pattern = { static PARTS: [amgi::address::Part; 5] = [amgi::address::Part::literal("lamps/"), amgi::address::Part::parameter("district"), amgi::address::Part::literal("/"), amgi::address::Part::parameter("lampId"), amgi::address::Part::literal("/switch")]; amgi::address::Pattern::from_parts(&PARTS) };
+    impl LampSwitchChannel { fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> { Ok(Self { district: codegen::parameter("district", district)?, lamp_id: codegen::parameter("lampId", lamp_id)?, }) } }
+    impl std::fmt::Display for LampSwitchChannel { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_LAMP_SWITCH.format(&[self.district.as_str(), &self.lamp_id])) } }
+    impl std::str::FromStr for LampSwitchChannel { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_LAMP_SWITCH.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "lamps/{district}/{lampId}/switch")), } } }
+    pub(super) static SERVERS: &[amgi::ServerInfo] = &[amgi::ServerInfo { name: "broker", protocol: "mqtt", host: "localhost:1883", path: "", bindings: &[] }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[
+        amgi::ChannelInfo { name: "lightMeasured", address: codegen::constant("lamps/{district}/{lampId}/light"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onLightMeasured", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "lightMeasured", content_type: "application/json", bindings: &[], examples: <LightMeasured as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/{district}/{lampId}/light"), dead_letter: None, },
+        amgi::ChannelInfo { name: "notes", address: codegen::constant("lamps/notes"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onNote", bindings: &[], messages: &[amgi::MessageInfo { name: "note", content_type: "text/plain", bindings: &[], examples: <Note as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/notes"), dead_letter: None, },
+        amgi::ChannelInfo { name: "pictures", address: codegen::constant("lamps/pictures"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onPicture", bindings: &[], messages: &[amgi::MessageInfo { name: "picture", content_type: "image/png", bindings: &[], examples: <Picture as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/pictures"), dead_letter: None, }
     ];
-
-    pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "lightMeasured", address :
-            "lamps/{district}/{lampId}/light".into(), servers : & [], bindings : & [],
-            operations : & [amgi::OperationInfo { name : "onLightMeasured", bindings : &
-            [amgi::BindingInfo { protocol : "mqtt", json : "{\"qos\":1}" }], messages : &
-            [amgi::MessageInfo { name : "lightMeasured", content_type :
-            "application/json", bindings : & [], examples : < LightMeasured as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address :
-            PATTERN_LIGHT_MEASURED.format(& ["north", "7"]).into(), dead_letter : None,
-            }, amgi::ChannelInfo { name : "notes", address : "lamps/notes".into(),
-            servers : & [], bindings : & [], operations : & [amgi::OperationInfo { name :
-            "onNote", bindings : & [], messages : & [amgi::MessageInfo { name : "note",
-            content_type : "text/plain", bindings : & [], examples : < Note as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "lamps/notes"
-            .into(), dead_letter : None, }, amgi::ChannelInfo { name : "pictures",
-            address : "lamps/pictures".into(), servers : & [], bindings : & [],
-            operations : & [amgi::OperationInfo { name : "onPicture", bindings : & [],
-            messages : & [amgi::MessageInfo { name : "picture", content_type :
-            "image/png", bindings : & [], examples : < Picture as amgi::TypedMessage >
-            ::EXAMPLES, }] }], example_address : "lamps/pictures".into(), dead_letter :
-            None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for LightMeasured {
-        const NAME: &'static str = "lightMeasured";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "evening",
-                headers: "{\"sensor\":\"s-1\"}",
-                payload: Some("{\"battery\":0.75,\"history\":[130,150],\"lumens\":120}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::LightMeasuredPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            let headers = LightMeasuredHeaders {
-                sensor: codegen::optional_header(
-                    &message.headers,
-                    "sensor",
-                    codegen::Scalar::Text,
-                )?,
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(1);
-                if let Some(value) = &fields.sensor {
-                    codegen::set_header(
-                        &mut message.headers,
-                        "sensor",
-                        codegen::Scalar::Text,
-                        value,
-                    )?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for LampSwitch {
-        const NAME: &'static str = "lampSwitch";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "on",
-                headers: "{}",
-                payload: Some("{\"state\":\"on\"}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::LampSwitchPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Note {
-        const NAME: &'static str = "note";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "bulb",
-                headers: "{}",
-                payload: Some("Lamp 7 needs a new bulb."),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: String = codegen::text_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::length(at, payload, 0, 140)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::length(at, payload, 0, 140)?;
-            }
-            codegen::set_text_payload(message, payload);
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Picture {
-        const NAME: &'static str = "picture";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: amgi::Bytes = codegen::raw_payload(message);
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            message.payload = Some(payload.clone());
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::LightMeasuredPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.lumens, &at.name("lumens"));
-                codegen::ensure(
-                    at,
-                    *value <= 200000,
-                    "is greater than the maximum 200000",
-                )?;
-            }
-            {
-                let (value, at) = (&self.battery, &at.name("battery"));
-                if let Some(value) = value {
-                    codegen::ensure(at, *value > 0.0, "is not greater than 0")?;
-                    codegen::ensure(at, *value <= 1.0, "is greater than the maximum 1")?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::LampSwitchPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.fade, &at.name("fade"));
-                codegen::ensure(at, *value <= 60, "is greater than the maximum 60")?;
-            }
-            Ok(())
-        }
-    }
-
-    pub(super) async fn route_notes<A: NotesHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <Note as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(NotesHandler::on_note(handlers, message, cx).await)
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_pictures<A: PicturesHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <Picture as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(PicturesHandler::on_picture(handlers, message, cx).await)
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_light_measured<A: LightMeasuredHandler>(
-        handlers: &A,
-        values: [&str; 2],
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <LightMeasured as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                match LightMeasuredChannel::read(values) {
-                    Ok(channel) => {
-                        codegen::settle(
-                            LightMeasuredHandler::on_light_measured(
-                                    handlers,
-                                    channel,
-                                    message,
-                                    cx,
-                                )
-                                .await,
-                        )
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                }
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
+    pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[0].example_address = PATTERN_LIGHT_MEASURED.format(&["north", "7"]).into(); channels }
+    codegen::message!(LightMeasured = "lightMeasured", &[amgi::ExampleInfo { name: "evening", headers: "{\"sensor\":\"s-1\"}", payload: Some("{\"battery\":0.75,\"history\":[130,150],\"lumens\":120}") }]; [payload json: types::LightMeasuredPayload, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { LightMeasuredHeaders { sensor: codegen::optional_header(&message.headers, "sensor", codegen::Scalar::Text)?, } } { message.headers.reserve(1); if let Some(value) = &fields.sensor { codegen::set_header(&mut message.headers, "sensor", codegen::Scalar::Text, value)?; } });
+    codegen::message!(LampSwitch = "lampSwitch", &[amgi::ExampleInfo { name: "on", headers: "{}", payload: Some("{\"state\":\"on\"}") }]; [payload json: types::LampSwitchPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(Note = "note", &[amgi::ExampleInfo { name: "bulb", headers: "{}", payload: Some("Lamp 7 needs a new bulb.") }]; [payload text: String, (value, at) { codegen::length(at, value, 0, 140)?; }]);
+    codegen::message!(Picture = "picture", &[]; [payload raw: amgi::Bytes]);
+    codegen::check!(types::LightMeasuredPayload, (value, at) lumens "lumens" { codegen::ensure(at, *value <= 200000, "is greater than the maximum 200000")?; } battery "battery" { if let Some(value) = value { codegen::ensure(at, *value> 0.0, "is not greater than 0")?; codegen::ensure(at, *value <= 1.0, "is greater than the maximum 1")?; } });
+    codegen::check!(types::LampSwitchPayload, (value, at) fade "fade" { codegen::ensure(at, *value <= 60, "is greater than the maximum 60")?; });
+    codegen::text_enum!(types::LampSwitchPayloadState { On = "on", Off = "off" });
+    codegen::text_enum!(types::LightMeasuredDistrict { North = "north", South = "south" });
+    codegen::text_enum!(types::LampSwitchDistrict { North = "north", South = "south" });
+    pub(super) async fn route_notes<A: NotesHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Note as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(NotesHandler::on_note(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_pictures<A: PicturesHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Picture as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(PicturesHandler::on_picture(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_light_measured<A: LightMeasuredHandler>(handlers: &A, values: [&str; 2], cx: &amgi::Context) -> amgi::Settlement { match <LightMeasured as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => match LightMeasuredChannel::read(values) { Ok(channel) => codegen::settle(LightMeasuredHandler::on_light_measured(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }, Err(rejection) => codegen::reject(rejection), } }
 }

@@ -282,6 +282,7 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -308,35 +309,15 @@ pub mod types {
     }
 
     /// Member `to` of [`ParcelDeliveredPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ParcelDeliveredPayloadTo {
         /// `door`
-        #[serde(rename = "door")]
         Door,
         /// `neighbour`
-        #[serde(rename = "neighbour")]
         Neighbour,
         /// `locker`
-        #[serde(rename = "locker")]
         Locker,
     }
-
-    amgi::codegen::text_enum!(
-        ParcelDeliveredPayloadTo { Door = "door", Neighbour = "neighbour", Locker =
-        "locker" }
-    );
 
     /// Payload of message `parcels/labels`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -351,339 +332,38 @@ pub mod types {
     }
 
     /// Where the parcel is.
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ParcelsDepotParcelIdMovedDepot {
         /// `north`
-        #[serde(rename = "north")]
         North,
         /// `south`
-        #[serde(rename = "south")]
         South,
     }
-
-    amgi::codegen::text_enum!(
-        ParcelsDepotParcelIdMovedDepot { North = "north", South = "south" }
-    );
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
-    pub(super) static PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED: amgi::address::Pattern = {
-        static PARTS: [amgi::address::Part; 5] = [
-            amgi::address::Part::literal("parcels/"),
-            amgi::address::Part::parameter("depot"),
-            amgi::address::Part::literal("/"),
-            amgi::address::Part::parameter("parcelId"),
-            amgi::address::Part::literal("/moved"),
-        ];
-        amgi::address::Pattern::from_parts(&PARTS)
-    };
-
-    impl ParcelsDepotParcelIdMoved {
-        fn read([depot, parcel_id]: [&str; 2]) -> Result<Self, amgi::Rejection> {
-            Ok(Self {
-                depot: codegen::parameter("depot", depot)?,
-                parcel_id: codegen::parameter("parcelId", parcel_id)?,
-            })
-        }
-    }
-
-    impl std::fmt::Display for ParcelsDepotParcelIdMoved {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(
-                &PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED
-                    .format(&[self.depot.as_str(), &self.parcel_id]),
-            )
-        }
-    }
-
-    impl std::str::FromStr for ParcelsDepotParcelIdMoved {
-        type Err = amgi::Rejection;
-
-        fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED.captures(address) {
-                Some(values) => Self::read(values),
-                None => {
-                    Err(codegen::no_address(address, "parcels/{depot}/{parcelId}/moved"))
-                }
-            }
-        }
-    }
-
-    pub(super) static SERVERS: &[amgi::ServerInfo] = &[
-        amgi::ServerInfo {
-            name: "production",
-            protocol: "mqtt",
-            host: "eu.parcels.example.com:1883",
-            path: "/tracking",
-            bindings: &[],
-        },
+    pub(super) static PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED: amgi::address::Pattern = { static PARTS: [amgi::address::Part; 5] = [amgi::address::Part::literal("parcels/"), amgi::address::Part::parameter("depot"), amgi::address::Part::literal("/"), amgi::address::Part::parameter("parcelId"), amgi::address::Part::literal("/moved")]; amgi::address::Pattern::from_parts(&PARTS) };
+    impl ParcelsDepotParcelIdMoved { fn read([depot, parcel_id]: [&str; 2]) -> Result<Self, amgi::Rejection> { Ok(Self { depot: codegen::parameter("depot", depot)?, parcel_id: codegen::parameter("parcelId", parcel_id)?, }) } }
+    impl std::fmt::Display for ParcelsDepotParcelIdMoved { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED.format(&[self.depot.as_str(), &self.parcel_id])) } }
+    impl std::str::FromStr for ParcelsDepotParcelIdMoved { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "parcels/{depot}/{parcelId}/moved")), } } }
+    pub(super) static SERVERS: &[amgi::ServerInfo] = &[amgi::ServerInfo { name: "production", protocol: "mqtt", host: "eu.parcels.example.com:1883", path: "/tracking", bindings: &[] }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[
+        amgi::ChannelInfo { name: "parcels/{depot}/{parcelId}/moved", address: codegen::constant("parcels/{depot}/{parcelId}/moved"), servers: &["production"], bindings: &[], operations: &[amgi::OperationInfo { name: "onMoved", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "ParcelScanned", content_type: "application/json", bindings: &[], examples: <ParcelScanned as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "ParcelDelivered", content_type: "application/json", bindings: &[], examples: <ParcelDelivered as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("parcels/{depot}/{parcelId}/moved"), dead_letter: None, },
+        amgi::ChannelInfo { name: "parcels/labels", address: codegen::constant("parcels/labels"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "receive parcels/labels", bindings: &[], messages: &[amgi::MessageInfo { name: "parcels/labels", content_type: "application/json", bindings: &[], examples: <ParcelsLabels as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("parcels/labels"), dead_letter: None, }
     ];
-
-    pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "parcels/{depot}/{parcelId}/moved", address :
-            "parcels/{depot}/{parcelId}/moved".into(), servers : & ["production"],
-            bindings : & [], operations : & [amgi::OperationInfo { name : "onMoved",
-            bindings : & [amgi::BindingInfo { protocol : "mqtt", json : "{\"qos\":1}" }],
-            messages : & [amgi::MessageInfo { name : "ParcelScanned", content_type :
-            "application/json", bindings : & [], examples : < ParcelScanned as
-            amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name :
-            "ParcelDelivered", content_type : "application/json", bindings : & [],
-            examples : < ParcelDelivered as amgi::TypedMessage > ::EXAMPLES, }] }],
-            example_address : PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED.format(& ["north",
-            "P-1024"]).into(), dead_letter : None, }, amgi::ChannelInfo { name :
-            "parcels/labels", address : "parcels/labels".into(), servers : & [], bindings
-            : & [], operations : & [amgi::OperationInfo { name :
-            "receive parcels/labels", bindings : & [], messages : & [amgi::MessageInfo {
-            name : "parcels/labels", content_type : "application/json", bindings : & [],
-            examples : < ParcelsLabels as amgi::TypedMessage > ::EXAMPLES, }] }],
-            example_address : "parcels/labels".into(), dead_letter : None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for ParcelScanned {
-        const NAME: &'static str = "ParcelScanned";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "gate",
-                headers: "{\"trace-id\":\"t-1\"}",
-                payload: Some("{\"gate\":7,\"parcelId\":\"P-1024\"}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Scan = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            let headers = ParcelScannedHeaders {
-                trace_id: codegen::header(
-                    &message.headers,
-                    "trace-id",
-                    codegen::Scalar::Text,
-                )?,
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(1);
-                codegen::set_header(
-                    &mut message.headers,
-                    "trace-id",
-                    codegen::Scalar::Text,
-                    &fields.trace_id,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for ParcelDelivered {
-        const NAME: &'static str = "ParcelDelivered";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::ParcelDeliveredPayload = codegen::json_payload(message)?;
-            let headers = ParcelDeliveredHeaders {
-                trace_id: codegen::header(
-                    &message.headers,
-                    "trace-id",
-                    codegen::Scalar::Text,
-                )?,
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(1);
-                codegen::set_header(
-                    &mut message.headers,
-                    "trace-id",
-                    codegen::Scalar::Text,
-                    &fields.trace_id,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for ParcelsLabels {
-        const NAME: &'static str = "parcels/labels";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::ParcelsLabelsPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            codegen::set_content_type(message, "application/json");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Label {
-        const NAME: &'static str = "label";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: String = codegen::text_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::length(at, payload, 1, usize::MAX)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::length(at, payload, 1, usize::MAX)?;
-            }
-            codegen::set_text_payload(message, payload);
-            codegen::set_content_type(message, "text/plain");
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::Scan {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.parcel_id, &at.name("parcelId"));
-                {
-                    static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
-                        "^P-[0-9]+$",
-                    );
-                    PATTERN.check(at, value)?;
-                }
-            }
-            {
-                let (value, at) = (&self.gate, &at.name("gate"));
-                codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::ParcelsLabelsPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.weight, &at.name("weight"));
-                if let Some(value) = value {
-                    codegen::ensure(at, *value > 0.0, "is not greater than 0")?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    pub(super) async fn route_parcels_labels<A: ParcelsLabelsHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <ParcelsLabels as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(
-                    ParcelsLabelsHandler::on_parcels_labels(handlers, message, cx).await,
-                )
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_parcels_depot_parcel_id_moved<
-        A: ParcelsDepotParcelIdMovedHandler,
-    >(handlers: &A, values: [&str; 2], cx: &amgi::Context) -> amgi::Settlement {
-        static SELECT: codegen::Select<0, 2> = codegen::Select {
-            keys: [],
-            messages: [&[], &[]],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<ParcelScanned>(0) {
-            return match ParcelsDepotParcelIdMoved::read(values) {
-                Ok(channel) => {
-                    codegen::settle(
-                        ParcelsDepotParcelIdMovedHandler::on_parcel_scanned(
-                                handlers,
-                                channel,
-                                message,
-                                cx,
-                            )
-                            .await,
-                    )
-                }
-                Err(rejection) => codegen::reject(rejection),
-            };
-        }
-        if let Some(message) = choice.read::<ParcelDelivered>(1) {
-            return match ParcelsDepotParcelIdMoved::read(values) {
-                Ok(channel) => {
-                    codegen::settle(
-                        ParcelsDepotParcelIdMovedHandler::on_parcel_delivered(
-                                handlers,
-                                channel,
-                                message,
-                                cx,
-                            )
-                            .await,
-                    )
-                }
-                Err(rejection) => codegen::reject(rejection),
-            };
-        }
-        codegen::reject(choice.none())
-    }
+    pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[0].example_address = PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED.format(&["north", "P-1024"]).into(); channels }
+    codegen::message!(ParcelScanned = "ParcelScanned", &[amgi::ExampleInfo { name: "gate", headers: "{\"trace-id\":\"t-1\"}", payload: Some("{\"gate\":7,\"parcelId\":\"P-1024\"}") }]; [payload json: types::Scan, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { ParcelScannedHeaders { trace_id: codegen::header(&message.headers, "trace-id", codegen::Scalar::Text)?, } } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "trace-id", codegen::Scalar::Text, &fields.trace_id)?; });
+    codegen::message!(ParcelDelivered = "ParcelDelivered", &[]; [payload json: types::ParcelDeliveredPayload]; headers(message, fields) { ParcelDeliveredHeaders { trace_id: codegen::header(&message.headers, "trace-id", codegen::Scalar::Text)?, } } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "trace-id", codegen::Scalar::Text, &fields.trace_id)?; });
+    codegen::message!(ParcelsLabels = "parcels/labels", &[]; [payload json: types::ParcelsLabelsPayload, (value, at) { codegen::Check::check(value, at)?; }]; -> (message) { codegen::set_content_type(message, "application/json"); });
+    codegen::message!(Label = "label", &[]; [payload text: String, (value, at) { codegen::length(at, value, 1, usize::MAX)?; }]; -> (message) { codegen::set_content_type(message, "text/plain"); });
+    codegen::check!(types::Scan, (value, at) parcel_id "parcelId" { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^P-[0-9]+$"); PATTERN.check(at, value)?; } } gate "gate" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; });
+    codegen::text_enum!(types::ParcelDeliveredPayloadTo { Door = "door", Neighbour = "neighbour", Locker = "locker" });
+    codegen::check!(types::ParcelsLabelsPayload, (value, at) weight "weight" { if let Some(value) = value { codegen::ensure(at, *value> 0.0, "is not greater than 0")?; } });
+    codegen::text_enum!(types::ParcelsDepotParcelIdMovedDepot { North = "north", South = "south" });
+    pub(super) async fn route_parcels_labels<A: ParcelsLabelsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <ParcelsLabels as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(ParcelsLabelsHandler::on_parcels_labels(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_parcels_depot_parcel_id_moved<A: ParcelsDepotParcelIdMovedHandler>(handlers: &A, values: [&str; 2], cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <ParcelScanned>(0) { return match ParcelsDepotParcelIdMoved::read(values) { Ok(channel) => codegen::settle(ParcelsDepotParcelIdMovedHandler::on_parcel_scanned(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }; } if let Some(message) = choice.read:: <ParcelDelivered>(1) { return match ParcelsDepotParcelIdMoved::read(values) { Ok(channel) => codegen::settle(ParcelsDepotParcelIdMovedHandler::on_parcel_delivered(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }; } codegen::reject(choice.none()) }
 }

@@ -412,6 +412,7 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -463,26 +464,11 @@ pub mod types {
     }
 
     /// Member `kind` of [`SelfResultPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum SelfResultPayloadKind {
         /// `a`
-        #[serde(rename = "a")]
         A,
     }
-
-    amgi::codegen::text_enum!(SelfResultPayloadKind { A = "a" });
 
     /// Payload of message `Result`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -511,26 +497,11 @@ pub mod types {
     }
 
     /// Member `kind` of [`ResultMessagePayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ResultMessagePayloadKind {
         /// `b`
-        #[serde(rename = "b")]
         B,
     }
-
-    amgi::codegen::text_enum!(ResultMessagePayloadKind { B = "b" });
 
     /// Schema `Tree`.
     #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -604,63 +575,26 @@ pub mod types {
     }
 
     /// Member `kind` of [`N2faPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum N2faPayloadKind {
         /// `2fa`
-        #[serde(rename = "2fa")]
         N2fa,
     }
 
-    amgi::codegen::text_enum!(N2faPayloadKind { N2fa = "2fa" });
-
     /// Header `type`.
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum MessageType {
         /// `Self`
-        #[serde(rename = "Self")]
         SelfValue,
         /// `self`
-        #[serde(rename = "self")]
         SelfValue2,
         /// `#`
-        #[serde(rename = "#")]
         Hash,
         /// `##`
-        #[serde(rename = "##")]
         HashHash,
         /// `null-ish`
-        #[serde(rename = "null-ish")]
         NullIsh,
     }
-
-    amgi::codegen::text_enum!(
-        MessageType { SelfValue = "Self", SelfValue2 = "self", Hash = "#", HashHash =
-        "##", NullIsh = "null-ish" }
-    );
 
     /// Payload of message `question`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -679,614 +613,56 @@ pub mod types {
     }
 
     /// Parameter `größe`.
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum TypeGröße {
         /// Text without characters.
-        #[serde(rename = "")]
         Unnamed,
         /// `1`
-        #[serde(rename = "1")]
         N1,
         /// `two words`
-        #[serde(rename = "two words")]
         TwoWords,
         /// `…`
-        #[serde(rename = "…")]
         Sign,
     }
-
-    amgi::codegen::text_enum!(
-        TypeGröße { Unnamed = "", N1 = "1", TwoWords = "two words", Sign = "…" }
-    );
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
-    pub(super) static PATTERN_TYPE: amgi::address::Pattern = {
-        static PARTS: [amgi::address::Part; 6] = [
-            amgi::address::Part::literal("type/"),
-            amgi::address::Part::parameter("type"),
-            amgi::address::Part::literal("/"),
-            amgi::address::Part::parameter("self"),
-            amgi::address::Part::literal("/"),
-            amgi::address::Part::parameter("größe"),
-        ];
-        amgi::address::Pattern::from_parts(&PARTS)
-    };
-
-    impl Type {
-        fn read([r#type, self_, größe]: [&str; 3]) -> Result<Self, amgi::Rejection> {
-            Ok(Self {
-                r#type: codegen::parameter("type", r#type)?,
-                self_: codegen::parameter("self", self_)?,
-                größe: codegen::parameter("größe", größe)?,
-            })
-        }
-    }
-
-    impl std::fmt::Display for Type {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(
-                &PATTERN_TYPE.format(&[&self.r#type, &self.self_, self.größe.as_str()]),
-            )
-        }
-    }
-
-    impl std::str::FromStr for Type {
-        type Err = amgi::Rejection;
-
-        fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match PATTERN_TYPE.captures(address) {
-                Some(values) => Self::read(values),
-                None => Err(codegen::no_address(address, "type/{type}/{self}/{größe}")),
-            }
-        }
-    }
-
+    pub(super) static PATTERN_TYPE: amgi::address::Pattern = { static PARTS: [amgi::address::Part; 6] = [amgi::address::Part::literal("type/"), amgi::address::Part::parameter("type"), amgi::address::Part::literal("/"), amgi::address::Part::parameter("self"), amgi::address::Part::literal("/"), amgi::address::Part::parameter("größe")]; amgi::address::Pattern::from_parts(&PARTS) };
+    impl Type { fn read([r#type, self_, größe]: [&str; 3]) -> Result<Self, amgi::Rejection> { Ok(Self { r#type: codegen::parameter("type", r#type)?, self_: codegen::parameter("self", self_)?, größe: codegen::parameter("größe", größe)?, }) } }
+    impl std::fmt::Display for Type { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_TYPE.format(&[&self.r#type, &self.self_, self.größe.as_str()])) } }
+    impl std::str::FromStr for Type { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_TYPE.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "type/{type}/{self}/{größe}")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-
-    pub(super) fn channels(addresses: &Addresses) -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "self", address : "self".into(), servers : & [],
-            bindings : & [], operations : & [amgi::OperationInfo { name : "on-self",
-            bindings : & [], messages : & [amgi::MessageInfo { name : "result",
-            content_type : "application/json", bindings : & [], examples : < SelfResult
-            as amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name : "Result",
-            content_type : "application/json", bindings : & [], examples : <
-            ResultMessage as amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name
-            : "2fa", content_type : "application/json", bindings : & [], examples : <
-            N2fa as amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "self"
-            .into(), dead_letter : None, }, amgi::ChannelInfo { name : "type", address :
-            "type/{type}/{self}/{größe}".into(), servers : & [], bindings : & [],
-            operations : & [amgi::OperationInfo { name : "on_type", bindings : & [],
-            messages : & [amgi::MessageInfo { name : "message", content_type :
-            "application/octet-stream", bindings : & [], examples : < Message as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : PATTERN_TYPE
-            .format(& ["type", "self", ""]).into(), dead_letter : None, },
-            amgi::ChannelInfo { name : "async", address : addresses.r#async.clone()
-            .into(), servers : & [], bindings : & [], operations : & [amgi::OperationInfo
-            { name : "match", bindings : & [], messages : & [amgi::MessageInfo { name :
-            "question", content_type : "application/json", bindings : & [], examples : <
-            Question as amgi::TypedMessage > ::EXAMPLES, }, amgi::MessageInfo { name :
-            "Vec", content_type : "application/json", bindings : & [], examples : <
-            AsyncVec as amgi::TypedMessage > ::EXAMPLES, }] }], example_address :
-            addresses.r#async.clone().into(), dead_letter : None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for SelfResult {
-        const NAME: &'static str = "result";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::SelfResultPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for ResultMessage {
-        const NAME: &'static str = "Result";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::ResultMessagePayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for N2fa {
-        const NAME: &'static str = "2fa";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::N2faPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Message {
-        const NAME: &'static str = "message";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: amgi::Bytes = codegen::raw_payload(message);
-            let headers = MessageHeaders {
-                r#type: codegen::header(
-                    &message.headers,
-                    "type",
-                    codegen::Scalar::Text,
-                )?,
-                x_list: codegen::optional_header(
-                    &message.headers,
-                    "x-list",
-                    codegen::Scalar::Json,
-                )?,
-                default: codegen::optional_header(
-                        &message.headers,
-                        "default",
-                        codegen::Scalar::Text,
-                    )?
-                    .unwrap_or_else(|| "it's \"quoted\" \\".to_owned()),
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            message.payload = Some(payload.clone());
-            {
-                let fields = &self.headers;
-                message.headers.reserve(3);
-                codegen::set_header(
-                    &mut message.headers,
-                    "type",
-                    codegen::Scalar::Text,
-                    &fields.r#type,
-                )?;
-                if let Some(value) = &fields.x_list {
-                    codegen::set_header(
-                        &mut message.headers,
-                        "x-list",
-                        codegen::Scalar::Json,
-                        value,
-                    )?;
-                }
-                codegen::set_header(
-                    &mut message.headers,
-                    "default",
-                    codegen::Scalar::Text,
-                    &fields.default,
-                )?;
-            }
-            codegen::set_content_type(message, "application/octet-stream");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Question {
-        const NAME: &'static str = "question";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::QuestionPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for AsyncVec {
-        const NAME: &'static str = "Vec";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::AsyncVecPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for AnswersApp {
-        const NAME: &'static str = "App";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::StringType = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            codegen::set_content_type(message, "application/json");
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for AnswersContext {
-        const NAME: &'static str = "Context";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: Vec<String> = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::size(at, payload.len(), 1, usize::MAX)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::size(at, payload.len(), 1, usize::MAX)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for MatchReply {
-        const NAME: &'static str = "MatchReply";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = <AnswersApp as amgi::TypedMessage>::EXAMPLES;
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            static SELECT: codegen::Select<0, 2> = codegen::Select {
-                keys: [],
-                messages: [&[], &[]],
-            };
-            let mut choice = SELECT.choose(message);
-            if let Some(message) = choice.read(0) {
-                return Ok(Self::AnswersApp(message));
-            }
-            if let Some(message) = choice.read(1) {
-                return Ok(Self::AnswersContext(message));
-            }
-            Err(choice.none())
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            match self {
-                Self::AnswersApp(value) => amgi::TypedMessage::encode(value, message),
-                Self::AnswersContext(value) => amgi::TypedMessage::encode(value, message),
-            }
-        }
-    }
-
-    impl amgi::TypedMessage for MatchRequest {
-        const NAME: &'static str = "MatchRequest";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = <Question as amgi::TypedMessage>::EXAMPLES;
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            static SELECT: codegen::Select<0, 2> = codegen::Select {
-                keys: [],
-                messages: [&[], &[]],
-            };
-            let mut choice = SELECT.choose(message);
-            if let Some(message) = choice.read(0) {
-                return Ok(Self::Question(message));
-            }
-            if let Some(message) = choice.read(1) {
-                return Ok(Self::AsyncVec(message));
-            }
-            Err(choice.none())
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            match self {
-                Self::Question(value) => amgi::TypedMessage::encode(value, message),
-                Self::AsyncVec(value) => amgi::TypedMessage::encode(value, message),
-            }
-        }
-    }
-
-    impl amgi::TypedMessage for LoopMessage {
-        const NAME: &'static str = "LoopMessage";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = <Message as amgi::TypedMessage>::EXAMPLES;
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            static SELECT: codegen::Select<1, 2> = codegen::Select {
-                keys: [codegen::Key::ContentType],
-                messages: [
-                    &[codegen::When::may_be(0, &["application/json"])],
-                    &[codegen::When::may_be(0, &["application/octet-stream"])],
-                ],
-            };
-            let mut choice = SELECT.choose(message);
-            if let Some(message) = choice.read(0) {
-                return Ok(Self::AnswersApp(message));
-            }
-            if let Some(message) = choice.read(1) {
-                return Ok(Self::Message(message));
-            }
-            Err(choice.none())
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            match self {
-                Self::Message(value) => amgi::TypedMessage::encode(value, message),
-                Self::AnswersApp(value) => amgi::TypedMessage::encode(value, message),
-            }
-        }
-    }
-
-    impl codegen::Check for types::SelfResultPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.slash_slash, &at.name("//"));
-                if let Some(value) = value {
-                    codegen::ensure(at, *value >= 0.5, "is less than the minimum 0.5")?;
-                    codegen::ensure(
-                        at,
-                        codegen::is_multiple(*value as f64, 0.1),
-                        "is not a multiple of 0.1",
-                    )?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::ResultMessagePayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.tree, &at.name("tree"));
-                if let Some(value) = value {
-                    codegen::Check::check(value, at)?;
-                }
-            }
-            {
-                let (value, at) = (&self.choice, &at.name("choice"));
-                if let Some(value) = value {
-                    codegen::one_of(at, value, "[1,\"two\",null,[3]]")?;
-                }
-            }
-            {
-                let (value, at) = (&self.tuple, &at.name("tuple"));
-                if !value.is_empty() {
-                    for (name, item) in value {
-                        let at = (at).name(name);
-                        for (index, item) in item.iter().enumerate() {
-                            let at = (&at).index(index);
-                            codegen::ensure(
-                                &at,
-                                *item <= 5,
-                                "is greater than the maximum 5",
-                            )?;
-                        }
-                    }
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::Tree {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.left, &at.name("left"));
-                if let Some(value) = (value).as_ref() {
-                    codegen::Check::check(value, at)?;
-                }
-            }
-            {
-                let (value, at) = (&self.children, &at.name("children"));
-                if !value.is_empty() {
-                    for (index, item) in value.iter().enumerate() {
-                        let at = (at).index(index);
-                        codegen::Check::check(item, &at)?;
-                    }
-                }
-            }
-            {
-                let (value, at) = (&self.r#box, &at.name("Box"));
-                if let Some(value) = value {
-                    codegen::length(at, value, 0, 3)?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::QuestionPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.q, &at.name("q"));
-                {
-                    static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
-                        "^[^\"\\\\]+$",
-                    );
-                    PATTERN.check(at, value)?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    pub(super) async fn route_self_<A: SelfHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 3> = codegen::Select {
-            keys: [codegen::Key::Payload(&["kind"])],
-            messages: [
-                &[codegen::When::is(0, &["a"])],
-                &[codegen::When::is(0, &["b"])],
-                &[codegen::When::is(0, &["2fa"])],
-            ],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<SelfResult>(0) {
-            return codegen::settle(
-                SelfHandler::on_self_result(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<ResultMessage>(1) {
-            return codegen::settle(
-                SelfHandler::on_result_message(handlers, message, cx).await,
-            );
-        }
-        if let Some(message) = choice.read::<N2fa>(2) {
-            return codegen::settle(SelfHandler::on_n2fa(handlers, message, cx).await);
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_async<A: AsyncHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<0, 2> = codegen::Select {
-            keys: [],
-            messages: [&[], &[]],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<Question>(0) {
-            return {
-                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                    location: None,
-                    address: Some("answers"),
-                    correlation: None,
-                };
-                codegen::reply(
-                        cx,
-                        &REPLY,
-                        amgi::codegen::no_bindings,
-                        AsyncHandler::r#match(
-                                handlers,
-                                MatchRequest::Question(message),
-                                cx,
-                            )
-                            .await,
-                    )
-                    .await
-            };
-        }
-        if let Some(message) = choice.read::<AsyncVec>(1) {
-            return {
-                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                    location: None,
-                    address: Some("answers"),
-                    correlation: None,
-                };
-                codegen::reply(
-                        cx,
-                        &REPLY,
-                        amgi::codegen::no_bindings,
-                        AsyncHandler::r#match(
-                                handlers,
-                                MatchRequest::AsyncVec(message),
-                                cx,
-                            )
-                            .await,
-                    )
-                    .await
-            };
-        }
-        codegen::reject(choice.none())
-    }
-
-    pub(super) async fn route_type<A: TypeHandler>(
-        handlers: &A,
-        values: [&str; 3],
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <Message as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                match Type::read(values) {
-                    Ok(channel) => {
-                        codegen::settle(
-                            TypeHandler::on_message(handlers, channel, message, cx).await,
-                        )
-                    }
-                    Err(rejection) => codegen::reject(rejection),
-                }
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
+    static CHANNELS: &[amgi::ChannelInfo] = &[
+        amgi::ChannelInfo { name: "self", address: codegen::constant("self"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "on-self", bindings: &[], messages: &[amgi::MessageInfo { name: "result", content_type: "application/json", bindings: &[], examples: <SelfResult as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "Result", content_type: "application/json", bindings: &[], examples: <ResultMessage as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "2fa", content_type: "application/json", bindings: &[], examples: <N2fa as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("self"), dead_letter: None, },
+        amgi::ChannelInfo { name: "type", address: codegen::constant("type/{type}/{self}/{größe}"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "on_type", bindings: &[], messages: &[amgi::MessageInfo { name: "message", content_type: "application/octet-stream", bindings: &[], examples: <Message as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("type/{type}/{self}/{größe}"), dead_letter: None, },
+        amgi::ChannelInfo { name: "async", address: codegen::constant(""), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "match", bindings: &[], messages: &[amgi::MessageInfo { name: "question", content_type: "application/json", bindings: &[], examples: <Question as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "Vec", content_type: "application/json", bindings: &[], examples: <AsyncVec as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant(""), dead_letter: None, }
+    ];
+    pub(super) fn channels(addresses: &Addresses) -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[1].example_address = PATTERN_TYPE.format(&["type", "self", ""]).into(); channels[2].address = addresses.r#async.clone().into(); channels[2].example_address = addresses.r#async.clone().into(); channels }
+    codegen::message!(SelfResult = "result", &[]; [payload json: types::SelfResultPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(ResultMessage = "Result", &[]; [payload json: types::ResultMessagePayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(N2fa = "2fa", &[]; [payload json: types::N2faPayload]);
+    codegen::message!(Message = "message", &[]; [payload raw: amgi::Bytes]; headers(message, fields) { MessageHeaders { r#type: codegen::header(&message.headers, "type", codegen::Scalar::Text)?, x_list: codegen::optional_header(&message.headers, "x-list", codegen::Scalar::Json)?, default: codegen::optional_header(&message.headers, "default", codegen::Scalar::Text)?.unwrap_or_else(|| "it's \"quoted\" \\".to_owned()), } } { message.headers.reserve(3); codegen::set_header(&mut message.headers, "type", codegen::Scalar::Text, &fields.r#type)?; if let Some(value) = &fields.x_list { codegen::set_header(&mut message.headers, "x-list", codegen::Scalar::Json, value)?; } codegen::set_header(&mut message.headers, "default", codegen::Scalar::Text, &fields.default)?; }; -> (message) { codegen::set_content_type(message, "application/octet-stream"); });
+    codegen::message!(Question = "question", &[]; [payload json: types::QuestionPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(AsyncVec = "Vec", &[]; [payload json: types::AsyncVecPayload]);
+    codegen::message!(AnswersApp = "App", &[]; [payload json: types::StringType]; -> (message) { codegen::set_content_type(message, "application/json"); });
+    codegen::message!(AnswersContext = "Context", &[]; [payload json: Vec<String>, (value, at) { codegen::size(at, value.len(), 1, usize::MAX)?; }]);
+    impl amgi::TypedMessage for MatchReply { const NAME: &'static str = "MatchReply"; const EXAMPLES: &'static[amgi::ExampleInfo] = <AnswersApp as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::AnswersApp(message)); } if let Some(message) = choice.read(1) { return Ok(Self::AnswersContext(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::AnswersApp(value) => amgi::TypedMessage::encode(value, message), Self::AnswersContext(value) => amgi::TypedMessage::encode(value, message), } } }
+    impl amgi::TypedMessage for MatchRequest { const NAME: &'static str = "MatchRequest"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Question as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Question(message)); } if let Some(message) = choice.read(1) { return Ok(Self::AsyncVec(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Question(value) => amgi::TypedMessage::encode(value, message), Self::AsyncVec(value) => amgi::TypedMessage::encode(value, message), } } }
+    impl amgi::TypedMessage for LoopMessage { const NAME: &'static str = "LoopMessage"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Message as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::ContentType], messages: [&[codegen::When::may_be(0, &["application/json"])], &[codegen::When::may_be(0, &["application/octet-stream"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::AnswersApp(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Message(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Message(value) => amgi::TypedMessage::encode(value, message), Self::AnswersApp(value) => amgi::TypedMessage::encode(value, message), } } }
+    codegen::check!(types::SelfResultPayload, (value, at) slash_slash "//" { if let Some(value) = value { codegen::ensure(at, *value >= 0.5, "is less than the minimum 0.5")?; codegen::ensure(at, codegen::is_multiple(*value as f64, 0.1), "is not a multiple of 0.1")?; } });
+    codegen::text_enum!(types::SelfResultPayloadKind { A = "a" });
+    codegen::check!(types::ResultMessagePayload, (value, at) tree "tree" { if let Some(value) = value { codegen::Check::check(value, at)?; } } choice "choice" { if let Some(value) = value { codegen::one_of(at, value, "[1,\"two\",null,[3]]")?; } } tuple "tuple" { if !value.is_empty() { for (name, item) in value { let at = (at).name(name); for (index, item) in item.iter().enumerate() { let at = (&at).index(index); codegen::ensure(&at, *item <= 5, "is greater than the maximum 5")?; } } } });
+    codegen::text_enum!(types::ResultMessagePayloadKind { B = "b" });
+    codegen::check!(types::Tree, (value, at) left "left" { if let Some(value) = (value).as_ref() { codegen::Check::check(value, at)?; } } children "children" { if !value.is_empty() { for (index, item) in value.iter().enumerate() { let at = (at).index(index); codegen::Check::check(item, &at)?; } } } r#box "Box" { if let Some(value) = value { codegen::length(at, value, 0, 3)?; } });
+    codegen::text_enum!(types::N2faPayloadKind { N2fa = "2fa" });
+    codegen::text_enum!(types::MessageType { SelfValue = "Self", SelfValue2 = "self", Hash = "#", HashHash = "##", NullIsh = "null-ish" });
+    codegen::check!(types::QuestionPayload, (value, at) q "q" { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^[^\"\\\\]+$"); PATTERN.check(at, value)?; } });
+    codegen::text_enum!(types::TypeGröße { Unnamed = "", N1 = "1", TwoWords = "two words", Sign = "…" });
+    pub(super) async fn route_self_<A: SelfHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 3> = codegen::Select { keys: [codegen::Key::Payload(&["kind"])], messages: [&[codegen::When::is(0, &["a"])], &[codegen::When::is(0, &["b"])], &[codegen::When::is(0, &["2fa"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <SelfResult>(0) { return codegen::settle(SelfHandler::on_self_result(handlers, message, cx).await); } if let Some(message) = choice.read:: <ResultMessage>(1) { return codegen::settle(SelfHandler::on_result_message(handlers, message, cx).await); } if let Some(message) = choice.read:: <N2fa>(2) { return codegen::settle(SelfHandler::on_n2fa(handlers, message, cx).await); } codegen::reject(choice.none()) }
+    pub(super) async fn route_async<A: AsyncHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Question>(0) { return { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("answers"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, AsyncHandler::r#match(handlers, MatchRequest::Question(message), cx).await).await }; } if let Some(message) = choice.read:: <AsyncVec>(1) { return { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("answers"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, AsyncHandler::r#match(handlers, MatchRequest::AsyncVec(message), cx).await).await }; } codegen::reject(choice.none()) }
+    pub(super) async fn route_type<A: TypeHandler>(handlers: &A, values: [&str; 3], cx: &amgi::Context) -> amgi::Settlement { match <Message as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => match Type::read(values) { Ok(channel) => codegen::settle(TypeHandler::on_message(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }, Err(rejection) => codegen::reject(rejection), } }
 }

@@ -336,6 +336,7 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -367,287 +368,26 @@ pub mod types {
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-
-    pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "orders", address : "orders".into(), servers : &
-            [], bindings : & [], operations : & [amgi::OperationInfo { name : "onOrder",
-            bindings : & [], messages : & [amgi::MessageInfo { name : "order",
-            content_type : "application/json", bindings : & [], examples : < Order as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "orders".into(),
-            dead_letter : None, }, amgi::ChannelInfo { name : "tasks", address :
-            "orders.tasks".into(), servers : & [], bindings : & [], operations : &
-            [amgi::OperationInfo { name : "onOrderTask", bindings : & [], messages : &
-            [amgi::MessageInfo { name : "orderTask", content_type : "application/json",
-            bindings : & [], examples : < OrderTask as amgi::TypedMessage > ::EXAMPLES,
-            }] }], example_address : "orders.tasks".into(), dead_letter : None, },
-            amgi::ChannelInfo { name : "requests", address : "orders.requests".into(),
-            servers : & [], bindings : & [], operations : & [amgi::OperationInfo { name :
-            "confirmOrder", bindings : & [], messages : & [amgi::MessageInfo { name :
-            "orderRequest", content_type : "application/json", bindings : & [], examples
-            : < OrderRequest as amgi::TypedMessage > ::EXAMPLES, }] }], example_address :
-            "orders.requests".into(), dead_letter : None, }, amgi::ChannelInfo { name :
-            "forwards", address : "orders.forwards".into(), servers : & [], bindings : &
-            [], operations : & [amgi::OperationInfo { name : "onOrderForward", bindings :
-            & [], messages : & [amgi::MessageInfo { name : "orderForward", content_type :
-            "application/json", bindings : & [], examples : < OrderForward as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "orders.forwards"
-            .into(), dead_letter : None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for Order {
-        const NAME: &'static str = "order";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "usual",
-                headers: "{}",
-                payload: Some("{\"id\":1000000,\"quantity\":37}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Order = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for OrderTask {
-        const NAME: &'static str = "orderTask";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "third",
-                headers: "{\"chunk_no\":3,\"task_id\":17}",
-                payload: Some("{\"id\":1000000,\"quantity\":37}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Order = codegen::json_payload(message)?;
-            let headers = OrderTaskHeaders {
-                task_id: codegen::header(
-                    &message.headers,
-                    "task_id",
-                    codegen::Scalar::Json,
-                )?,
-                chunk_no: codegen::header(
-                    &message.headers,
-                    "chunk_no",
-                    codegen::Scalar::Json,
-                )?,
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(2);
-                codegen::set_header(
-                    &mut message.headers,
-                    "task_id",
-                    codegen::Scalar::Json,
-                    &fields.task_id,
-                )?;
-                codegen::set_header(
-                    &mut message.headers,
-                    "chunk_no",
-                    codegen::Scalar::Json,
-                    &fields.chunk_no,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for OrderRequest {
-        const NAME: &'static str = "orderRequest";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "usual",
-                headers: "{}",
-                payload: Some("{\"id\":1000000,\"quantity\":37}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Order = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Confirmation {
-        const NAME: &'static str = "confirmation";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "usual",
-                headers: "{}",
-                payload: Some("{\"id\":1000000}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Confirmation = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for OrderForward {
-        const NAME: &'static str = "orderForward";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "usual",
-                headers: "{}",
-                payload: Some("{\"id\":1000000,\"quantity\":37}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Order = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for Stamped {
-        const NAME: &'static str = "stamped";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "usual",
-                headers: "{\"chunk_no\":37,\"task_id\":1000000}",
-                payload: Some("{\"id\":1000000}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::Stamp = codegen::json_payload(message)?;
-            let headers = StampedHeaders {
-                task_id: codegen::header(
-                    &message.headers,
-                    "task_id",
-                    codegen::Scalar::Json,
-                )?,
-                chunk_no: codegen::header(
-                    &message.headers,
-                    "chunk_no",
-                    codegen::Scalar::Json,
-                )?,
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(2);
-                codegen::set_header(
-                    &mut message.headers,
-                    "task_id",
-                    codegen::Scalar::Json,
-                    &fields.task_id,
-                )?;
-                codegen::set_header(
-                    &mut message.headers,
-                    "chunk_no",
-                    codegen::Scalar::Json,
-                    &fields.chunk_no,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    pub(super) async fn route_orders<A: OrdersHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <Order as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(OrdersHandler::on_order(handlers, message, cx).await)
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_tasks<A: TasksHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <OrderTask as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(TasksHandler::on_order_task(handlers, message, cx).await)
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_requests<A: RequestsHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <OrderRequest as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                    location: None,
-                    address: Some("confirmations"),
-                    correlation: None,
-                };
-                codegen::reply(
-                        cx,
-                        &REPLY,
-                        amgi::codegen::no_bindings,
-                        RequestsHandler::confirm_order(handlers, message, cx).await,
-                    )
-                    .await
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_forwards<A: ForwardsHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <OrderForward as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(
-                    ForwardsHandler::on_order_forward(handlers, message, cx).await,
-                )
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
+    static CHANNELS: &[amgi::ChannelInfo] = &[
+        amgi::ChannelInfo { name: "orders", address: codegen::constant("orders"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "order", content_type: "application/json", bindings: &[], examples: <Order as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders"), dead_letter: None, },
+        amgi::ChannelInfo { name: "tasks", address: codegen::constant("orders.tasks"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrderTask", bindings: &[], messages: &[amgi::MessageInfo { name: "orderTask", content_type: "application/json", bindings: &[], examples: <OrderTask as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.tasks"), dead_letter: None, },
+        amgi::ChannelInfo { name: "requests", address: codegen::constant("orders.requests"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "confirmOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "orderRequest", content_type: "application/json", bindings: &[], examples: <OrderRequest as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.requests"), dead_letter: None, },
+        amgi::ChannelInfo { name: "forwards", address: codegen::constant("orders.forwards"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrderForward", bindings: &[], messages: &[amgi::MessageInfo { name: "orderForward", content_type: "application/json", bindings: &[], examples: <OrderForward as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.forwards"), dead_letter: None, }
+    ];
+    pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
+    codegen::message!(Order = "order", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);
+    codegen::message!(OrderTask = "orderTask", &[amgi::ExampleInfo { name: "third", headers: "{\"chunk_no\":3,\"task_id\":17}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]; headers(message, fields) { OrderTaskHeaders { task_id: codegen::header(&message.headers, "task_id", codegen::Scalar::Json)?, chunk_no: codegen::header(&message.headers, "chunk_no", codegen::Scalar::Json)?, } } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "task_id", codegen::Scalar::Json, &fields.task_id)?; codegen::set_header(&mut message.headers, "chunk_no", codegen::Scalar::Json, &fields.chunk_no)?; });
+    codegen::message!(OrderRequest = "orderRequest", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);
+    codegen::message!(Confirmation = "confirmation", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000}") }]; [payload json: types::Confirmation]);
+    codegen::message!(OrderForward = "orderForward", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);
+    codegen::message!(Stamped = "stamped", &[amgi::ExampleInfo { name: "usual", headers: "{\"chunk_no\":37,\"task_id\":1000000}", payload: Some("{\"id\":1000000}") }]; [payload json: types::Stamp]; headers(message, fields) { StampedHeaders { task_id: codegen::header(&message.headers, "task_id", codegen::Scalar::Json)?, chunk_no: codegen::header(&message.headers, "chunk_no", codegen::Scalar::Json)?, } } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "task_id", codegen::Scalar::Json, &fields.task_id)?; codegen::set_header(&mut message.headers, "chunk_no", codegen::Scalar::Json, &fields.chunk_no)?; });
+    pub(super) async fn route_orders<A: OrdersHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Order as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(OrdersHandler::on_order(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_tasks<A: TasksHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <OrderTask as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(TasksHandler::on_order_task(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_requests<A: RequestsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <OrderRequest as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("confirmations"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, RequestsHandler::confirm_order(handlers, message, cx).await).await }, Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_forwards<A: ForwardsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <OrderForward as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(ForwardsHandler::on_order_forward(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
 }

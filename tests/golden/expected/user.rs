@@ -348,6 +348,7 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
+#[allow(unused_imports)]
 pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
@@ -377,34 +378,15 @@ pub mod types {
     }
 
     /// What the user pays for.
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Plan {
         /// `free`
-        #[serde(rename = "free")]
         Free,
         /// `pro`
-        #[serde(rename = "pro")]
         Pro,
         /// `enterprise`
-        #[serde(rename = "enterprise")]
         Enterprise,
     }
-
-    amgi::codegen::text_enum!(
-        Plan { Free = "free", Pro = "pro", Enterprise = "enterprise" }
-    );
 
     /// Another way to reach the user.
     #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -440,26 +422,11 @@ pub mod types {
     }
 
     /// Member `kind` of [`ContactPhone`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ContactPhoneKind {
         /// `phone`
-        #[serde(rename = "phone")]
         Phone,
     }
-
-    amgi::codegen::text_enum!(ContactPhoneKind { Phone = "phone" });
 
     /// Post
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -474,26 +441,11 @@ pub mod types {
     }
 
     /// Member `kind` of [`ContactPost`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ContactPostKind {
         /// `post`
-        #[serde(rename = "post")]
         Post,
     }
-
-    amgi::codegen::text_enum!(ContactPostKind { Post = "post" });
 
     /// Payload of message `userRenamed`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -508,26 +460,11 @@ pub mod types {
     }
 
     /// Member `event` of [`UserRenamedPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum UserRenamedPayloadEvent {
         /// `renamed`
-        #[serde(rename = "renamed")]
         Renamed,
     }
-
-    amgi::codegen::text_enum!(UserRenamedPayloadEvent { Renamed = "renamed" });
 
     /// Payload of message `userDeleted`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -543,26 +480,11 @@ pub mod types {
     }
 
     /// Member `event` of [`UserDeletedPayload`].
-    #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        PartialOrd,
-        Ord,
-        Hash,
-        Serialize,
-        Deserialize
-    )]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum UserDeletedPayloadEvent {
         /// `deleted`
-        #[serde(rename = "deleted")]
         Deleted,
     }
-
-    amgi::codegen::text_enum!(UserDeletedPayloadEvent { Deleted = "deleted" });
 
     /// Payload of message `findUser`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -623,762 +545,65 @@ pub mod types {
 }
 
 /// Between bytes and types, and from addresses to handlers.
-#[allow(unused_imports, clippy::all, clippy::pedantic)]
+#[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
 mod wire {
     use super::*;
     use amgi::codegen;
-
-    pub(super) static PATTERN_USER_EVENTS: amgi::address::Pattern = {
-        static PARTS: [amgi::address::Part; 3] = [
-            amgi::address::Part::literal("user."),
-            amgi::address::Part::parameter("userId"),
-            amgi::address::Part::literal(".events"),
-        ];
-        amgi::address::Pattern::from_parts(&PARTS)
-    };
-
-    impl UserEvents {
-        fn read([user_id]: [&str; 1]) -> Result<Self, amgi::Rejection> {
-            Ok(Self {
-                user_id: codegen::parameter("userId", user_id)?,
-            })
-        }
-    }
-
-    impl std::fmt::Display for UserEvents {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(&PATTERN_USER_EVENTS.format(&[&self.user_id]))
-        }
-    }
-
-    impl std::str::FromStr for UserEvents {
-        type Err = amgi::Rejection;
-
-        fn from_str(address: &str) -> Result<Self, Self::Err> {
-            match PATTERN_USER_EVENTS.captures(address) {
-                Some(values) => Self::read(values),
-                None => Err(codegen::no_address(address, "user.{userId}.events")),
-            }
-        }
-    }
-
+    pub(super) static PATTERN_USER_EVENTS: amgi::address::Pattern = { static PARTS: [amgi::address::Part; 3] = [amgi::address::Part::literal("user."), amgi::address::Part::parameter("userId"), amgi::address::Part::literal(".events")]; amgi::address::Pattern::from_parts(&PARTS) };
+    impl UserEvents { fn read([user_id]: [&str; 1]) -> Result<Self, amgi::Rejection> { Ok(Self { user_id: codegen::parameter("userId", user_id)?, }) } }
+    impl std::fmt::Display for UserEvents { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_USER_EVENTS.format(&[&self.user_id])) } }
+    impl std::str::FromStr for UserEvents { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_USER_EVENTS.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "user.{userId}.events")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[
-        amgi::ServerInfo {
-            name: "kafka",
-            protocol: "kafka",
-            host: "localhost:9092",
-            path: "",
-            bindings: &[],
-        },
-        amgi::ServerInfo {
-            name: "mqtt",
-            protocol: "mqtt",
-            host: "localhost:1883",
-            path: "",
-            bindings: &[
-                amgi::BindingInfo {
-                    protocol: "mqtt",
-                    json: "{\"clientId\":\"user-service\",\"keepAlive\":30}",
-                },
-            ],
-        },
-        amgi::ServerInfo {
-            name: "redis",
-            protocol: "redis",
-            host: "localhost:6379",
-            path: "",
-            bindings: &[],
-        },
-        amgi::ServerInfo {
-            name: "amqp",
-            protocol: "amqp",
-            host: "localhost:5672",
-            path: "",
-            bindings: &[],
-        },
-        amgi::ServerInfo {
-            name: "nats",
-            protocol: "nats",
-            host: "localhost:4222",
-            path: "",
-            bindings: &[],
-        },
-        amgi::ServerInfo {
-            name: "sqs",
-            protocol: "sqs",
-            host: "sqs.eu-central-1.amazonaws.com",
-            path: "",
-            bindings: &[],
-        },
-        amgi::ServerInfo {
-            name: "sns",
-            protocol: "sns",
-            host: "sns.eu-central-1.amazonaws.com",
-            path: "",
-            bindings: &[],
-        },
-        amgi::ServerInfo {
-            name: "http",
-            protocol: "http",
-            host: "localhost:8080",
-            path: "/events",
-            bindings: &[],
-        },
+        amgi::ServerInfo { name: "kafka", protocol: "kafka", host: "localhost:9092", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "mqtt", protocol: "mqtt", host: "localhost:1883", path: "", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"clientId\":\"user-service\",\"keepAlive\":30}" }] },
+        amgi::ServerInfo { name: "redis", protocol: "redis", host: "localhost:6379", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "amqp", protocol: "amqp", host: "localhost:5672", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "nats", protocol: "nats", host: "localhost:4222", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "sqs", protocol: "sqs", host: "sqs.eu-central-1.amazonaws.com", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "sns", protocol: "sns", host: "sns.eu-central-1.amazonaws.com", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "http", protocol: "http", host: "localhost:8080", path: "/events", bindings: &[] }
     ];
-
-    pub(super) fn channels() -> Vec<amgi::ChannelInfo> {
-        vec![
-            amgi::ChannelInfo { name : "userCreated", address : "user.created".into(),
-            servers : & [], bindings : & [], operations : & [amgi::OperationInfo { name :
-            "onUserCreated", bindings : & [amgi::BindingInfo { protocol : "mqtt", json :
-            "{\"qos\":1}" }], messages : & [amgi::MessageInfo { name : "userCreated",
-            content_type : "application/json", bindings : & [amgi::BindingInfo { protocol
-            : "kafka", json :
-            "{\"key\":{\"description\":\"Number of the user, so that a user's messages stay in order.\",\"type\":\"string\"}}"
-            }], examples : < UserCreated as amgi::TypedMessage > ::EXAMPLES, }] }],
-            example_address : "user.created".into(), dead_letter :
-            Some("user.created.failed"), }, amgi::ChannelInfo { name : "userEvents",
-            address : "user.{userId}.events".into(), servers : & [], bindings : & [],
-            operations : & [amgi::OperationInfo { name : "onUserEvent", bindings : &
-            [amgi::BindingInfo { protocol : "mqtt", json : "{\"qos\":2}" }], messages : &
-            [amgi::MessageInfo { name : "userRenamed", content_type : "application/json",
-            bindings : & [], examples : < UserRenamed as amgi::TypedMessage > ::EXAMPLES,
-            }, amgi::MessageInfo { name : "userDeleted", content_type :
-            "application/json", bindings : & [], examples : < UserDeleted as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : PATTERN_USER_EVENTS
-            .format(& ["42"]).into(), dead_letter : None, }, amgi::ChannelInfo { name :
-            "userFind", address : "user.find".into(), servers : & [], bindings : & [],
-            operations : & [amgi::OperationInfo { name : "findUser", bindings : & [],
-            messages : & [amgi::MessageInfo { name : "findUser", content_type :
-            "application/json", bindings : & [], examples : < FindUser as
-            amgi::TypedMessage > ::EXAMPLES, }] }], example_address : "user.find".into(),
-            dead_letter : None, }
-        ]
-    }
-
-    impl amgi::TypedMessage for UserCreated {
-        const NAME: &'static str = "userCreated";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "minimal",
-                headers: "{\"correlation-id\":\"c-1\"}",
-                payload: Some("{\"email\":\"ada@example.org\",\"id\":1}"),
-            },
-            amgi::ExampleInfo {
-                name: "complete",
-                headers: "{\"attempt\":2,\"correlation-id\":\"c-2\"}",
-                payload: Some(
-                    "{\"contact\":{\"city\":\"New York\",\"kind\":\"post\",\"street\":\"Arlington Road 7\"},\"email\":\"grace@example.org\",\"id\":42,\"name\":\"Grace\",\"plan\":\"pro\",\"signedUpAt\":\"2026-03-14T09:26:53+01:00\",\"tags\":[\"early\",\"navy\"]}",
-                ),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::UserCreatedPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            let headers = {
-                let fields = UserCreatedHeaders {
-                    correlation_id: codegen::header(
-                        &message.headers,
-                        "correlation-id",
-                        codegen::Scalar::Text,
-                    )?,
-                    attempt: codegen::optional_header(
-                            &message.headers,
-                            "attempt",
-                            codegen::Scalar::Json,
-                        )?
-                        .unwrap_or_else(|| 1),
-                };
-                {
-                    let value = &fields.correlation_id;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("correlation-id");
-                    codegen::length(at, value, 1, usize::MAX)?;
-                }
-                {
-                    let value = &fields.attempt;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("attempt");
-                    codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-                }
-                fields
-            };
-            let bindings = UserCreatedBindings {
-                kafka_key: codegen::binding(
-                    &message.bindings,
-                    "kafka",
-                    "key",
-                    codegen::Scalar::Text,
-                )?,
-            };
-            Ok(Self { payload, headers, bindings })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(2);
-                {
-                    let value = &fields.correlation_id;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("correlation-id");
-                    codegen::length(at, value, 1, usize::MAX)?;
-                }
-                codegen::set_header(
-                    &mut message.headers,
-                    "correlation-id",
-                    codegen::Scalar::Text,
-                    &fields.correlation_id,
-                )?;
-                {
-                    let value = &fields.attempt;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("attempt");
-                    codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-                }
-                codegen::set_header(
-                    &mut message.headers,
-                    "attempt",
-                    codegen::Scalar::Json,
-                    &fields.attempt,
-                )?;
-            }
-            {
-                let fields = &self.bindings;
-                if let Some(value) = &fields.kafka_key {
-                    codegen::set_binding(
-                        &mut message.bindings,
-                        "kafka",
-                        "key",
-                        codegen::Scalar::Text,
-                        value,
-                    )?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for UserRenamed {
-        const NAME: &'static str = "userRenamed";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "marriage",
-                headers: "{}",
-                payload: Some(
-                    "{\"at\":\"2026-03-15T12:00:00Z\",\"event\":\"renamed\",\"name\":\"Grace Hopper\"}",
-                ),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::UserRenamedPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for UserDeleted {
-        const NAME: &'static str = "userDeleted";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "silent",
-                headers: "{}",
-                payload: Some("{\"at\":\"2026-03-16T12:00:00Z\",\"event\":\"deleted\"}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::UserDeletedPayload = codegen::json_payload(message)?;
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for FindUser {
-        const NAME: &'static str = "findUser";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "who-is-42",
-                headers: "{\"correlation-id\":\"q-1\",\"reply-to\":\"shop.answers\"}",
-                payload: Some("{\"id\":42}"),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::FindUserPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            let headers = FindUserHeaders {
-                reply_to: codegen::header(
-                    &message.headers,
-                    "reply-to",
-                    codegen::Scalar::Text,
-                )?,
-                correlation_id: codegen::optional_header(
-                    &message.headers,
-                    "correlation-id",
-                    codegen::Scalar::Text,
-                )?,
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(2);
-                codegen::set_header(
-                    &mut message.headers,
-                    "reply-to",
-                    codegen::Scalar::Text,
-                    &fields.reply_to,
-                )?;
-                if let Some(value) = &fields.correlation_id {
-                    codegen::set_header(
-                        &mut message.headers,
-                        "correlation-id",
-                        codegen::Scalar::Text,
-                        value,
-                    )?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for UserFound {
-        const NAME: &'static str = "userFound";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "found",
-                headers: "{}",
-                payload: Some(
-                    "{\"user\":{\"email\":\"grace@example.org\",\"id\":42,\"plan\":\"pro\"}}",
-                ),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::UserFoundPayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            Ok(Self { payload })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            Ok(())
-        }
-    }
-
-    impl amgi::TypedMessage for UserWelcome {
-        const NAME: &'static str = "userWelcome";
-        const EXAMPLES: &'static [amgi::ExampleInfo] = &[
-            amgi::ExampleInfo {
-                name: "grace",
-                headers: "{\"correlation-id\":\"c-2\"}",
-                payload: Some(
-                    "{\"email\":\"grace@example.org\",\"text\":\"Welcome, Grace!\"}",
-                ),
-            },
-        ];
-
-        fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> {
-            let payload: types::UserWelcomePayload = codegen::json_payload(message)?;
-            {
-                let (payload, at) = (
-                    &payload,
-                    &codegen::At::root(amgi::error::Part::Payload),
-                );
-                codegen::Check::check(payload, at)?;
-            }
-            let headers = {
-                let fields = UserWelcomeHeaders {
-                    correlation_id: codegen::header(
-                        &message.headers,
-                        "correlation-id",
-                        codegen::Scalar::Text,
-                    )?,
-                    attempt: codegen::optional_header(
-                            &message.headers,
-                            "attempt",
-                            codegen::Scalar::Json,
-                        )?
-                        .unwrap_or_else(|| 1),
-                };
-                {
-                    let value = &fields.correlation_id;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("correlation-id");
-                    codegen::length(at, value, 1, usize::MAX)?;
-                }
-                {
-                    let value = &fields.attempt;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("attempt");
-                    codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-                }
-                fields
-            };
-            Ok(Self { payload, headers })
-        }
-
-        fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> {
-            let payload = &self.payload;
-            {
-                let at = &codegen::At::root(amgi::error::Part::Payload);
-                codegen::Check::check(payload, at)?;
-            }
-            codegen::set_json_payload(message, payload)?;
-            {
-                let fields = &self.headers;
-                message.headers.reserve(2);
-                {
-                    let value = &fields.correlation_id;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("correlation-id");
-                    codegen::length(at, value, 1, usize::MAX)?;
-                }
-                codegen::set_header(
-                    &mut message.headers,
-                    "correlation-id",
-                    codegen::Scalar::Text,
-                    &fields.correlation_id,
-                )?;
-                {
-                    let value = &fields.attempt;
-                    let root = codegen::At::root(amgi::error::Part::Headers);
-                    let at = &root.name("attempt");
-                    codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-                }
-                codegen::set_header(
-                    &mut message.headers,
-                    "attempt",
-                    codegen::Scalar::Json,
-                    &fields.attempt,
-                )?;
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::UserCreatedPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.id, &at.name("id"));
-                codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-            }
-            {
-                let (value, at) = (&self.email, &at.name("email"));
-                codegen::length(at, value, 3, 254)?;
-            }
-            {
-                let (value, at) = (&self.name, &at.name("name"));
-                if let Some(value) = value {
-                    codegen::length(at, value, 1, 100)?;
-                }
-            }
-            {
-                let (value, at) = (&self.tags, &at.name("tags"));
-                if !value.is_empty() {
-                    codegen::size(at, value.len(), 0, 8)?;
-                    codegen::ensure(
-                        at,
-                        codegen::unique(value),
-                        "holds the same item twice",
-                    )?;
-                    for (index, item) in value.iter().enumerate() {
-                        let at = (at).index(index);
-                        {
-                            static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
-                                "^[a-z][a-z0-9-]*$",
-                            );
-                            PATTERN.check(&at, item)?;
-                        }
-                    }
-                }
-            }
-            {
-                let (value, at) = (&self.contact, &at.name("contact"));
-                if let Some(value) = value {
-                    codegen::Check::check(value, at)?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl<'de> codegen::serde::Deserialize<'de> for types::Contact {
-        fn deserialize<D: codegen::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Self, D::Error> {
-            let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(
-                deserializer,
-            )?;
-            let mut first = None;
-            if let Ok(value) = <types::ContactPhone as codegen::serde::Deserialize>::deserialize(
-                &value,
-            ) {
-                let variant = Self::Phone(value);
-                if codegen::Check::check(
-                        &variant,
-                        &codegen::At::root(amgi::error::Part::Payload),
-                    )
-                    .is_ok()
-                {
-                    return Ok(variant);
-                }
-                first.get_or_insert(variant);
-            }
-            if let Ok(value) = <types::ContactPost as codegen::serde::Deserialize>::deserialize(
-                &value,
-            ) {
-                let variant = Self::Post(value);
-                if codegen::Check::check(
-                        &variant,
-                        &codegen::At::root(amgi::error::Part::Payload),
-                    )
-                    .is_ok()
-                {
-                    return Ok(variant);
-                }
-                first.get_or_insert(variant);
-            }
-            first
-                .ok_or_else(|| codegen::serde::de::Error::custom(
-                    "fits none of the alternatives",
-                ))
-        }
-    }
-
-    impl codegen::Check for types::Contact {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            match self {
-                Self::Phone(value) => {
-                    codegen::Check::check(value, at)?;
-                }
-                Self::Post { .. } => {}
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::ContactPhone {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.number, &at.name("number"));
-                {
-                    static PATTERN: codegen::TextPattern = codegen::TextPattern::new(
-                        "^\\+[0-9]{6,15}$",
-                    );
-                    PATTERN.check(at, value)?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::UserRenamedPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.name, &at.name("name"));
-                codegen::length(at, value, 1, 100)?;
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::FindUserPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.id, &at.name("id"));
-                codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::UserFoundPayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.user, &at.name("user"));
-                if let Some(value) = value {
-                    codegen::Check::check(value, at)?;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::User {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.id, &at.name("id"));
-                codegen::ensure(at, *value >= 1, "is less than the minimum 1")?;
-            }
-            Ok(())
-        }
-    }
-
-    impl codegen::Check for types::UserWelcomePayload {
-        fn check(&self, at: &codegen::At<'_>) -> Result<(), amgi::Rejection> {
-            let _ = at;
-            {
-                let (value, at) = (&self.text, &at.name("text"));
-                codegen::length(at, value, 1, usize::MAX)?;
-            }
-            Ok(())
-        }
-    }
-
-    pub(super) async fn route_user_created<A: UserCreatedHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <UserCreated as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                codegen::settle(
-                    UserCreatedHandler::on_user_created(handlers, message, cx).await,
-                )
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_user_find<A: UserFindHandler>(
-        handlers: &A,
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        match <FindUser as amgi::TypedMessage>::decode(cx.message()) {
-            Ok(message) => {
-                const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo {
-                    location: Some(amgi::reply::Location::Header("reply-to")),
-                    address: None,
-                    correlation: Some((
-                        amgi::reply::Location::Header("correlation-id"),
-                        amgi::reply::Location::Header("correlation-id"),
-                    )),
-                };
-                codegen::reply(
-                        cx,
-                        &REPLY,
-                        amgi::codegen::no_bindings,
-                        UserFindHandler::find_user(handlers, message, cx).await,
-                    )
-                    .await
-            }
-            Err(rejection) => codegen::reject(rejection),
-        }
-    }
-
-    pub(super) async fn route_user_events<A: UserEventsHandler>(
-        handlers: &A,
-        values: [&str; 1],
-        cx: &amgi::Context,
-    ) -> amgi::Settlement {
-        static SELECT: codegen::Select<1, 2> = codegen::Select {
-            keys: [codegen::Key::Payload(&["event"])],
-            messages: [
-                &[codegen::When::is(0, &["renamed"])],
-                &[codegen::When::is(0, &["deleted"])],
-            ],
-        };
-        let mut choice = SELECT.choose(cx.message());
-        if let Some(message) = choice.read::<UserRenamed>(0) {
-            return match UserEvents::read(values) {
-                Ok(channel) => {
-                    codegen::settle(
-                        UserEventsHandler::on_user_renamed(
-                                handlers,
-                                channel,
-                                message,
-                                cx,
-                            )
-                            .await,
-                    )
-                }
-                Err(rejection) => codegen::reject(rejection),
-            };
-        }
-        if let Some(message) = choice.read::<UserDeleted>(1) {
-            return match UserEvents::read(values) {
-                Ok(channel) => {
-                    codegen::settle(
-                        UserEventsHandler::on_user_deleted(
-                                handlers,
-                                channel,
-                                message,
-                                cx,
-                            )
-                            .await,
-                    )
-                }
-                Err(rejection) => codegen::reject(rejection),
-            };
-        }
-        codegen::reject(choice.none())
-    }
+    static CHANNELS: &[amgi::ChannelInfo] = &[
+        amgi::ChannelInfo { name: "userCreated", address: codegen::constant("user.created"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onUserCreated", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "userCreated", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"description\":\"Number of the user, so that a user's messages stay in order.\",\"type\":\"string\"}}" }], examples: <UserCreated as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.created"), dead_letter: Some("user.created.failed"), },
+        amgi::ChannelInfo { name: "userEvents", address: codegen::constant("user.{userId}.events"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onUserEvent", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":2}" }], messages: &[amgi::MessageInfo { name: "userRenamed", content_type: "application/json", bindings: &[], examples: <UserRenamed as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "userDeleted", content_type: "application/json", bindings: &[], examples: <UserDeleted as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.{userId}.events"), dead_letter: None, },
+        amgi::ChannelInfo { name: "userFind", address: codegen::constant("user.find"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "findUser", bindings: &[], messages: &[amgi::MessageInfo { name: "findUser", content_type: "application/json", bindings: &[], examples: <FindUser as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.find"), dead_letter: None, }
+    ];
+    pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[1].example_address = PATTERN_USER_EVENTS.format(&["42"]).into(); channels }
+    codegen::message!(
+        UserCreated = "userCreated",
+        &[amgi::ExampleInfo { name: "minimal", headers: "{\"correlation-id\":\"c-1\"}", payload: Some("{\"email\":\"ada@example.org\",\"id\":1}") }, amgi::ExampleInfo { name: "complete", headers: "{\"attempt\":2,\"correlation-id\":\"c-2\"}", payload: Some("{\"contact\":{\"city\":\"New York\",\"kind\":\"post\",\"street\":\"Arlington Road 7\"},\"email\":\"grace@example.org\",\"id\":42,\"name\":\"Grace\",\"plan\":\"pro\",\"signedUpAt\":\"2026-03-14T09:26:53+01:00\",\"tags\":[\"early\",\"navy\"]}") }];
+        [payload json: types::UserCreatedPayload, (value, at) { codegen::Check::check(value, at)?; }];
+        headers(message, fields) { let fields = UserCreatedHeaders { correlation_id: codegen::header(&message.headers, "correlation-id", codegen::Scalar::Text)?, attempt: codegen::optional_header(&message.headers, "attempt", codegen::Scalar::Json)?.unwrap_or_else(|| 1), }; { let value = &fields.correlation_id; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("correlation-id"); codegen::length(at, value, 1, usize::MAX)?; } { let value = &fields.attempt; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("attempt"); codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } fields }
+        { message.headers.reserve(2); { let value = &fields.correlation_id; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("correlation-id"); codegen::length(at, value, 1, usize::MAX)?; } codegen::set_header(&mut message.headers, "correlation-id", codegen::Scalar::Text, &fields.correlation_id)?; { let value = &fields.attempt; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("attempt"); codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } codegen::set_header(&mut message.headers, "attempt", codegen::Scalar::Json, &fields.attempt)?; };
+        bindings(message, fields) { UserCreatedBindings { kafka_key: codegen::binding(&message.bindings, "kafka", "key", codegen::Scalar::Text)?, } }
+        { if let Some(value) = &fields.kafka_key { codegen::set_binding(&mut message.bindings, "kafka", "key", codegen::Scalar::Text, value)?; } }
+    );
+    codegen::message!(UserRenamed = "userRenamed", &[amgi::ExampleInfo { name: "marriage", headers: "{}", payload: Some("{\"at\":\"2026-03-15T12:00:00Z\",\"event\":\"renamed\",\"name\":\"Grace Hopper\"}") }]; [payload json: types::UserRenamedPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(UserDeleted = "userDeleted", &[amgi::ExampleInfo { name: "silent", headers: "{}", payload: Some("{\"at\":\"2026-03-16T12:00:00Z\",\"event\":\"deleted\"}") }]; [payload json: types::UserDeletedPayload]);
+    codegen::message!(FindUser = "findUser", &[amgi::ExampleInfo { name: "who-is-42", headers: "{\"correlation-id\":\"q-1\",\"reply-to\":\"shop.answers\"}", payload: Some("{\"id\":42}") }]; [payload json: types::FindUserPayload, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { FindUserHeaders { reply_to: codegen::header(&message.headers, "reply-to", codegen::Scalar::Text)?, correlation_id: codegen::optional_header(&message.headers, "correlation-id", codegen::Scalar::Text)?, } } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "reply-to", codegen::Scalar::Text, &fields.reply_to)?; if let Some(value) = &fields.correlation_id { codegen::set_header(&mut message.headers, "correlation-id", codegen::Scalar::Text, value)?; } });
+    codegen::message!(UserFound = "userFound", &[amgi::ExampleInfo { name: "found", headers: "{}", payload: Some("{\"user\":{\"email\":\"grace@example.org\",\"id\":42,\"plan\":\"pro\"}}") }]; [payload json: types::UserFoundPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(
+        UserWelcome = "userWelcome",
+        &[amgi::ExampleInfo { name: "grace", headers: "{\"correlation-id\":\"c-2\"}", payload: Some("{\"email\":\"grace@example.org\",\"text\":\"Welcome, Grace!\"}") }];
+        [payload json: types::UserWelcomePayload, (value, at) { codegen::Check::check(value, at)?; }];
+        headers(message, fields) { let fields = UserWelcomeHeaders { correlation_id: codegen::header(&message.headers, "correlation-id", codegen::Scalar::Text)?, attempt: codegen::optional_header(&message.headers, "attempt", codegen::Scalar::Json)?.unwrap_or_else(|| 1), }; { let value = &fields.correlation_id; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("correlation-id"); codegen::length(at, value, 1, usize::MAX)?; } { let value = &fields.attempt; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("attempt"); codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } fields }
+        { message.headers.reserve(2); { let value = &fields.correlation_id; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("correlation-id"); codegen::length(at, value, 1, usize::MAX)?; } codegen::set_header(&mut message.headers, "correlation-id", codegen::Scalar::Text, &fields.correlation_id)?; { let value = &fields.attempt; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("attempt"); codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } codegen::set_header(&mut message.headers, "attempt", codegen::Scalar::Json, &fields.attempt)?; }
+    );
+    codegen::check!(types::UserCreatedPayload, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } email "email" { codegen::length(at, value, 3, 254)?; } name "name" { if let Some(value) = value { codegen::length(at, value, 1, 100)?; } } tags "tags" { if !value.is_empty() { codegen::size(at, value.len(), 0, 8)?; codegen::ensure(at, codegen::unique(value), "holds the same item twice")?; for (index, item) in value.iter().enumerate() { let at = (at).index(index); { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^[a-z][a-z0-9-]*$"); PATTERN.check(&at, item)?; } } } } contact "contact" { if let Some(value) = value { codegen::Check::check(value, at)?; } });
+    codegen::text_enum!(types::Plan { Free = "free", Pro = "pro", Enterprise = "enterprise" });
+    impl<'de> codegen::serde::Deserialize<'de> for types::Contact { fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> { let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?; let mut first = None; if let Ok(value) = <types::ContactPhone as codegen::serde::Deserialize>::deserialize(&value) { let variant = Self::Phone(value); if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() { return Ok(variant); } first.get_or_insert(variant); } if let Ok(value) = <types::ContactPost as codegen::serde::Deserialize>::deserialize(&value) { let variant = Self::Post(value); if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() { return Ok(variant); } first.get_or_insert(variant); } first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives")) } }
+    codegen::check!(types::Contact, (value, at) { match value { Self::Phone(value) => { codegen::Check::check(value, at)?; } Self::Post { .. } => {} } });
+    codegen::check!(types::ContactPhone, (value, at) number "number" { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^\\+[0-9]{6,15}$"); PATTERN.check(at, value)?; } });
+    codegen::text_enum!(types::ContactPhoneKind { Phone = "phone" });
+    codegen::text_enum!(types::ContactPostKind { Post = "post" });
+    codegen::check!(types::UserRenamedPayload, (value, at) name "name" { codegen::length(at, value, 1, 100)?; });
+    codegen::text_enum!(types::UserRenamedPayloadEvent { Renamed = "renamed" });
+    codegen::text_enum!(types::UserDeletedPayloadEvent { Deleted = "deleted" });
+    codegen::check!(types::FindUserPayload, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; });
+    codegen::check!(types::UserFoundPayload, (value, at) user "user" { if let Some(value) = value { codegen::Check::check(value, at)?; } });
+    codegen::check!(types::User, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; });
+    codegen::check!(types::UserWelcomePayload, (value, at) text "text" { codegen::length(at, value, 1, usize::MAX)?; });
+    pub(super) async fn route_user_created<A: UserCreatedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <UserCreated as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(UserCreatedHandler::on_user_created(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_user_find<A: UserFindHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <FindUser as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: Some(amgi::reply::Location::Header("reply-to")), address: None, correlation: Some((amgi::reply::Location::Header("correlation-id"), amgi::reply::Location::Header("correlation-id"))) }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, UserFindHandler::find_user(handlers, message, cx).await).await }, Err(rejection) => codegen::reject(rejection), } }
+    pub(super) async fn route_user_events<A: UserEventsHandler>(handlers: &A, values: [&str; 1], cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["event"])], messages: [&[codegen::When::is(0, &["renamed"])], &[codegen::When::is(0, &["deleted"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <UserRenamed>(0) { return match UserEvents::read(values) { Ok(channel) => codegen::settle(UserEventsHandler::on_user_renamed(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }; } if let Some(message) = choice.read:: <UserDeleted>(1) { return match UserEvents::read(values) { Ok(channel) => codegen::settle(UserEventsHandler::on_user_deleted(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }; } codegen::reject(choice.none()) }
 }

@@ -7,6 +7,7 @@ pub mod payload;
 mod select;
 
 use std::{
+    borrow::Cow,
     fmt,
     future::Future,
     marker::PhantomData,
