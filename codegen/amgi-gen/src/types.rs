@@ -150,8 +150,7 @@ fn references<'a>(schema: &'a Value, found: &mut impl FnMut(&'a str)) {
 }
 
 fn part_shapes(definitions: &BTreeMap<String, Value>, names: &[&str]) -> Shapes {
-    let mut part: Part<'_> =
-        names.iter().map(|name| (*name, Cow::Borrowed(&definitions[*name]))).collect();
+    let mut part: Part<'_> = names.iter().map(|name| (*name, Cow::Borrowed(&definitions[*name]))).collect();
     if let Some(shapes) = run(&part) {
         return (shapes, Vec::new());
     }
@@ -161,7 +160,10 @@ fn part_shapes(definitions: &BTreeMap<String, Value>, names: &[&str]) -> Shapes 
     for (name, schema) in &mut part {
         let mut alone: Part<'_> = Vec::new();
         references(&definitions[*name], &mut |other| {
-            if other != *name && definitions.contains_key(other) && alone.iter().all(|(known, _)| *known != other) {
+            if other != *name
+                && definitions.contains_key(other)
+                && alone.iter().all(|(known, _)| *known != other)
+            {
                 let open = json!({"type": "object", "properties": {"x": {"type": "string"}}});
                 alone.push((other, Cow::Owned(open)));
             }
@@ -342,7 +344,9 @@ impl Reader<'_> {
         let Ok(found) = self.space.get_type(id) else { return Ty::Json };
         let boxed = |id: &TypeId| Box::new(self.ty(id));
         match found.details() {
-            TypeDetails::Enum(_) | TypeDetails::Struct(_) | TypeDetails::Newtype(_) => Ty::Named(found.name()),
+            TypeDetails::Enum(_) | TypeDetails::Struct(_) | TypeDetails::Newtype(_) => {
+                Ty::Named(found.name())
+            }
             TypeDetails::Option(inner) => Ty::Option(boxed(&inner)),
             TypeDetails::Box(inner) => Ty::Box(boxed(&inner)),
             TypeDetails::Vec(inner) | TypeDetails::Set(inner) => Ty::Vec(boxed(&inner)),

@@ -102,7 +102,11 @@ fn divided<'a>(name: &str, large: bool, most: usize, pieces: Vec<Piece<'a>>) -> 
     let mut pieces = pieces.into_iter().peekable();
     while pieces.peek().is_some() {
         let name = format!("{name}_{}", modules.len());
-        let uses = Piece::new(|| quote!(use super::*;));
+        let uses = Piece::new(|| {
+            quote!(
+                use super::*;
+            )
+        });
         let pieces = std::iter::once(uses).chain(pieces.by_ref().take(most)).collect();
         let head = quote!(#[allow(unused_imports, clippy::wildcard_imports)]);
         modules.push(Module { head, name, pieces, compact: false });

@@ -15,7 +15,11 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
     if api.types.is_empty() {
         return None;
     }
-    let uses = || quote!(use amgi::codegen::serde::{Deserialize, Serialize};);
+    let uses = || {
+        quote!(
+            use amgi::codegen::serde::{Deserialize, Serialize};
+        )
+    };
     let items = api.types.iter().map(|def| Piece::new(move || item(api, def))).collect();
     let mut pieces = vec![Piece::new(uses)];
     pieces.extend(divided("types", is_large(api), TYPES, items));

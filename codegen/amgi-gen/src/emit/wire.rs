@@ -165,11 +165,7 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
 }
 
 /// Reading and writing of headers or bindings, one field after the other.
-fn wire_fields(
-    api: &Api,
-    fields: &Fields,
-    part: &proc_macro2::Ident,
-) -> (TokenStream, TokenStream) {
+fn wire_fields(api: &Api, fields: &Fields, part: &proc_macro2::Ident) -> (TokenStream, TokenStream) {
     let name = ident(&fields.name);
     let mut reads = Vec::new();
     let mut writes = Vec::new();

@@ -71,7 +71,9 @@ fn render(element: &[TokenTree], out: &mut String, depth: usize) {
         text.len()
     };
     let groups = element.iter().enumerate().filter(|(_, token)| matches!(token, TokenTree::Group(_)));
-    let Some((place, TokenTree::Group(group))) = groups.max_by_key(|(_, token)| length(token)) else { return };
+    let Some((place, TokenTree::Group(group))) = groups.max_by_key(|(_, token)| length(token)) else {
+        return;
+    };
     out.truncate(start);
     let (open, close) = brackets(group.delimiter());
     flat(&element[..place], out);
@@ -186,7 +188,9 @@ impl Before {
             (Self::Operator(text, _, behind), _) => match text.as_str() {
                 "," | ";" | "=" | "=>" | "->" | "==" | "!=" | "<=" | ">=" | "&&" | "||" | "+" => true,
                 ":" | "|" => *behind,
-                ">" | ">>" => !matches!(token, TokenTree::Group(group) if group.delimiter() != Delimiter::Brace),
+                ">" | ">>" => {
+                    !matches!(token, TokenTree::Group(group) if group.delimiter() != Delimiter::Brace)
+                }
                 _ => false,
             },
             (_, TokenTree::Punct(punct)) => match punct.as_char() {

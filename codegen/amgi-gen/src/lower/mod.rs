@@ -79,10 +79,8 @@ impl<'d> Lowering<'d> {
         self.message_ids = used_messages(doc);
         let drafts: Vec<_> = self.message_ids.clone().into_iter().map(|id| self.draft(id)).collect();
         let used: HashSet<Id<Channel>> = doc.operations.iter().map(|op| op.channel).collect();
-        let ids: Vec<Id<Channel>> = (0..doc.channels.len())
-            .map(Id::new)
-            .filter(|id| used.contains(id))
-            .collect();
+        let ids: Vec<Id<Channel>> =
+            (0..doc.channels.len()).map(Id::new).filter(|id| used.contains(id)).collect();
         let parameter_sites: Vec<Vec<Option<String>>> =
             ids.iter().map(|&id| self.parameter_enums(&doc[id])).collect();
         let mut types = typedefs::types(&mut self.shaper, self.settings);

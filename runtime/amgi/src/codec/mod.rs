@@ -27,9 +27,8 @@ pub fn from_json<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rej
 
 /// As [`from_json`], for what is most likely a number: there is no string in it to look at.
 pub(crate) fn from_json_scalar<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        explain(part, bytes, &error, |text| serde_json::from_slice::<T>(text).err())
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|error| explain(part, bytes, &error, |text| serde_json::from_slice::<T>(text).err()))
 }
 
 #[cold]

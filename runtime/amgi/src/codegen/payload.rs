@@ -25,8 +25,7 @@ pub mod json {
     /// Writes it.
     pub fn write<T: Serialize + ?Sized>(message: &mut Message, value: &T) -> Result<(), Rejection> {
         let json = codec::to_json(value);
-        message.payload =
-            Some(json.map_err(|error| Rejection::new(Part::Payload, "", error.to_string()))?);
+        message.payload = Some(json.map_err(|error| Rejection::new(Part::Payload, "", error.to_string()))?);
         Ok(())
     }
 }
