@@ -106,10 +106,8 @@ fn additional_members_have_rules() {
 
 #[test]
 fn a_message_that_fits_everything_is_tried_last() {
-    let code = include_str!("../expected/shapes.rs");
-    let tried = |name: &str| {
-        code.find(&format!("<{name} as amgi::TypedMessage>::decode(cx")).expect("it is dispatched")
-    };
+    let code = include_str!("../expected/shapes.rs").replace(char::is_whitespace, "");
+    let tried = |name: &str| code.find(&format!("choice.read::<{name}>")).expect("it is dispatched");
     assert!(tried("Data") < tried("Ping"));
     assert!(decode::<Data>("{}").is_err() && decode::<Ping>("{}").is_ok());
 }

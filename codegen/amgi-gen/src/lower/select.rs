@@ -264,7 +264,8 @@ impl<'d> Finder<'_, 'd> {
         let (inner, node) = self.shaper.named(node);
         let name = inner.or(name);
         let required = required && !types(node).contains(&"null");
-        if let Some(object) = self.shaper.object(&[node]) {
+        let object = self.shaper.object(&[node]);
+        if let Some(object) = &object {
             for (wire, nodes) in &object.properties {
                 let required = required && object.required.contains(wire);
                 self.path.push(wire);
@@ -280,6 +281,7 @@ impl<'d> Finder<'_, 'd> {
             }
         }
         if let Some((name, member)) = name.zip(self.shaper.discriminator(node)) {
+            let required = required && object.is_some_and(|object| object.required.contains(member));
             self.path.push(member);
             self.mark(self.shaper.heirs(name), true, required, true);
             self.path.pop();
