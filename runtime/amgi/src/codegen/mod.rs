@@ -6,7 +6,6 @@ mod macros;
 pub mod payload;
 mod select;
 
-use std::borrow::Cow;
 use std::{
     borrow::Cow,
     fmt,
