@@ -9,6 +9,8 @@
 //! - Every message of a run is the same, so that the second half costs what the first does.
 //! - Only [`region`] switches counting on, and no other symbol has its name.
 
+pub mod command;
+
 use std::{
     convert::Infallible,
     future::Future,

@@ -5,10 +5,11 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
 };
 
+use amgi_bench::command::{cargo, target};
 use serde::{Deserialize, Serialize};
 
 const HELP: &str = "\
@@ -250,18 +251,9 @@ fn check_runner() -> Result<(), String> {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
 /// Runs every benchmark and reads what the runner says.
 fn run() -> Result<Vec<Run>, String> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).args(["bench", "--package", "amgi-bench"]);
+    let mut command = cargo(&["bench", "--package", "amgi-bench"]);
     for case in &CASES {
         command.args(["--bench", case.name]);
     }

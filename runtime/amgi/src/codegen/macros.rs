@@ -70,6 +70,8 @@ macro_rules! __message {
             const NAME: &'static str = $key;
             const EXAMPLES: &'static [$crate::ExampleInfo] = $examples;
 
+            // Compiled where it is used: what is only received is never written, and the other way round.
+            #[inline]
             fn decode(message: &$crate::Message) -> ::core::result::Result<Self, $crate::Rejection> {
                 let _ = message;
                 $(
@@ -90,6 +92,7 @@ macro_rules! __message {
                 Ok(Self { $($payload,)? $($part),* })
             }
 
+            #[inline]
             fn encode(&self, message: &mut $crate::Message) -> ::core::result::Result<(), $crate::Rejection> {
                 let _ = &message;
                 $(
@@ -141,6 +144,7 @@ macro_rules! __check {
     };
     ($name:ty, ($value:ident, $at:ident) { $($check:tt)* }) => {
         impl $crate::codegen::Check for $name {
+            #[inline]
             fn check(&self, $at: &$crate::codegen::At<'_>) -> ::core::result::Result<(), $crate::Rejection> {
                 // Every rule may turn out to be one that the type cannot break.
                 let ($value, _) = (self, $at);
