@@ -93,8 +93,14 @@ pub fn is_large(api: &Api) -> bool {
 }
 
 /// The pieces, in modules of `most` with a number where the document is `large`. They see what their parent sees, and it sees
-/// what they have.
-fn divided<'a>(name: &str, large: bool, most: usize, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
+/// what they have, by an import that begins so.
+fn divided<'a>(
+    name: &str,
+    large: bool,
+    most: usize,
+    import: Option<TokenStream>,
+    pieces: Vec<Piece<'a>>,
+) -> Vec<Piece<'a>> {
     if !large || pieces.len() <= most {
         return pieces;
     }
@@ -113,7 +119,10 @@ fn divided<'a>(name: &str, large: bool, most: usize, pieces: Vec<Piece<'a>>) -> 
     }
     let names: Vec<Ident> = modules.iter().map(|module| ident(&module.name)).collect();
     let mut all: Vec<Piece<'a>> = modules.into_iter().map(Piece::from).collect();
-    all.push(Piece::new(move || quote!(#(pub use #names::*;)*)));
+    // Where there are only implementations there is nothing to import.
+    if let Some(import) = import {
+        all.push(Piece::new(move || quote!(#(#import #names::*;)*)));
+    }
     all
 }
 
@@ -127,8 +136,8 @@ pub fn pieces(api: &Api) -> Vec<Piece<'_>> {
         .iter()
         .filter(|channel| channel.parameters.is_some() || channel.handler.is_some())
         .map(|channel| Piece::new(move || channel::channel(api, channel)));
-    let mut all = divided("messages", large, GROUP, messages.chain(unions).collect());
-    all.extend(divided("channels", large, GROUP, channels.collect()));
+    let mut all = divided("messages", large, GROUP, Some(quote!(pub use)), messages.chain(unions).collect());
+    all.extend(divided("channels", large, GROUP, Some(quote!(pub use)), channels.collect()));
     all.push(Piece::new(move || app::app(api)));
     if !api.sends.is_empty() {
         all.push(Piece::new(move || sender::sender(api)));

@@ -31,15 +31,15 @@ pub(super) fn module(api: &Api) -> Module<'_> {
     pieces.push(Piece::new(move || info::channels(api)));
     let messages = api.messages.iter().map(|message| Piece::new(move || typed_message(api, message)));
     let unions = api.unions.iter().map(|union| Piece::new(move || typed_union(api, union)));
-    pieces.extend(divided("codec", large, GROUP, messages.chain(unions).collect()));
+    pieces.extend(divided("codec", large, GROUP, None, messages.chain(unions).collect()));
     let types = api
         .types
         .iter()
         .filter(|def| def.checked || matches!(def.kind, TypeKind::Strings { .. }))
         .map(|def| Piece::new(move || if def.checked { type_check(def) } else { text_enum(def) }));
-    pieces.extend(divided("values", large, GROUP * 2, types.collect()));
+    pieces.extend(divided("values", large, GROUP * 2, None, types.collect()));
     let routes = api.dispatch.iter().map(|route| Piece::new(move || route_function(api, route)));
-    pieces.extend(divided("routes", large, GROUP, routes.collect()));
+    pieces.extend(divided("routes", large, GROUP, Some(quote!(use)), routes.collect()));
     if api.dispatch.len() > GROUP {
         pieces.extend((0..api.dispatch.len().div_ceil(GROUP)).map(|n| Piece::new(move || group(api, n))));
         pieces.push(Piece::new(move || app::message(api)));
