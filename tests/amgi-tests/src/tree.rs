@@ -318,7 +318,7 @@ impl Files {
                 return Some((base.clone(), self.at(&base)?));
             }
             let whole = Place { file: from.file, tokens };
-            if let Some(found) = self.walk(&whole, &mut hops.clone()) {
+            if let Some(found) = self.walk(&whole, hops) {
                 return Some(found);
             }
             // A JSON Schema that was written on its own and pasted counts from its own root.
@@ -326,7 +326,7 @@ impl Files {
                 let mut place = Place { file: from.file, tokens: from.tokens[..length].to_vec() };
                 place.tokens.extend(whole.tokens.iter().cloned());
                 self.at(&place)?;
-                self.walk(&place, &mut hops.clone())
+                self.walk(&place, hops)
             });
         }
         let folder = self.paths[from.file].parent().unwrap_or(Path::new("")).to_path_buf();

@@ -515,8 +515,8 @@ components:
         assert_eq!(
             counts.disagreements,
             [
-                "operation `sendA` has 1 messages, 0 made",
                 "`MPayload` has a field for `more`, the document has none",
+                "operation `sendA` has 1 messages, 0 made",
                 "1 sends in the document, 0 made",
             ]
         );
