@@ -10,7 +10,7 @@ use crate::{
         AccountDebitDisabled, AccountDebitEnabled, AccountsAccountDebitDisabledHandler,
         AccountsAccountDebitEnabledHandler, app,
     },
-    common::Calls,
+    common::{Calls, documented},
 };
 
 struct Service(Arc<Calls>);
@@ -18,7 +18,11 @@ struct Service(Arc<Calls>);
 impl AccountsAccountDebitDisabledHandler for Service {
     type Error = Failure;
 
-    async fn on_account_debit_disabled(&self, message: AccountDebitDisabled, _: &Context) -> Result<(), Failure> {
+    async fn on_account_debit_disabled(
+        &self,
+        message: AccountDebitDisabled,
+        _: &Context,
+    ) -> Result<(), Failure> {
         self.0.note(("disabled", message.payload.account_id, message.headers.event_version));
         Ok(())
     }
@@ -27,7 +31,11 @@ impl AccountsAccountDebitDisabledHandler for Service {
 impl AccountsAccountDebitEnabledHandler for Service {
     type Error = Failure;
 
-    async fn on_account_debit_enabled(&self, message: AccountDebitEnabled, _: &Context) -> Result<(), Failure> {
+    async fn on_account_debit_enabled(
+        &self,
+        message: AccountDebitEnabled,
+        _: &Context,
+    ) -> Result<(), Failure> {
         self.0.note(("enabled", message.payload.reason, message.headers.event_version));
         Ok(())
     }
@@ -39,7 +47,9 @@ async fn each_channel_has_its_handler() {
     let app = TestApp::start(app(Service(calls.clone()))).await.expect("it starts");
     let disabled = || Message::new("accounts/AccountDebitDisabled");
     let enabled = || Message::new("accounts/AccountDebitEnabled");
-    app.deliver(disabled().header("eventVersion", "3").payload(r#"{"accountId": "a-1"}"#)).await.assert_acked();
+    app.deliver(disabled().header("eventVersion", "3").payload(r#"{"accountId": "a-1"}"#))
+        .await
+        .assert_acked();
     app.deliver(enabled().payload(r#"{"reason": "paid"}"#)).await.assert_acked();
     calls.expect(&[("disabled", Some("a-1"), Some(3)), ("enabled", Some("paid"), None)]);
 
@@ -56,7 +66,12 @@ fn the_queues_are_as_the_document_has_them() {
     let queues: Vec<_> = app
         .channels()
         .iter()
-        .map(|channel| (channel.operations[0].name, channel.binding("amqp", "queue").expect("a queue")["name"].clone()))
+        .map(|channel| {
+            (
+                channel.operations[0].name,
+                documented(channel, "amqp", "queue").expect("a queue")["name"].clone(),
+            )
+        })
         .collect();
     assert_eq!(
         queues,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, sync::Mutex};
 
-use amgi::{BindingValue, Message};
+use amgi::{BindingValue, ChannelInfo, Message};
 use serde_json::Value;
 
 /// The payload of a message as JSON.
@@ -25,7 +25,8 @@ pub fn only(sends: &[Message]) -> &Message {
 /// All bindings of a message: protocol, field, value.
 pub fn bindings(message: &Message) -> Vec<(String, String, BindingValue)> {
     let all = message.bindings.iter();
-    all.map(|binding| (binding.protocol.to_string(), binding.field.to_string(), binding.value.clone())).collect()
+    all.map(|binding| (binding.protocol.to_string(), binding.field.to_string(), binding.value.clone()))
+        .collect()
 }
 
 /// What handlers were called with.
@@ -44,4 +45,11 @@ impl Calls {
         let expected: Vec<String> = expected.iter().map(|call| format!("{call:?}")).collect();
         assert_eq!(std::mem::take(&mut *self.0.lock().expect("no panic")), expected);
     }
+}
+
+/// What the document says for a field of a protocol: an operation of the channel, else the channel itself.
+pub fn documented(channel: &ChannelInfo, protocol: &str, field: &str) -> Option<Value> {
+    let operations = channel.operations.iter().flat_map(|operation| operation.bindings);
+    let all = operations.chain(channel.bindings).filter(|binding| binding.protocol == protocol);
+    all.filter_map(|binding| binding.field(field)).next()
 }

@@ -5,7 +5,10 @@ use serde_json::json;
 
 use crate::{
     common::{bindings, json, only},
-    correlation_mqtt::{DimLight, LightMeasured, LightingMeasured, LightingMeasuredHandler, LightsDim, Sender, app, types::DimLightPayload},
+    correlation_mqtt::{
+        DimLight, LightMeasured, LightingMeasured, LightingMeasuredHandler, LightsDim, Sender, app,
+        types::DimLightPayload,
+    },
 };
 
 struct Service;
@@ -21,7 +24,10 @@ impl LightingMeasuredHandler for Service {
     ) -> Result<(), Failure> {
         // The document correlates by the time of the measurement.
         let payload = DimLightPayload {
-            percentage: message.payload.lumens.map(|lumens| 100 - u32::try_from(lumens).unwrap_or(100).min(100)),
+            percentage: message
+                .payload
+                .lumens
+                .map(|lumens| 100 - u32::try_from(lumens).unwrap_or(100).min(100)),
             sent_at: message.payload.sent_at,
         };
         let lamp = LightsDim { streetlight_id: channel.streetlight_id };

@@ -4,11 +4,11 @@ use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
 
 use crate::{
-    common::{json, only},
+    common::{documented, json, only},
     nats_reply::{
         Sender, StreetlightStreetlightIdCommandTurnon as Answer,
-        StreetlightStreetlightIdCommandTurnonChannel as Channel, StreetlightStreetlightIdCommandTurnonHandler,
-        TurnonCommand, app, types::GeneralReply,
+        StreetlightStreetlightIdCommandTurnonChannel as Channel,
+        StreetlightStreetlightIdCommandTurnonHandler, TurnonCommand, app, types::GeneralReply,
     },
 };
 
@@ -17,7 +17,12 @@ struct Service;
 impl StreetlightStreetlightIdCommandTurnonHandler for Service {
     type Error = Failure;
 
-    async fn on_turnon_command(&self, channel: Channel, message: TurnonCommand, cx: &Context) -> Result<(), Failure> {
+    async fn on_turnon_command(
+        &self,
+        channel: Channel,
+        message: TurnonCommand,
+        cx: &Context,
+    ) -> Result<(), Failure> {
         let status_message = Some(format!("{} at {}", channel.streetlight_id, message.payload.lumen));
         let answer = Answer { payload: GeneralReply { status_code: Some(200), status_message } };
         Sender::from(cx).send_streetlight_streetlight_id_command_turnon(&channel, answer).await?;
@@ -44,6 +49,6 @@ fn the_channel_says_that_it_replies() {
     let app = app(Service);
     let channel = &app.channels()[0];
     assert_eq!(channel.address, "streetlight/{streetlight_id}/command/turnon");
-    assert_eq!(channel.binding("nats", "requestReply"), Some(json!({"is": "replier"})));
+    assert_eq!(documented(channel, "nats", "requestReply"), Some(json!({"is": "replier"})));
     assert_eq!(app.servers()[0].host, "localhost:4222");
 }

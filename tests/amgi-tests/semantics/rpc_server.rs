@@ -4,7 +4,7 @@ use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
 
 use crate::{
-    common::{bindings, header, json, only},
+    common::{bindings, documented, header, json, only},
     rpc_server::{Queue, QueueChannel, RpcQueue, RpcQueueHandler, Sender, app, types::QueuePayload},
 };
 
@@ -42,7 +42,9 @@ async fn sums_are_answered_to_the_queue_of_the_caller() {
     // `ack` is how a consumer confirms, nothing that a message carries.
     assert_eq!(bindings(sent), []);
 
-    app.deliver(Message::new("rpc_queue").payload(r#"{"numbers": ["4"]}"#)).await.assert_rejected("/numbers/0");
+    app.deliver(Message::new("rpc_queue").payload(r#"{"numbers": ["4"]}"#))
+        .await
+        .assert_rejected("/numbers/0");
 }
 
 #[tokio::test]
@@ -51,7 +53,10 @@ async fn only_what_others_publish_is_subscribed_to() {
     let channels: Vec<&str> = app.channels().iter().map(|channel| channel.address.as_ref()).collect();
     assert_eq!(channels, ["rpc_queue"]);
     let channel = &app.channels()[0];
-    assert_eq!(channel.binding("amqp", "queue"), Some(json!({"durable": false})));
+    assert_eq!(documented(channel, "amqp", "queue"), Some(json!({"durable": false})));
     assert_eq!(channel.operations[0].name, "sum");
-    assert_eq!(channel.operations[0].messages[0].bindings[0].field("replyTo"), Some(json!({"type": "string"})));
+    assert_eq!(
+        channel.operations[0].messages[0].bindings[0].field("replyTo"),
+        Some(json!({"type": "string"}))
+    );
 }

@@ -4,10 +4,10 @@ use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
 
 use crate::{
-    common::{json, only},
+    common::{documented, json, only},
     signup_reply::{
-        EmailVerificationHandler, UserSignupHandler, UserSignupReply, UserSignupRequest, UserVerificationReply,
-        UserVerificationRequest, app,
+        EmailVerificationHandler, UserSignupHandler, UserSignupReply, UserSignupRequest,
+        UserVerificationReply, UserVerificationRequest, app,
         types::{
             UserSignupReplyPayload, UserSignupReplyPayloadStatus as Signup, UserVerificationReplyPayload,
             UserVerificationReplyPayloadStatus as Verification,
@@ -20,9 +20,14 @@ struct Service;
 impl UserSignupHandler for Service {
     type Error = Failure;
 
-    async fn on_user_signup(&self, request: UserSignupRequest, _: &Context) -> Result<UserSignupReply, Failure> {
+    async fn on_user_signup(
+        &self,
+        request: UserSignupRequest,
+        _: &Context,
+    ) -> Result<UserSignupReply, Failure> {
         let user_id = request.payload.username.ok_or_else(|| Failure::msg("no name"))?;
-        let payload = UserSignupReplyPayload { user_id: Some(user_id), status: Some(Signup::Success), message: None };
+        let payload =
+            UserSignupReplyPayload { user_id: Some(user_id), status: Some(Signup::Success), message: None };
         Ok(UserSignupReply { payload })
     }
 }
@@ -74,8 +79,13 @@ async fn a_reply_goes_where_the_request_says() {
 #[test]
 fn only_requests_are_subscribed_to() {
     let app = app(Service);
-    let addresses: Vec<&str> = app.channels().iter().filter(|channel| !channel.operations.is_empty()).map(|channel| channel.address.as_ref()).collect();
+    let addresses: Vec<&str> = app
+        .channels()
+        .iter()
+        .filter(|channel| !channel.operations.is_empty())
+        .map(|channel| channel.address.as_ref())
+        .collect();
     assert_eq!(addresses, ["user/signup", "/email/verification"]);
-    let topic = app.channels()[0].binding("googlepubsub", "topic");
+    let topic = documented(&app.channels()[0], "googlepubsub", "topic");
     assert_eq!(topic, Some(json!("projects/my-project/topics/user-signup")));
 }

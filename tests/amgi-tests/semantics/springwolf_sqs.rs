@@ -6,8 +6,10 @@ use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
 
 use crate::{
-    common::{Calls, bindings, json, only},
-    springwolf_sqs::{AnotherPayloadDto, AnotherQueueHandler, ExamplePayloadDto, ExampleQueueHandler, Sender, app, types},
+    common::{Calls, bindings, documented, json, only},
+    springwolf_sqs::{
+        AnotherPayloadDto, AnotherQueueHandler, ExamplePayloadDto, ExampleQueueHandler, Sender, app, types,
+    },
 };
 
 struct Service(Arc<Calls>);
@@ -60,9 +62,9 @@ async fn an_example_is_wrapped_and_sent_on() {
 fn the_queues_are_first_in_first_out() {
     let app = app(Service(Arc::default()));
     for channel in app.channels() {
-        let queue = channel.binding("sqs", "queue").expect("a queue");
+        let queue = documented(channel, "sqs", "queue").expect("a queue");
         assert_eq!((&queue["fifoQueue"], &queue["name"]), (&json!(true), &json!(channel.address)));
-        assert!(channel.binding("sqs", "queues").is_some(), "those of the operation");
+        assert!(documented(channel, "sqs", "queues").is_some(), "those of the operation");
     }
     assert_eq!(app.channels().len(), 2);
 }

@@ -6,7 +6,7 @@ use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
 
 use crate::{
-    common::{Calls, json, only},
+    common::{Calls, documented, json, only},
     streetlights_amqp::{
         LightMeasured, LightMeasuredStreetlight1Handler, LightMeasuredStreetlight2Handler, Sender, app,
         types::LightMeasuredPayload,
@@ -45,9 +45,10 @@ impl LightMeasuredStreetlight2Handler for Service {
 async fn each_channel_has_its_own_handler_of_the_same_message() {
     let calls = Arc::<Calls>::default();
     let app = TestApp::start(app(Service(calls.clone()))).await.expect("it starts");
-    for (number, from, to) in
-        [(1, "lightMeasured_Streetlight1", "lightMeasured_Streetlight2"), (2, "lightMeasured_Streetlight2", "lightMeasured_Streetlight1")]
-    {
+    for (number, from, to) in [
+        (1, "lightMeasured_Streetlight1", "lightMeasured_Streetlight2"),
+        (2, "lightMeasured_Streetlight2", "lightMeasured_Streetlight1"),
+    ] {
         let delivered = app.deliver(Message::new(from).payload(r#"{"id": 7, "lumens": 1}"#)).await;
         delivered.assert_acked();
         calls.expect(&[number]);
@@ -62,10 +63,10 @@ async fn each_channel_has_its_own_handler_of_the_same_message() {
 fn only_the_bindings_of_the_receiving_operation_count() {
     let app = app(Service(Arc::default()));
     for (channel, number) in app.channels().iter().zip(1..) {
-        assert_eq!(channel.binding("amqp", "is"), Some(json!("queue")));
+        assert_eq!(documented(channel, "amqp", "is"), Some(json!("queue")));
         let queue = json!({"name": format!("lightMeasurementQueue_Streetlight{number}")});
-        assert_eq!(channel.binding("amqp", "queue"), Some(queue));
-        assert_eq!(channel.binding("amqp", "routingKey"), None);
+        assert_eq!(documented(channel, "amqp", "queue"), Some(queue));
+        assert_eq!(documented(channel, "amqp", "routingKey"), None);
     }
     assert_eq!(app.channels().len(), 2);
 }

@@ -6,14 +6,15 @@ use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
 
 use crate::{
-    common::{Calls, bindings, header, json},
+    common::{Calls, bindings, documented, header, json},
     streetlights_mqtt::{
         DimLight, DimLightHeaders, LightMeasured, Sender,
         SmartylightingStreetlights10ActionStreetlightIdDim as Dim,
         SmartylightingStreetlights10ActionStreetlightIdTurnOff as Off,
         SmartylightingStreetlights10ActionStreetlightIdTurnOn as On,
         SmartylightingStreetlights10EventStreetlightIdLightingMeasured as Measured,
-        SmartylightingStreetlights10EventStreetlightIdLightingMeasuredHandler, TurnOnOff, TurnOnOffHeaders, app,
+        SmartylightingStreetlights10EventStreetlightIdLightingMeasuredHandler, TurnOnOff, TurnOnOffHeaders,
+        app,
         types::{DimLightPayload, TurnOnOffPayload, TurnOnOffPayloadCommand as Command},
     },
 };
@@ -57,7 +58,9 @@ async fn a_measurement_turns_on_off_and_dims() {
     let calls = Arc::<Calls>::default();
     let app = TestApp::start(app(Service(calls.clone()))).await.expect("it starts");
     let time = "2026-01-02T03:04:05Z";
-    let message = measured("42").header("my-app-header", "7").payload(format!(r#"{{"lumens": 3, "sentAt": "{time}"}}"#));
+    let message = measured("42")
+        .header("my-app-header", "7")
+        .payload(format!(r#"{{"lumens": 3, "sentAt": "{time}"}}"#));
     let delivered = app.deliver(message).await;
     delivered.assert_acked();
     calls.expect(&[("42", Some(3), Some(time), Some(7))]);
@@ -79,7 +82,10 @@ async fn a_measurement_turns_on_off_and_dims() {
 async fn what_the_document_does_not_allow_neither_arrives_nor_leaves() {
     let service = TestApp::start(app(Service::default())).await.expect("it starts");
     service.deliver(measured("1").payload(r#"{"lumens": -1}"#)).await.assert_rejected("/lumens");
-    service.deliver(measured("1").header("my-app-header", "101").payload("{}")).await.assert_rejected("/my-app-header");
+    service
+        .deliver(measured("1").header("my-app-header", "101").payload("{}"))
+        .await
+        .assert_rejected("/my-app-header");
     let sender = Sender::new(Arc::new(amgi::NoSender));
     let dim = DimLight {
         payload: DimLightPayload { percentage: Some(101), sent_at: None },
@@ -95,9 +101,6 @@ fn traits_configure_the_subscription() {
     assert_eq!(app.channels().len(), 1);
     let channel = &app.channels()[0];
     assert_eq!(channel.operations[0].name, "receiveLightMeasurement");
-    assert_eq!(
-        channel.address,
-        "smartylighting/streetlights/1/0/event/{streetlightId}/lighting/measured"
-    );
-    assert_eq!(channel.binding("mqtt", "qos"), Some(json!(1)));
+    assert_eq!(channel.address, "smartylighting/streetlights/1/0/event/{streetlightId}/lighting/measured");
+    assert_eq!(documented(channel, "mqtt", "qos"), Some(json!(1)));
 }

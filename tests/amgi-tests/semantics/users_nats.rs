@@ -6,12 +6,13 @@ use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
 
 use crate::{
-    common::{Calls, json},
+    common::{Calls, documented, json},
     users_nats::{
         CreateUserRequest, DeleteUserRequest, GetUserRequest, Sender, UpdateUserRequest, UserCreate,
         UserCreateHandler, UserCreated, UserNotification, app,
         types::{
-            CreateUserPayload, DeleteUserPayload, GetUserPayload, Notification, NotificationType, UpdateUserPayload,
+            CreateUserPayload, DeleteUserPayload, GetUserPayload, Notification, NotificationType,
+            UpdateUserPayload,
         },
     },
 };
@@ -21,13 +22,23 @@ struct Service(Arc<Calls>);
 impl UserCreateHandler for Service {
     type Error = Failure;
 
-    async fn on_user_created(&self, channel: UserCreate, message: UserCreated, cx: &Context) -> Result<(), Failure> {
+    async fn on_user_created(
+        &self,
+        channel: UserCreate,
+        message: UserCreated,
+        cx: &Context,
+    ) -> Result<(), Failure> {
         let user = message.payload;
         self.0.note((&channel.location_id, &user.name, user.age));
         let sender = Sender::from(cx);
         let id = user.id;
         let create = CreateUserPayload { email: user.email.clone(), name: "Bo".to_owned(), age: None };
-        sender.create_user(&UserCreate { location_id: "south".to_owned() }, CreateUserRequest { payload: create }).await?;
+        sender
+            .create_user(
+                &UserCreate { location_id: "south".to_owned() },
+                CreateUserRequest { payload: create },
+            )
+            .await?;
         let update = UpdateUserPayload { id: id.clone(), email: Some(user.email), name: None, age: Some(41) };
         sender.update_user(UpdateUserRequest { payload: update }).await?;
         sender.get_user_by_id(GetUserRequest { payload: GetUserPayload { id: id.clone() } }).await?;
@@ -77,5 +88,5 @@ async fn a_location_is_one_part_of_the_address() {
     app.deliver(Message::new("a.user.create").payload(missing.to_string())).await.assert_rejected("");
     let channel = &app.app().channels()[0];
     assert_eq!(channel.address, "{location_id}.user.create");
-    assert_eq!(channel.binding("nats", "queue"), Some(json!("user-service")));
+    assert_eq!(documented(channel, "nats", "queue"), Some(json!("user-service")));
 }
