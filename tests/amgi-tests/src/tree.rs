@@ -271,6 +271,18 @@ impl Files {
         self.walk(place, &mut 0)
     }
 
+    /// The schema at a place, as [`resolve`](Self::resolve) finds it; of a Multi Format Schema Object, what it holds.
+    pub fn schema(&self, place: &Place) -> Option<(Place, &Tree)> {
+        let mut found = self.resolve(place)?;
+        for _ in 0..MAX_HOPS {
+            if found.1.text("schemaFormat").is_none() || found.1.get("schema").is_none() {
+                return Some(found);
+            }
+            found = self.resolve(&found.0.child("schema"))?;
+        }
+        None
+    }
+
     /// The value at a place that is known to be there.
     pub fn at(&self, place: &Place) -> Option<&Tree> {
         place.tokens.iter().try_fold(self.trees.get(place.file)?, |node, token| node.child(token))

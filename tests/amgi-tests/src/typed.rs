@@ -238,7 +238,7 @@ impl<'a> Follow<'a> {
         let mut out: Vec<(Place, &Tree)> = Vec::new();
         let mut queue: Vec<Place> = places.iter().rev().cloned().collect();
         while let Some(place) = queue.pop() {
-            let Some((place, node)) = self.files.resolve(&place) else { continue };
+            let Some((place, node)) = self.files.schema(&place) else { continue };
             if out.iter().any(|(known, _)| *known == place) {
                 continue;
             }
@@ -264,7 +264,7 @@ impl<'a> Follow<'a> {
         lists
             .map(|list| {
                 list.into_iter()
-                    .filter(|place| self.files.resolve(place).is_some_and(|(_, node)| !is_null(node)))
+                    .filter(|place| self.files.schema(place).is_some_and(|(_, node)| !is_null(node)))
                     .collect()
             })
             .collect()
@@ -274,7 +274,7 @@ impl<'a> Follow<'a> {
     fn branches<'v>(&self, places: &[Place], variants: &'v [Variant]) -> Vec<(Vec<Place>, &'v Variant)> {
         let lists = self.alternatives(places);
         let open = |place: &Place| {
-            self.files.resolve(place).is_some_and(|(_, node)| {
+            self.files.schema(place).is_some_and(|(_, node)| {
                 ![
                     "properties",
                     "type",
@@ -365,7 +365,7 @@ impl<'a> Follow<'a> {
                     let list = node.get(keyword).map_or(&[][..], Tree::items);
                     let mut branches = (0..list.len())
                         .map(|index| place.element(keyword, index))
-                        .filter(|place| self.files.resolve(place).is_some_and(|(_, node)| !is_null(node)));
+                        .filter(|place| self.files.schema(place).is_some_and(|(_, node)| !is_null(node)));
                     !list.is_empty() && branches.all(|branch| self.says_type(&[branch], depth + 1))
                 })
         })
@@ -457,9 +457,10 @@ components:
   messages:
     m:
       headers: {type: object, properties: {h: {type: integer}}}
-      payload: {allOf: [{$ref: '#/components/schemas/Base'}, {type: object, properties: {own: {type: array, items: {type: object, properties: {deep: {type: boolean}}}}}}]}
+      payload: {allOf: [{$ref: '#/components/schemas/Wrapped'}, {type: object, properties: {own: {type: array, items: {type: object, properties: {deep: {type: boolean}}}}}}]}
   schemas:
     Base: {type: object, properties: {id: {type: string}, any: {}, next: {$ref: '#/components/schemas/Base'}}}
+    Wrapped: {schemaFormat: application/schema+json;version=draft-07, schema: {$ref: '#/components/schemas/Base'}}
     Unused: {type: object, properties: {never: {type: string}}}
 ";
 

@@ -97,7 +97,7 @@ impl Walk {
             .flat_map(|message| message.payload.iter().chain(&message.headers).cloned())
             .collect();
         while let Some(place) = queue.pop() {
-            let Some((place, schema)) = files.resolve(&place) else { continue };
+            let Some((place, schema)) = files.schema(&place) else { continue };
             if !seen.insert(place.clone()) {
                 continue;
             }
