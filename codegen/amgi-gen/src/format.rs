@@ -6,7 +6,11 @@
 
 mod compact;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -64,42 +68,70 @@ pub fn module(api: &Api) -> Result<String, FormatError> {
 /// The files of the generated module within a crate's `src`: one, and for a large document more, each with a header.
 pub fn files(api: &Api) -> Result<Vec<(PathBuf, String)>, FormatError> {
     let name = api.name.trim_start_matches("r#");
-    let mut files = Vec::new();
-    if emit::is_large(api) {
-        divide(api, PathBuf::from(name), &emit::pieces(api), false, &mut files)?;
-    } else {
-        files.push((format!("{name}.rs").into(), module(api)?));
+    if !emit::is_large(api) {
+        return Ok(vec![(format!("{name}.rs").into(), module(api)?)]);
     }
-    Ok(files)
+    let pieces = emit::pieces(api);
+    let mut files = Vec::new();
+    divide(PathBuf::from(name), &pieces, false, &mut files);
+    // Each is done by itself, so that all processors can work on them.
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(files.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push(file.text(api).map(|text| (file.path.with_extension("rs"), text)));
+        }
+        done
+    };
+    let mut texts: Vec<(PathBuf, String)> = thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for other in others {
+            match other.join() {
+                Ok(done) => all.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all.into_iter().collect::<Result<_, _>>()
+    })?;
+    texts.sort();
+    Ok(texts)
+}
+
+/// A file of a large document: its path without extension, and what is in it.
+struct File<'p, 'a> {
+    path: PathBuf,
+    pieces: &'p [Piece<'a>],
+    compact: bool,
 }
 
 /// The file of the module at `path`, and those of the modules in it.
-fn divide(
-    api: &Api,
-    path: PathBuf,
-    pieces: &[Piece<'_>],
-    compact: bool,
-    files: &mut Vec<(PathBuf, String)>,
-) -> Result<(), FormatError> {
-    let mut out = header(api);
-    let mut first = true;
-    for piece in pieces {
-        let text = match piece.module() {
-            Some(module) => {
-                divide(api, path.join(&module.name), &module.pieces, module.compact, files)?;
-                items(&module.declaration())?
-            }
-            None if compact => compact::items(piece.tokens(), 0),
-            None => items(&piece.tokens())?,
-        };
-        if !(first || compact || text.is_empty()) {
-            out.push('\n');
-        }
-        first = false;
-        out.push_str(&text);
+fn divide<'p, 'a>(path: PathBuf, pieces: &'p [Piece<'a>], compact: bool, files: &mut Vec<File<'p, 'a>>) {
+    for module in pieces.iter().filter_map(Piece::module) {
+        divide(path.join(&module.name), &module.pieces, module.compact, files);
     }
-    files.push((path.with_extension("rs"), out));
-    Ok(())
+    files.push(File { path, pieces, compact });
+}
+
+impl File<'_, '_> {
+    fn text(&self, api: &Api) -> Result<String, FormatError> {
+        let mut out = header(api);
+        let mut first = true;
+        for piece in self.pieces {
+            let text = match piece.module() {
+                Some(module) => items(&module.declaration())?,
+                None if self.compact => compact::items(piece.tokens(), 0),
+                None => items(&piece.tokens())?,
+            };
+            if !(first || self.compact || text.is_empty()) {
+                out.push('\n');
+            }
+            first = false;
+            out.push_str(&text);
+        }
+        Ok(out)
+    }
 }
 
 fn header(api: &Api) -> String {

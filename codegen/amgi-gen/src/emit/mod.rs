@@ -24,14 +24,14 @@ const GROUP: usize = 50;
 pub struct Piece<'a>(Content<'a>);
 
 enum Content<'a> {
-    Items(Box<dyn Fn() -> TokenStream + 'a>),
+    Items(Box<dyn Fn() -> TokenStream + Sync + 'a>),
     Module(Module<'a>),
 }
 
 /// A module within the generated one. In the file of a large document it may stand for a file of its own.
 pub struct Module<'a> {
     /// Attributes and visibility.
-    head: TokenStream,
+    head: fn() -> TokenStream,
     /// Name.
     pub name: String,
     /// What is in it.
@@ -41,7 +41,7 @@ pub struct Module<'a> {
 }
 
 impl<'a> Piece<'a> {
-    fn new(items: impl Fn() -> TokenStream + 'a) -> Self {
+    fn new(items: impl Fn() -> TokenStream + Sync + 'a) -> Self {
         Self(Content::Items(Box::new(items)))
     }
 
@@ -65,7 +65,7 @@ impl<'a> Piece<'a> {
         match &self.0 {
             Content::Items(items) => items(),
             Content::Module(module) => {
-                let (head, name) = (&module.head, ident(&module.name));
+                let (head, name) = ((module.head)(), ident(&module.name));
                 let pieces = module.pieces.iter().map(Self::tokens);
                 quote!(#head mod #name { #(#pieces)* })
             }
@@ -76,7 +76,7 @@ impl<'a> Piece<'a> {
 impl Module<'_> {
     /// The line that declares it, with a semicolon.
     pub fn declaration(&self) -> TokenStream {
-        let (head, name) = (&self.head, ident(&self.name));
+        let (head, name) = ((self.head)(), ident(&self.name));
         quote!(#head mod #name;)
     }
 }
@@ -98,7 +98,7 @@ fn divided<'a>(
     name: &str,
     large: bool,
     most: usize,
-    import: Option<TokenStream>,
+    import: Option<fn() -> TokenStream>,
     pieces: Vec<Piece<'a>>,
 ) -> Vec<Piece<'a>> {
     if !large || pieces.len() <= most {
@@ -114,14 +114,17 @@ fn divided<'a>(
             )
         });
         let pieces = std::iter::once(uses).chain(pieces.by_ref().take(most)).collect();
-        let head = quote!(#[allow(unused_imports, clippy::wildcard_imports)]);
+        let head = || quote!(#[allow(unused_imports, clippy::wildcard_imports)]);
         modules.push(Module { head, name, pieces, compact: false });
     }
-    let names: Vec<Ident> = modules.iter().map(|module| ident(&module.name)).collect();
+    let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
     let mut all: Vec<Piece<'a>> = modules.into_iter().map(Piece::from).collect();
     // Where there are only implementations there is nothing to import.
     if let Some(import) = import {
-        all.push(Piece::new(move || quote!(#(#import #names::*;)*)));
+        all.push(Piece::new(move || {
+            let (import, names) = (import(), names.iter().map(|name| ident(name)));
+            quote!(#(#import #names::*;)*)
+        }));
     }
     all
 }
@@ -136,8 +139,8 @@ pub fn pieces(api: &Api) -> Vec<Piece<'_>> {
         .iter()
         .filter(|channel| channel.parameters.is_some() || channel.handler.is_some())
         .map(|channel| Piece::new(move || channel::channel(api, channel)));
-    let mut all = divided("messages", large, GROUP, Some(quote!(pub use)), messages.chain(unions).collect());
-    all.extend(divided("channels", large, GROUP, Some(quote!(pub use)), channels.collect()));
+    let mut all = divided("messages", large, GROUP, Some(|| quote!(pub use)), messages.chain(unions).collect());
+    all.extend(divided("channels", large, GROUP, Some(|| quote!(pub use)), channels.collect()));
     all.push(Piece::new(move || app::app(api)));
     if !api.sends.is_empty() {
         all.push(Piece::new(move || sender::sender(api)));

@@ -22,7 +22,7 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
     };
     let items = api.types.iter().map(|def| Piece::new(move || item(api, def))).collect();
     let mut pieces = vec![Piece::new(uses)];
-    pieces.extend(divided("types", is_large(api), TYPES, Some(quote!(pub use)), items));
+    pieces.extend(divided("types", is_large(api), TYPES, Some(|| quote!(pub use)), items));
     if api.types.iter().any(|def| !defaults(api, def).is_empty()) {
         pieces.push(Piece::new(move || {
             let defaults = api.types.iter().flat_map(|def| defaults(api, def));
@@ -36,11 +36,13 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
         }));
     }
     Some(Module {
-        head: quote! {
-            /// Types of the document's schemas.
-            // Without an enum or struct there is nothing to derive.
-            #[allow(unused_imports)]
-            pub
+        head: || {
+            quote! {
+                /// Types of the document's schemas.
+                // Without an enum or struct there is nothing to derive.
+                #[allow(unused_imports)]
+                pub
+            }
         },
         name: "types".to_owned(),
         pieces,

@@ -39,15 +39,17 @@ pub(super) fn module(api: &Api) -> Module<'_> {
         .map(|def| Piece::new(move || if def.checked { type_check(def) } else { text_enum(def) }));
     pieces.extend(divided("values", large, GROUP * 2, None, types.collect()));
     let routes = api.dispatch.iter().map(|route| Piece::new(move || route_function(api, route)));
-    pieces.extend(divided("routes", large, GROUP, Some(quote!(use)), routes.collect()));
+    pieces.extend(divided("routes", large, GROUP, Some(|| quote!(use)), routes.collect()));
     if api.dispatch.len() > GROUP {
         pieces.extend((0..api.dispatch.len().div_ceil(GROUP)).map(|n| Piece::new(move || group(api, n))));
         pieces.push(Piece::new(move || app::message(api)));
     }
     let mut module = Module {
-        head: quote! {
-            /// Between bytes and types, and from addresses to handlers.
-            #[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
+        head: || {
+            quote! {
+                /// Between bytes and types, and from addresses to handlers.
+                #[allow(unused_imports, unused_variables, clippy::all, clippy::pedantic)]
+            }
         },
         name: "wire".to_owned(),
         pieces,

@@ -1,6 +1,8 @@
 //! Code that only the compiler reads: a line an item, and what is long in lines filled to the width.
 
-use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use std::fmt::Write as _;
+
+use proc_macro2::{Delimiter, Punct, Spacing, TokenStream, TokenTree};
 
 /// Items of up to so many characters have a line of their own.
 const LINE: usize = 1000;
@@ -135,8 +137,9 @@ fn flat(tokens: &[TokenTree], out: &mut String) {
                 }
                 out.push_str(close);
             }
-            // Idents, literals and punctuation are what they print.
-            other => out.push_str(&other.to_string()),
+            TokenTree::Punct(punct) => out.push(punct.as_char()),
+            // Writing to a string cannot fail.
+            other => drop(write!(out, "{other}")),
         }
         before = before.then(token);
     }
@@ -150,8 +153,36 @@ enum Before {
     Word,
     /// A keyword that an expression follows.
     Keyword,
-    /// Punctuation: all of it, whether more belongs to it, and whether it stands behind a value.
-    Operator(String, Spacing, bool),
+    /// Punctuation, and whether it stands behind a value.
+    Operator(Operator, bool),
+}
+
+/// Punctuation that belongs together, such as `->`; the last character says whether more belongs to it.
+#[derive(Clone, Copy)]
+struct Operator {
+    characters: [char; 3],
+    count: usize,
+    spacing: Spacing,
+}
+
+impl Operator {
+    fn new(punct: &Punct) -> Self {
+        Self { characters: [punct.as_char(), ' ', ' '], count: 1, spacing: punct.spacing() }
+    }
+
+    fn then(mut self, punct: &Punct) -> Self {
+        // No operator of Rust has more than three characters.
+        if let Some(place) = self.characters.get_mut(self.count) {
+            *place = punct.as_char();
+            self.count += 1;
+        }
+        self.spacing = punct.spacing();
+        self
+    }
+
+    fn characters(&self) -> &[char] {
+        &self.characters[..self.count]
+    }
 }
 
 impl Before {
@@ -161,13 +192,12 @@ impl Before {
             TokenTree::Ident(ident) if KEYWORDS.iter().any(|keyword| ident == keyword) => Self::Keyword,
             TokenTree::Ident(_) | TokenTree::Literal(_) => Self::Word,
             TokenTree::Punct(punct) => match self {
-                Self::Operator(mut text, Spacing::Joint, behind) => {
-                    text.push(punct.as_char());
-                    Self::Operator(text, punct.spacing(), behind)
+                Self::Operator(operator, behind) if operator.spacing == Spacing::Joint => {
+                    Self::Operator(operator.then(punct), behind)
                 }
                 before => {
                     let behind = matches!(before, Self::Word | Self::Group);
-                    Self::Operator(punct.as_char().to_string(), punct.spacing(), behind)
+                    Self::Operator(Operator::new(punct), behind)
                 }
             },
         }
@@ -177,18 +207,24 @@ impl Before {
     fn is_apart_from(&self, token: &TokenTree, next: Option<&TokenTree>) -> bool {
         match (self, token) {
             (Self::Keyword, _) => true,
-            (Self::Nothing, _) | (Self::Operator(_, Spacing::Joint, _), _) => false,
+            (Self::Nothing, _) => false,
+            (Self::Operator(operator, _), _) if operator.spacing == Spacing::Joint => false,
             (_, TokenTree::Punct(punct)) if matches!(punct.as_char(), ',' | ';' | '?') => false,
-            (Self::Operator(text, ..), TokenTree::Punct(punct)) => {
+            (Self::Operator(operator, _), TokenTree::Punct(punct)) => {
                 // Those that could be read as one stand apart; a reference or parameter in front of a lifetime does not.
-                !(punct.as_char() == '\'' && matches!(text.as_str(), "&" | "<"))
-                    && !(text == "&" && punct.as_char() == '*')
-                    && !(text.ends_with([':', '?', '>']) && matches!(punct.as_char(), ':' | '.' | '*'))
+                !matches!(
+                    (operator.characters(), punct.as_char()),
+                    (['&' | '<'], '\'') | (['&'], '*') | ([.., ':' | '?' | '>'], ':' | '.' | '*')
+                )
             }
-            (Self::Operator(text, _, behind), _) => match text.as_str() {
-                "," | ";" | "=" | "=>" | "->" | "==" | "!=" | "<=" | ">=" | "&&" | "||" | "+" => true,
-                ":" | "|" => *behind,
-                ">" | ">>" => {
+            (Self::Operator(operator, behind), _) => match operator.characters() {
+                [',' | ';' | '=' | '+']
+                | ['=' | '-', '>']
+                | ['=' | '!' | '<' | '>', '=']
+                | ['&', '&']
+                | ['|', '|'] => true,
+                [':' | '|'] => *behind,
+                ['>'] | ['>', '>'] => {
                     !matches!(token, TokenTree::Group(group) if group.delimiter() != Delimiter::Brace)
                 }
                 _ => false,

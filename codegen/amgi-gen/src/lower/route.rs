@@ -165,21 +165,21 @@ struct Levels<'a> {
     address: &'a str,
     literal: usize,
     separator: char,
-    levels: Vec<&'a str>,
+    texts: Vec<&'a str>,
 }
 
 impl<'a> Levels<'a> {
     fn of(address: &'a str) -> Self {
         let separator = ['/', '.', ':'].into_iter().find(|&c| address.contains(c)).unwrap_or('/');
-        let levels = address.split(separator).collect();
-        Self { address, literal: literal_characters(address), separator, levels }
+        let texts = address.split(separator).collect();
+        Self { address, literal: literal_characters(address), separator, texts }
     }
 
     /// Whether some address fits both patterns, level by level.
     fn overlap(&self, other: &Self) -> bool {
         self.separator == other.separator
-            && self.levels.len() == other.levels.len()
-            && self.levels.iter().zip(&other.levels).all(|(a, b)| levels_overlap(a, b))
+            && self.texts.len() == other.texts.len()
+            && self.texts.iter().zip(&other.texts).all(|(a, b)| levels_overlap(a, b))
     }
 }
 

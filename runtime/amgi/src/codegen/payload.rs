@@ -15,7 +15,7 @@ fn payload(message: &Message) -> Result<&Bytes, Rejection> {
 
 /// A payload of JSON.
 pub mod json {
-    use super::*;
+    use super::{DeserializeOwned, Message, Part, Rejection, Serialize, codec, payload};
 
     /// Reads it.
     pub fn read<T: DeserializeOwned>(message: &Message) -> Result<T, Rejection> {
@@ -32,7 +32,7 @@ pub mod json {
 
 /// A payload of text.
 pub mod text {
-    use super::*;
+    use super::{Bytes, Message, Part, Rejection, codec, payload};
 
     /// Reads it.
     pub fn read(message: &Message) -> Result<String, Rejection> {
@@ -50,7 +50,7 @@ pub mod text {
 /// A payload as it is.
 #[allow(clippy::unnecessary_wraps)] // as the others
 pub mod raw {
-    use super::*;
+    use super::{Bytes, Message, Rejection};
 
     /// Reads it; empty when there is none.
     pub fn read(message: &Message) -> Result<Bytes, Rejection> {
