@@ -1,5 +1,6 @@
-//! A document with more channels than one `match` should know: dispatch in groups reaches the right handler, by literal
-//! address and by pattern.
+//! A document with more channels than one `match` or one file should hold: its module is divided into files without a
+//! warning, which say what the one file says, and dispatch in groups reaches the right handler, by literal address and by
+//! pattern.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -57,6 +58,11 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
+/// Code without what modules that are files leave out, and without spaces.
+fn tight(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with("//")).flat_map(|line| line.split_whitespace()).collect()
+}
+
 #[test]
 fn dispatch_in_groups_reaches_every_handler() {
     let folder = generated_crate("large");
@@ -68,9 +74,29 @@ fn dispatch_in_groups_reaches_every_handler() {
     write(&spec, &document());
     let settings = Settings { runtime: Runtime::Path(root().join("runtime")), ..Settings::default() };
     let generation = amgi_gen::generate(&spec, &settings);
+    let api = generation.api.as_ref().expect("the document is fine");
     let plan = amgi_gen::plan::crate_files(&generation, &settings, &folder).expect("a plan");
+    let module: Vec<_> = plan.iter().filter(|file| file.path.starts_with("src/large")).collect();
+    for part in ["messages_2", "channels_2", "wire", "wire/codec_2", "wire/routes_2"] {
+        let path = Path::new("src/large").join(part).with_extension("rs");
+        assert!(module.iter().any(|file| file.path == path), "{}", path.display());
+    }
+    let longest = module.iter().map(|file| file.contents.lines().count()).max();
+    assert!(longest.is_some_and(|lines| lines < 1000), "{longest:?}");
+    // Where there can be no files, as for a macro, the same items are in one text.
+    let whole = tight(&amgi_gen::format::module(api).expect("it is formatted"));
+    for file in &module {
+        let items = file.contents.split("\n\n").filter(|items| !items.contains("mod "));
+        for items in items.map(tight).filter(|items| !items.is_empty()) {
+            assert!(whole.contains(&items), "{}: {items}", file.path.display());
+        }
+    }
     amgi_gen::write::apply(&amgi_gen::write::compare(&folder, plan).expect("a comparison"))
         .expect("the files");
+    write(
+        &folder.join("src/lib.rs"),
+        "//! The module alone.\n#![deny(warnings, missing_docs, unreachable_pub)]\n\n/// The document.\npub mod large;\n",
+    );
     write(&folder.join("src/main.rs"), &main_file());
     let output = cargo(&folder, &["run", "--quiet"]);
     assert!(output.status.success(), "{}", shown(&output));

@@ -139,7 +139,8 @@ pub fn pieces(api: &Api) -> Vec<Piece<'_>> {
         .iter()
         .filter(|channel| channel.parameters.is_some() || channel.handler.is_some())
         .map(|channel| Piece::new(move || channel::channel(api, channel)));
-    let mut all = divided("messages", large, GROUP, Some(|| quote!(pub use)), messages.chain(unions).collect());
+    let mut all =
+        divided("messages", large, GROUP, Some(|| quote!(pub use)), messages.chain(unions).collect());
     all.extend(divided("channels", large, GROUP, Some(|| quote!(pub use)), channels.collect()));
     all.push(Piece::new(move || app::app(api)));
     if !api.sends.is_empty() {

@@ -247,7 +247,7 @@ mod tests {
             "{\n  \"id\": 1,\n  \"list\": [\n    {\"id\": 1},\n    {\"id\": \"é\"}\n  ]\n}",
             r#"{"id": 1, "#,
             r#"{"id": 1} x"#,
-            r#"[true]"#,
+            "[true]",
             r#""text""#,
             "",
             "null",
