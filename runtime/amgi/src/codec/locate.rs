@@ -116,6 +116,7 @@ fn walk(text: &[u8], levels: &mut Vec<Level>) -> Option<Last> {
                     continue;
                 }
                 // The next member has no name yet.
+                name = None;
                 if let Some(Level::Object(member)) = levels.last_mut() {
                     *member = None;
                 }
@@ -123,6 +124,10 @@ fn walk(text: &[u8], levels: &mut Vec<Level>) -> Option<Last> {
             _ => {}
         }
         last = None;
+    }
+    // It is the name that does not fit.
+    if let (Some(Level::Object(member @ None)), Some(range)) = (levels.last_mut(), name) {
+        *member = serde_json::from_slice(&text[range]).ok();
     }
     last
 }
@@ -249,7 +254,6 @@ mod tests {
             r#"{"id": 1} x"#,
             "[true]",
             r#""text""#,
-            "",
             "null",
         ] {
             same::<Plain>(value);
@@ -257,6 +261,10 @@ mod tests {
         }
         same::<Closed>(r#"{"id": 1, "inner": {"id": 2, "other": 3}}"#);
         same::<Closed>(r#"{"id": 1, "inner": {"inner": null}}"#);
+        same::<Closed>(r#"{"id":1,"other":"red"}"#);
+        same::<Closed>(r#"{"other":"red"}"#);
+        same::<Vec<Closed>>(r#"[{"id":1},{"id":1,"inner":{"id":1},"other":null}]"#);
+        same::<Plain>("");
         same::<Either>(r#"{"y": 1}"#);
     }
 }
