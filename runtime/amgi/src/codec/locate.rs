@@ -124,6 +124,10 @@ fn walk(text: &[u8], levels: &mut Vec<Level>) -> Option<Last> {
         }
         last = None;
     }
+    // A member whose name alone is refused: nothing after it was read.
+    if let (Some(Level::Object(member @ None)), Some(range)) = (levels.last_mut(), name) {
+        *member = serde_json::from_slice(&text[range]).ok();
+    }
     last
 }
 
@@ -249,7 +253,6 @@ mod tests {
             r#"{"id": 1} x"#,
             r#"[true]"#,
             r#""text""#,
-            "",
             "null",
         ] {
             same::<Plain>(value);
@@ -257,6 +260,10 @@ mod tests {
         }
         same::<Closed>(r#"{"id": 1, "inner": {"id": 2, "other": 3}}"#);
         same::<Closed>(r#"{"id": 1, "inner": {"inner": null}}"#);
+        same::<Closed>(r#"{"id": 1, "more": 1}"#);
+        same::<Closed>(r#"{"more": "x", "id": 1}"#);
+        same::<Closed>(r#"{"a/b": {}}"#);
         same::<Either>(r#"{"y": 1}"#);
+        same::<Plain>("");
     }
 }
