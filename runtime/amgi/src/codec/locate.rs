@@ -125,7 +125,7 @@ fn walk(text: &[u8], levels: &mut Vec<Level>) -> Option<Last> {
         }
         last = None;
     }
-    // It is the name that does not fit.
+    // A member whose name alone is refused: nothing after it was read.
     if let (Some(Level::Object(member @ None)), Some(range)) = (levels.last_mut(), name) {
         *member = serde_json::from_slice(&text[range]).ok();
     }
@@ -264,7 +264,10 @@ mod tests {
         same::<Closed>(r#"{"id":1,"other":"red"}"#);
         same::<Closed>(r#"{"other":"red"}"#);
         same::<Vec<Closed>>(r#"[{"id":1},{"id":1,"inner":{"id":1},"other":null}]"#);
-        same::<Plain>("");
+        same::<Closed>(r#"{"id": 1, "more": 1}"#);
+        same::<Closed>(r#"{"more": "x", "id": 1}"#);
+        same::<Closed>(r#"{"a/b": {}}"#);
         same::<Either>(r#"{"y": 1}"#);
+        same::<Plain>("");
     }
 }
