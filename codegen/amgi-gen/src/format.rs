@@ -68,7 +68,7 @@ pub fn module(api: &Api) -> Result<String, FormatError> {
 /// The files of the generated module within a crate's `src`: one, and for a large document more, each with a header.
 pub fn files(api: &Api) -> Result<Vec<(PathBuf, String)>, FormatError> {
     let name = api.name.trim_start_matches("r#");
-    if !emit::is_large(api) {
+    if !api.divided {
         return Ok(vec![(format!("{name}.rs").into(), module(api)?)]);
     }
     let pieces = emit::pieces(api);

@@ -19,6 +19,8 @@ pub struct Api {
     pub source: String,
     /// Hex SHA-256 over everything that was read.
     pub digest: String,
+    /// Whether the code is divided into modules, which are files where a crate is written.
+    pub divided: bool,
     /// Servers of the document.
     pub servers: Vec<Server>,
     /// Channels that have a handler, an address type, or a send.

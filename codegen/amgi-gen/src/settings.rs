@@ -85,21 +85,35 @@ pub enum Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Layout {
-    /// Whether the channels of a document are divided into modules.
+    /// Whether the code of a document is divided into modules.
     pub split: Split,
 }
 
-/// Whether the channels of a document are divided into modules.
+/// Whether the code of a document is divided into modules, which are files where a crate is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
-    /// Above 50 channels.
+    /// Above 50 channels or messages.
     #[default]
     Auto,
     /// Never.
     Never,
     /// Always.
     Always,
+}
+
+impl Split {
+    /// Documents with more channels or messages are large.
+    pub(crate) const LARGE: usize = 50;
+
+    /// Whether a document with so many channels or messages is divided.
+    pub(crate) fn divides(self, size: usize) -> bool {
+        match self {
+            Self::Auto => size > Self::LARGE,
+            Self::Never => false,
+            Self::Always => true,
+        }
+    }
 }
 
 /// A choice that cannot be.

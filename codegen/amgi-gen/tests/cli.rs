@@ -489,3 +489,15 @@ fn the_schema_of_settings_is_printed() {
     assert_eq!(schema, amgi_gen::settings::schema());
     assert!(!schema.contains("null"), "TOML has no null: {schema}");
 }
+
+#[test]
+fn the_layout_says_whether_code_is_divided() {
+    let folder = Folder::new();
+    folder.write("amgi.toml", "[layout]\nsplit = \"always\"\n");
+    folder.ok(&["user.yaml", "-o", "app"]);
+    assert!(folder.exists("app/src/user/types.rs") && folder.exists("app/src/user/wire.rs"));
+    assert!(folder.read("app/src/user.rs").contains("pub mod types;"));
+    folder.write("amgi.toml", "[layout]\nsplit = \"never\"\n");
+    folder.ok(&["user.yaml", "-o", "one"]);
+    assert!(!folder.exists("one/src/user") && folder.read("one/src/user.rs").contains("pub mod types {"));
+}

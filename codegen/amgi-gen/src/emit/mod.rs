@@ -87,11 +87,6 @@ impl<'a> From<Module<'a>> for Piece<'a> {
     }
 }
 
-/// Whether a document is so large that its code is divided into modules. They are files where a crate is written.
-pub fn is_large(api: &Api) -> bool {
-    api.channels.len() > GROUP || api.messages.len() > GROUP
-}
-
 /// The pieces, in modules of `most` with a number where the document is `large`. They see what their parent sees, and it sees
 /// what they have, by an import that begins so.
 fn divided<'a>(
@@ -131,7 +126,7 @@ fn divided<'a>(
 
 /// The generated module in pieces.
 pub fn pieces(api: &Api) -> Vec<Piece<'_>> {
-    let large = is_large(api);
+    let large = api.divided;
     let messages = api.messages.iter().map(|message| Piece::new(move || message::message(message)));
     let unions = api.unions.iter().map(|union| Piece::new(move || message::union(api, union)));
     let channels = api

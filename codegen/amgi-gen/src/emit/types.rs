@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use serde_json::Value;
 
-use super::{Module, Piece, divided, docs, ident, is_large, ty};
+use super::{Module, Piece, divided, docs, ident, ty};
 use crate::ir::{Api, Content, Field, Missing, StringVariant, Tagging, Ty, TypeDef, TypeKind, Variant};
 
 /// Types in a file of a large document.
@@ -22,7 +22,7 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
     };
     let items = api.types.iter().map(|def| Piece::new(move || item(api, def))).collect();
     let mut pieces = vec![Piece::new(uses)];
-    pieces.extend(divided("types", is_large(api), TYPES, Some(|| quote!(pub use)), items));
+    pieces.extend(divided("types", api.divided, TYPES, Some(|| quote!(pub use)), items));
     if api.types.iter().any(|def| !defaults(api, def).is_empty()) {
         pieces.push(Piece::new(move || {
             let defaults = api.types.iter().flat_map(|def| defaults(api, def));

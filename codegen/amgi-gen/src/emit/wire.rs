@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, Module, Piece, app, divided, ident, info, is_large, outer_ty, pattern_name, route_name,
+    GROUP, Module, Piece, app, divided, ident, info, outer_ty, pattern_name, route_name,
     rules::checks,
     sender::{presets, sets},
     types::literal,
@@ -15,7 +15,7 @@ use crate::ir::{
 };
 
 pub(super) fn module(api: &Api) -> Module<'_> {
-    let large = is_large(api);
+    let large = api.divided;
     let patterns = api.channels.iter().filter(|channel| channel.parameters.is_some());
     let mut pieces = vec![Piece::new(|| {
         quote! {
