@@ -28,8 +28,6 @@ amgi_asyncapi::codes! {
     REPLY_NOT_AWAITED = "AG0524", "reply-not-awaited";
     /// The headers of a message are not described as an object.
     HEADERS_NO_OBJECT = "AG0611", "headers-no-object";
-    /// A regular expression cannot be read.
-    PATTERN_INVALID = "AG0612", "pattern-invalid";
     /// A schema has no type in Rust that says the same.
     SCHEMA_TOO_COMPLEX = "AG0613", "schema-too-complex";
     /// A keyword of a schema is not checked.

@@ -221,7 +221,7 @@ impl Walk<'_, '_> {
 
     fn pattern(&mut self, pattern: &str, span: crate::diag::Span) {
         if self.patterns.get(pattern).is_none() {
-            let message = format!("`{pattern}` is no regular expression");
+            let message = format!("`{pattern}` is no regular expression, so it is not checked");
             self.push(
                 Diagnostic::warning(codes::SCHEMA_PATTERN, span, message)
                     .help("patterns are expressions of ECMA-262, as JavaScript has them"),

@@ -27,7 +27,7 @@ const UNCHECKED: &[&str] = &[
     "unevaluatedProperties",
 ];
 
-/// Reports what of a schema cannot be checked: patterns that are no regular expressions, and keywords still to come.
+/// Reports the keywords of a schema that are not checked yet.
 pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
     for entry in node.entries() {
         let unchecked = UNCHECKED.contains(&entry.key.as_str())
@@ -44,7 +44,6 @@ pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
         }
         custom::report(entry, diagnostics);
         match entry.key.as_str() {
-            "pattern" => report_pattern(&entry.value, diagnostics),
             "properties" | "patternProperties" | "definitions" | "$defs" => {
                 entry.value.entries().iter().for_each(|member| report_unchecked(&member.value, diagnostics));
             }
@@ -54,20 +53,6 @@ pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
             "additionalProperties" | "items" => report_unchecked(&entry.value, diagnostics),
             _ => {}
         }
-    }
-}
-
-fn report_pattern(pattern: &Node, diagnostics: &mut Diagnostics) {
-    let Some(text) = pattern.as_str() else { return };
-    if regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_err() {
-        diagnostics.push(
-            Diagnostic::warning(
-                codes::PATTERN_INVALID,
-                pattern.span,
-                format!("`{text}` is no regular expression of ECMA-262, so it is not checked"),
-            )
-            .help("JSON Schema takes patterns as JavaScript does"),
-        );
     }
 }
 
