@@ -74,8 +74,8 @@ pub fn files(api: &Api) -> Result<Vec<(PathBuf, String)>, FormatError> {
     let pieces = emit::pieces(api);
     let mut files = Vec::new();
     divide(PathBuf::from(name), &pieces, false, &mut files);
-    // Each is done by itself, so that all processors can work on them.
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(files.len());
+    // Each is done by itself, so that several processors can work on them.
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(files.len()).min(WORKERS);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -98,6 +98,9 @@ pub fn files(api: &Api) -> Result<Vec<(PathBuf, String)>, FormatError> {
     texts.sort();
     Ok(texts)
 }
+
+/// Files that are formatted at the same time, at most: each is held as a tree, which takes much more memory than its text.
+const WORKERS: usize = 4;
 
 /// A file of a large document: its path without extension, and what is in it.
 struct File<'p, 'a> {

@@ -21,16 +21,17 @@ const MODELINA: &str = "@asyncapi/modelina@5.10.1";
 const LEAST: f64 = 50.0;
 const RUNS: usize = 5;
 
-/// Reads the document with the official parser, as Modelina's own command does, and makes Rust models of it.
+/// Makes Rust models of a document, which Modelina reads with the official parser. It knows versions up to 3.0, and takes a
+/// newer document for a schema that says nothing: what 3.1 adds has nothing to do with models.
 const SCRIPT: &str = r"
 const { readFileSync } = require('node:fs');
-const { Parser } = require('@asyncapi/parser');
+const { load } = require('js-yaml');
 const { RustGenerator } = require('@asyncapi/modelina');
 (async () => {
-  const source = process.argv[2];
-  const { document, diagnostics } = await new Parser().parse(readFileSync(source, 'utf8'), { source });
-  if (!document) throw new Error(JSON.stringify(diagnostics));
+  const document = load(readFileSync(process.argv[2], 'utf8'));
+  if (/^3\./.test(document.asyncapi)) document.asyncapi = '3.0.0';
   const models = await new RustGenerator().generate(document);
+  if (!models.some((model) => model.result)) throw new Error('no models');
   console.log(models.length);
 })().catch((error) => { console.error(error); process.exit(1); });
 ";
@@ -116,7 +117,15 @@ fn install() -> Result<PathBuf, String> {
         fs::read_to_string(manifest).is_ok_and(|text| text.contains(&format!("\"version\": \"{wanted}\"")));
     if !installed {
         let mut command = Command::new("npm");
-        command.current_dir(&folder).args(["install", "--no-audit", "--no-fund", "--prefix", ".", MODELINA]);
+        command.current_dir(&folder).args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            ".",
+            MODELINA,
+            "js-yaml@4",
+        ]);
         output(command)?;
     }
     Ok(script)
