@@ -12,48 +12,34 @@ use crate::{
     ir::{Rule, Ty},
 };
 
-/// Keywords that nothing is generated for yet.
-const UNCHECKED: &[&str] = &[
-    "contains",
-    "dependencies",
-    "dependentRequired",
-    "dependentSchemas",
-    "if",
-    "not",
-    "patternProperties",
-    "prefixItems",
-    "propertyNames",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-];
-
-/// Reports the keywords of a schema that are not checked yet.
-pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
+/// Reports what a schema says of Rust and cannot be read.
+pub(super) fn report(node: &Node, diagnostics: &mut Diagnostics) {
     for entry in node.entries() {
-        let unchecked = UNCHECKED.contains(&entry.key.as_str())
-            || (entry.key == "items" && matches!(entry.value.value, Value::Array(_)));
-        if unchecked {
-            diagnostics.push(
-                Diagnostic::warning(
-                    codes::SCHEMA_UNCHECKED,
-                    entry.key_span,
-                    format!("`{}` is not checked yet, so more is accepted than the schema allows", entry.key),
-                )
-                .help("check it in the handler until then"),
-            );
-        }
         custom::report(entry, diagnostics);
         match entry.key.as_str() {
             "properties" | "patternProperties" | "definitions" | "$defs" => {
-                entry.value.entries().iter().for_each(|member| report_unchecked(&member.value, diagnostics));
+                entry.value.entries().iter().for_each(|member| report(&member.value, diagnostics));
             }
             "allOf" | "anyOf" | "oneOf" => {
-                entry.value.items().iter().for_each(|part| report_unchecked(part, diagnostics));
+                entry.value.items().iter().for_each(|part| report(part, diagnostics));
             }
-            "additionalProperties" | "items" => report_unchecked(&entry.value, diagnostics),
+            "additionalItems"
+            | "additionalProperties"
+            | "contains"
+            | "else"
+            | "if"
+            | "items"
+            | "not"
+            | "propertyNames"
+            | "then" => report(&entry.value, diagnostics),
             _ => {}
         }
     }
+}
+
+/// Whether a text is a regular expression of ECMA-262.
+pub(super) fn is_pattern(text: &str) -> bool {
+    regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_ok()
 }
 
 /// The rules of `node` for a value of type `ty`. Rules that the type cannot break are left out.
