@@ -589,6 +589,8 @@ pub enum Rule {
     Length(usize, Option<usize>),
     /// `pattern`
     Pattern(String),
+    /// `format`, one that the runtime checks.
+    Format(String),
     /// `minimum`, and whether it is exclusive.
     Minimum(serde_json::Number, bool),
     /// `maximum`, and whether it is exclusive.

@@ -9,9 +9,10 @@ use amgi_asyncapi::{
 };
 use serde_json::{Map, Value as Json, json};
 
-/// The schema as a text. Its draft is the oldest that knows its keywords, draft-07 at least.
-pub(super) fn bundle(doc: &Document, node: &Node) -> String {
-    let mut bundle = Bundle { doc, definitions: BTreeMap::new(), pending: Vec::new(), draft: Draft::Seven };
+/// The schema as a text, its formats only when they are to be checked. Its draft is the oldest that knows its keywords, draft-07 at least.
+pub(super) fn bundle(doc: &Document, node: &Node, formats: bool) -> String {
+    let mut bundle =
+        Bundle { doc, formats, definitions: BTreeMap::new(), pending: Vec::new(), draft: Draft::Seven };
     let root = bundle.schema(node);
     while let Some(index) = bundle.pending.pop() {
         if bundle.definitions.contains_key(&index) {
@@ -41,6 +42,7 @@ enum Draft {
 
 struct Bundle<'d> {
     doc: &'d Document,
+    formats: bool,
     definitions: BTreeMap<usize, Json>,
     pending: Vec<usize>,
     draft: Draft,
@@ -127,6 +129,7 @@ impl Bundle<'_> {
             "pattern" => {
                 Some(value.to_json()).filter(|text| text.as_str().is_some_and(super::rules::is_pattern))
             }
+            "format" if !self.formats => None,
             "contentEncoding" | "contentMediaType" | "format" => {
                 Some(value.to_json()).filter(Json::is_string)
             }
@@ -178,7 +181,8 @@ mod tests {
             doc.schemas.iter().position(|schema| schema.name.as_deref() == Some(name)).expect("it is there")
         };
         let (a, b) = (index("A"), index("B"));
-        let bundle: Json = serde_json::from_str(&bundle(doc, &doc.schemas[a].node)).expect("it is JSON");
+        let bundle: Json =
+            serde_json::from_str(&bundle(doc, &doc.schemas[a].node, true)).expect("it is JSON");
         assert_eq!(bundle["$schema"], "https://json-schema.org/draft/2020-12/schema");
         let whole = json!({"type": ["object"], "exclusiveMinimum": 1,
             "properties": {"b": {"$ref": format!("#/definitions/{b}")}}});

@@ -10,6 +10,7 @@ use amgi_asyncapi::{
 
 use super::{
     custom,
+    rules::needs_validator,
     shape::{self, Shaper, types},
 };
 
@@ -76,6 +77,9 @@ impl<'d> Reasons<'_, 'd> {
         self.seen.push(identity);
         if let Some(keyword) = any(node, OTHER) {
             return Some(keyword);
+        }
+        if needs_validator(self.shaper, node) {
+            return Some("format");
         }
         if shape::strings(node).is_some() {
             return texts(node);
@@ -207,6 +211,7 @@ impl<'d> Reasons<'_, 'd> {
         for (index, part) in all.iter().enumerate() {
             let combined = any(part, COMBINED).filter(|_| index > 0);
             if combined.or(any(part, OTHER)).or(any(part, LITERAL)).is_some()
+                || needs_validator(self.shaper, part)
                 || !matches!(part.value, Value::Object(_))
             {
                 return Some("allOf");

@@ -114,7 +114,7 @@ impl<'d> Lowering<'d> {
                 let ty = types.site(*site);
                 let rules = types.prune(rules(&self.shaper, node, &ty), &ty);
                 let reason = exact::reason(&self.shaper, node);
-                let schema = reason.is_some().then(|| bundle(self.doc, node));
+                let schema = reason.is_some().then(|| bundle(self.doc, node, self.shaper.asserts_formats));
                 if let Some((keyword, place)) = reason {
                     validated = Some(keyword);
                     self.shaper.diagnostics.push(

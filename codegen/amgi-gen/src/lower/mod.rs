@@ -26,7 +26,7 @@ use self::{bindings::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
     codes, docs, ir,
     name::{Namer, pascal, snake},
-    settings::{Perspective, Settings},
+    settings::{Formats, Perspective, Settings},
 };
 
 /// What the IR says about where it came from.
@@ -46,7 +46,7 @@ pub fn lower(document: &Document, origin: Origin, settings: &Settings) -> (ir::A
         doc: document,
         perspective: settings.perspective,
         settings,
-        shaper: Shaper::new(document),
+        shaper: Shaper::new(document, settings.formats == Formats::Assert),
         names: Namer::types(),
         message_ids: Vec::new(),
         messages: Vec::new(),

@@ -37,6 +37,31 @@ pub(super) fn report(node: &Node, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// Formats that the runtime checks by itself.
+const FORMATS: &[&str] = &[
+    "date",
+    "date-time",
+    "email",
+    "ipv4",
+    "ipv6",
+    "json-pointer",
+    "relative-json-pointer",
+    "time",
+    "uri",
+    "uri-reference",
+    "uuid",
+];
+
+/// Formats for which it takes the validator.
+const FORMATS_OF_VALIDATOR: &[&str] =
+    &["hostname", "idn-email", "idn-hostname", "iri", "iri-reference", "regex", "uri-template"];
+
+/// Whether a schema has a format that is checked, and that by the validator alone.
+pub(super) fn needs_validator(shaper: &Shaper<'_>, node: &Node) -> bool {
+    let format = node.get("format").and_then(Node::as_str);
+    shaper.asserts_formats && format.is_some_and(|format| FORMATS_OF_VALIDATOR.contains(&format))
+}
+
 /// Whether a text is a regular expression of ECMA-262.
 pub(super) fn is_pattern(text: &str) -> bool {
     regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_ok()
@@ -79,6 +104,10 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
             }));
             if let Some(pattern) = node.get("pattern").and_then(Node::as_str) {
                 out.push(Rule::Pattern(pattern.to_owned()));
+            }
+            let format = node.get("format").and_then(Node::as_str);
+            if let Some(format) = format.filter(|format| shaper.asserts_formats && FORMATS.contains(format)) {
+                out.push(Rule::Format(format.to_owned()));
             }
         }
         Ty::Number(name) => numbers(node, name, out),

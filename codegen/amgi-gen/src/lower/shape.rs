@@ -44,6 +44,8 @@ pub(super) struct Shaper<'d> {
     forced: HashMap<usize, String>,
     /// Schemas that typify could not take.
     pub refused: Vec<*const Node>,
+    /// Whether `format` is checked.
+    pub asserts_formats: bool,
     sites: Vec<Json>,
     /// What the next type to be named is, where the document does not say.
     about: Option<String>,
@@ -83,7 +85,7 @@ pub(super) struct Object<'d> {
 }
 
 impl<'d> Shaper<'d> {
-    pub(super) fn new(doc: &'d Document) -> Self {
+    pub(super) fn new(doc: &'d Document, asserts_formats: bool) -> Self {
         Self {
             doc,
             names: Namer::types(),
@@ -92,6 +94,7 @@ impl<'d> Shaper<'d> {
             active: Vec::new(),
             forced: HashMap::new(),
             refused: Vec::new(),
+            asserts_formats,
             sites: Vec::new(),
             about: None,
             diagnostics: Diagnostics::default(),

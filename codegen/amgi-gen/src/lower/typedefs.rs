@@ -191,7 +191,8 @@ fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut members: Vec<Shape
     members
         .into_iter()
         .map(|shape| {
-            if shape.wire.is_empty() {
+            // A member may be called nothing, too.
+            if shape.wire.is_empty() && matches!(shape.ty, Ty::Map(_) | Ty::JsonObject) {
                 return Field {
                     name: names.member("additional").name,
                     docs: vec!["Members that have no field.".to_owned()],

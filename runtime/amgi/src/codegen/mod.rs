@@ -2,6 +2,7 @@
 //! generator does.
 
 mod check;
+mod format;
 mod macros;
 pub mod payload;
 mod read;
@@ -23,6 +24,7 @@ use std::{
 pub use self::validate::Schema;
 pub use self::{
     check::{At, Check, TextPattern, ensure, is_multiple, length, one_of, size, unique},
+    format::format,
     macros::{check, group, message, object, schema, text_enum},
     payload::{json, raw, text},
     read::{Boxed, Dict, Int, List, Maybe, Member, Other, Plain, Read, Value, member},

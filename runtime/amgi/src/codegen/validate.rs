@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use jsonschema::Validator;
 use serde_json::Value;
 
+use super::format;
 use crate::{
     contract::Message,
     error::{Part, Rejection},
@@ -40,7 +41,12 @@ impl Schema {
 
 fn compile(text: &str) -> Result<Validator, String> {
     let schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    jsonschema::options().should_validate_formats(false).build(&schema).map_err(|error| error.to_string())
+    // A format that is not to be checked is not in the text.
+    let options =
+        format::NAMES.iter().fold(jsonschema::options().should_validate_formats(true), |options, name| {
+            options.with_format(*name, |text: &str| format::has_format(text, name))
+        });
+    options.build(&schema).map_err(|error| error.to_string())
 }
 
 #[cold]

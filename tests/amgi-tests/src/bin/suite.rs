@@ -9,7 +9,10 @@ use std::{
 };
 
 use amgi_asyncapi::{Options, load_with, remote::Fetch};
-use amgi_gen::{format, from_loaded, settings::Settings};
+use amgi_gen::{
+    format, from_loaded,
+    settings::{Formats, Settings},
+};
 use amgi_golden_tests::{cargo, generated_crate, generated_target, root, shown};
 use amgi_tests::{
     guard::{self, Outcome},
@@ -216,8 +219,9 @@ fn run(flags: &Flags) -> Result<(), String> {
     Ok(())
 }
 
-fn settings(_flags: &Flags) -> Settings {
-    Settings { name: Some("subject".to_owned()), ..Settings::default() }
+fn settings(flags: &Flags) -> Settings {
+    let formats = if flags.assert { Formats::Assert } else { Formats::Annotate };
+    Settings { name: Some("subject".to_owned()), formats, ..Settings::default() }
 }
 
 /// The folder that stands for the host of remote references.
