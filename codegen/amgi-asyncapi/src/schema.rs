@@ -216,7 +216,7 @@ impl<'a> Schemas<'a> {
         diags: &mut Diagnostics,
     ) -> Option<Spot<'a>> {
         let reference = text.as_str().unwrap_or_default();
-        if matches!(reference, "" | "#" | "#/") {
+        if matches!(reference, "" | "#" | "#/") && !self.refs.is_named(text) {
             // The document as a whole is no schema, so this can only mean the schema it stands in.
             let node = self.refs.at(base)?;
             return Some(Spot { node, place: base.clone(), base: base.clone(), dialect });

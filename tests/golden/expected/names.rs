@@ -440,7 +440,7 @@ pub mod types {
         /// Member `a-b`.
         #[serde(rename = "a-b", skip_serializing_if = "Option::is_none")]
         pub a_dash_b: Option<String>,
-        /// Member ``.
+        /// Member without a name.
         #[serde(rename = "", skip_serializing_if = "Option::is_none")]
         pub unnamed: Option<String>,
         /// Member `//`.

@@ -251,7 +251,10 @@ fn field<'d>(
         // Empty is not the same as missing: it is refused.
         ty = Ty::Option(Box::new(ty));
     }
-    let fallback = format!("Member `{}`.", shape.wire);
+    let fallback = match shape.wire.trim() {
+        "" => "Member without a name.".to_owned(),
+        wire => format!("Member `{wire}`."),
+    };
     let docs = nodes.iter().map(|node| docs::lines(&property_docs(shaper, node), &fallback)).next();
     let wanted =
         nodes.iter().find_map(|node| node.get("x-rust-name").and_then(Node::as_str)).unwrap_or(&shape.wire);
