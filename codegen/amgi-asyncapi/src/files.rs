@@ -14,7 +14,9 @@ use fluent_uri::{Uri, UriRef};
 use crate::{
     codes,
     diag::{Diagnostics, Span},
+    ids::Ids,
     node::{self, Node, Value},
+    refs::Place,
     remote::Remote,
     source::{Sources, Unreadable},
 };
@@ -34,6 +36,7 @@ pub(crate) struct Files {
     stems: Vec<String>,
     /// By the file a reference stands in and its part before `#`.
     links: HashMap<u32, HashMap<String, Result<u32, Unreadable>>>,
+    ids: Ids,
 }
 
 /// Where a file is.
@@ -85,16 +88,22 @@ impl Files {
             trees: vec![root],
             texts: vec![false],
             links: HashMap::new(),
+            ids: Ids::default(),
             total: 0,
         };
         let mut at = 0;
         while let Some(tree) = loader.trees.get_mut(at) {
             let tree = std::mem::replace(tree, nothing(0));
+            let address = match &loader.bases[at] {
+                Some(Location::Url(url)) => Some(url.to_string()),
+                _ => None,
+            };
+            loader.ids.index(number(at), address.as_deref(), &tree);
             loader.file(number(at), &tree);
             loader.trees[at] = tree;
             at += 1;
         }
-        let Loader { bases, mut trees, texts, links, .. } = loader;
+        let Loader { bases, mut trees, texts, links, ids, .. } = loader;
         let stems = bases.iter().map(|base| base.as_ref().map(stem).unwrap_or_default()).collect();
         if texts.contains(&true) {
             for at in 0..trees.len() {
@@ -109,7 +118,7 @@ impl Files {
                 trees[at] = tree;
             }
         }
-        Self { trees, stems, links }
+        Self { trees, stems, links, ids }
     }
 
     /// The tree of a file. There is one for each file that a link names.
@@ -128,6 +137,11 @@ impl Files {
 
     pub(crate) fn stem(&self, file: u32) -> &str {
         &self.stems[file as usize]
+    }
+
+    /// The schema that a reference names by its `$id`: where it is, and the keys that lead on from there.
+    pub(crate) fn named(&self, reference: &str, span: Span) -> Option<(Place, Vec<String>)> {
+        self.ids.find(reference, span)
     }
 
     /// The file that a reference means whose part before `#` is `address` and which stands in `file`.
@@ -150,6 +164,7 @@ struct Loader<'s, 'r> {
     trees: Vec<Node>,
     texts: Vec<bool>,
     links: HashMap<u32, HashMap<String, Result<u32, Unreadable>>>,
+    ids: Ids,
     total: usize,
 }
 
@@ -160,10 +175,14 @@ impl Loader<'_, '_> {
         collect(tree, &mut addresses);
         for (address, span) in addresses {
             let links = self.links.entry(file).or_default();
-            if links.contains_key(address) {
+            // What a schema calls itself needs no file.
+            if links.contains_key(address) || self.ids.find(address, span).is_some() {
                 continue;
             }
-            let link = self.link(file, address, span);
+            let mut link = self.link(file, address, span);
+            if let (Err(_), Some(named)) = (&link, self.ids.address(address, span)) {
+                link = self.link(file, &named, span);
+            }
             self.links.entry(file).or_default().insert(address.to_string(), link);
         }
     }

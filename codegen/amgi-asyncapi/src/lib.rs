@@ -12,6 +12,7 @@ mod files;
 
 pub mod bindings;
 
+mod ids;
 mod refs;
 mod schema;
 

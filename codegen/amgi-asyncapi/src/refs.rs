@@ -126,11 +126,23 @@ impl<'a> Refs<'a> {
         self.hop(reference, &mut 0)
     }
 
+    /// Whether a reference names a schema by its `$id`.
+    pub(crate) fn is_named(&self, text: &Node) -> bool {
+        self.files.named(text.as_str().unwrap_or_default(), text.span).is_some()
+    }
+
     /// The node at a place, without following references on the way.
     pub(crate) fn at(&self, place: &Place) -> Option<&'a Node> {
         place.tokens.iter().try_fold(self.files.tree(place.file), |node, token| {
             self.child(node, token).map(|(node, _)| node)
         })
+    }
+
+    /// What lies behind these keys at a place, without following references on the way.
+    fn within(&self, mut place: Place, tokens: &[String]) -> Option<Target<'a>> {
+        place.tokens.extend_from_slice(tokens);
+        let node = self.at(&place)?;
+        Some(Target { node, key_span: node.span, chain: vec![place.clone()], place })
     }
 
     fn child(&self, node: &'a Node, token: &str) -> Option<(&'a Node, Span)> {
@@ -169,6 +181,11 @@ impl<'a> Refs<'a> {
         *hops += 1;
         if *hops > MAX_HOPS {
             return Err(Box::new(endless(text)));
+        }
+        if let Some((place, tokens)) = self.files.named(reference, text.span)
+            && let Some(target) = self.within(place, &tokens)
+        {
+            return Ok(target);
         }
         let (address, fragment) = split(reference);
         let file = match self.files.link(text.span.file, address) {

@@ -60,7 +60,9 @@ pub(crate) fn multi_format(node: &Node) -> Option<(&Node, &Node)> {
 /// How a schema is written that is understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// AsyncAPI's own, or JSON Schema.
+    /// AsyncAPI's own: JSON Schema, but [`implied`] is added.
+    AsyncApi,
+    /// JSON Schema, named as such, and taken by its word.
     JsonSchema,
     /// OpenAPI 3.0, whose `nullable` stands for a type; later versions are JSON Schema.
     OpenApi,
@@ -75,9 +77,8 @@ pub(crate) fn dialect(format: &str) -> Option<Dialect> {
         "application/vnd.oai.openapi" if version.is_none_or(|version| version.starts_with("3.0")) => {
             Some(Dialect::OpenApi)
         }
-        "application/vnd.aai.asyncapi" | "application/vnd.oai.openapi" | "application/schema" => {
-            Some(Dialect::JsonSchema)
-        }
+        "application/vnd.oai.openapi" | "application/schema" => Some(Dialect::JsonSchema),
+        "application/vnd.aai.asyncapi" => Some(Dialect::AsyncApi),
         _ => None,
     }
 }
@@ -126,8 +127,8 @@ impl<'a> Schemas<'a> {
         format: Option<&'a Node>,
         diags: &mut Diagnostics,
     ) -> Option<Id<Schema>> {
-        let known = format.map_or(Some(Dialect::JsonSchema), |f| dialect(f.as_str().unwrap_or_default()));
-        let spot = Spot { node, base: place.clone(), place, dialect: known.unwrap_or(Dialect::JsonSchema) };
+        let known = format.map_or(Some(Dialect::AsyncApi), |f| dialect(f.as_str().unwrap_or_default()));
+        let spot = Spot { node, base: place.clone(), place, dialect: known.unwrap_or(Dialect::AsyncApi) };
         let format = format.filter(|_| known.is_none());
         let id = self.locate(spot, true, format, diags);
         while let Some((id, spot)) = self.queue.pop_front() {
@@ -215,7 +216,7 @@ impl<'a> Schemas<'a> {
         diags: &mut Diagnostics,
     ) -> Option<Spot<'a>> {
         let reference = text.as_str().unwrap_or_default();
-        if matches!(reference, "" | "#" | "#/") {
+        if matches!(reference, "" | "#" | "#/") && !self.refs.is_named(text) {
             // The document as a whole is no schema, so this can only mean the schema it stands in.
             let node = self.refs.at(base)?;
             return Some(Spot { node, place: base.clone(), base: base.clone(), dialect });
@@ -349,6 +350,9 @@ impl<'a> Schemas<'a> {
         if dialect == Dialect::OpenApi {
             json_schema(&mut entries);
         }
+        if dialect != Dialect::JsonSchema {
+            implied(&mut entries, node);
+        }
         Node { value: Value::Object(entries), span: node.span }
     }
 }
@@ -366,6 +370,18 @@ fn json_schema(entries: &mut Vec<Entry>) {
         let null = Node { value: Value::String("null".to_string()), span };
         let own = std::mem::replace(&mut ty.value, Node { value: Value::Null, span });
         ty.value = Node { value: Value::Array(vec![own, null]), span };
+    }
+}
+
+/// Adds `type: object` to what has `properties` and no type. By the letter such a schema accepts every string too, which
+/// nobody means who writes one in an AsyncAPI document; who does says that the schema is JSON Schema.
+fn implied(entries: &mut Vec<Entry>, node: &Node) {
+    let has = |key: &str| entries.iter().any(|entry| entry.key == key);
+    let is_object = has("properties") || has("additionalProperties") || has("patternProperties");
+    let says_more = ["$ref", "type", "const", "enum"].into_iter().any(has);
+    if is_object && !says_more {
+        let value = Node { value: Value::String("object".to_string()), span: node.span };
+        entries.push(Entry { key: "type".to_string(), key_span: node.span, value });
     }
 }
 

@@ -384,8 +384,8 @@ impl<'a, 'd> Walk<'a, 'd> {
     /// A schema in the format that stands beside it.
     fn schema_as(&mut self, node: &Node, key: &str, format: Option<&str>) {
         let before = self.gentle;
-        match format.map_or(Some(Dialect::JsonSchema), dialect) {
-            Some(Dialect::JsonSchema) => {
+        match format.map_or(Some(Dialect::AsyncApi), dialect) {
+            Some(Dialect::AsyncApi | Dialect::JsonSchema) => {
                 // Draft-07 is what the rules are about, and what a schema of AsyncAPI is.
                 let format = format.unwrap_or_default();
                 self.gentle |=

@@ -402,3 +402,63 @@ components:
     assert!(properties.get("id").is_some(), "{properties:?}");
     assert_eq!(Schema::reference(properties.get("friend").expect("a friend")), Some(user));
 }
+
+/// A document whose payload is a JSON Schema.
+fn payload(schema: &str) -> String {
+    format!(
+        "{{\"asyncapi\": \"3.0.0\", \"info\": {{\"title\": \"t\", \"version\": \"1\"}}, \"channels\": {{\"c\": {{\"address\": \"c\", \
+         \"messages\": {{\"m\": {{\"payload\": {{\"schemaFormat\": \"application/schema+json;version=draft-07\", \"schema\": {schema}}}}}}}}}}}}}"
+    )
+}
+
+#[test]
+fn schemas_are_found_by_the_names_they_give_themselves() {
+    for reference in
+        ["b.json", "http://x.example/s/b.json", "#b", "http://x.example/s/a.json#b", "/s/b.json#"]
+    {
+        let schema = format!(
+            r##"{{"$id": "http://x.example/s/a.json", "definitions": {{
+                "one": {{"$id": "b.json", "type": "boolean"}},
+                "two": {{"$id": "#b", "type": "boolean"}},
+                "data": {{"const": {{"$id": "b.json", "type": "string"}}}}}},
+                "properties": {{"p": {{"$ref": "{reference}"}}}}}}"##
+        );
+        let folder = folder(&[("main.yaml", &payload(&schema))]);
+        let loaded = load_main(&folder);
+        assert_eq!(found(&loaded), [""; 0], "{reference}");
+        let document = &loaded.document;
+        let payload = &document[document.messages[0].payload.expect("a payload")];
+        let property = payload.node.get("properties").and_then(|all| all.get("p")).expect("a property");
+        let target = &document[Schema::reference(property).expect("a reference")];
+        assert_eq!(target.node.get("type").and_then(|ty| ty.as_str()), Some("boolean"), "{reference}");
+    }
+}
+
+#[test]
+fn a_reference_below_a_name_counts_from_there() {
+    let schema = r##"{"properties": {"p": {"$id": "http://x.example/p", "definitions": {"d": {"type": "null"}},
+        "allOf": [{"$ref": "#/definitions/d"}, {"$ref": "urn:none"}]}}, "definitions": {"d": {"type": "string"}}}"##;
+    let folder = folder(&[("main.yaml", &payload(schema))]);
+    let loaded = load_main(&folder);
+    assert!(loaded.report().contains("urn:none"), "{}", loaded.report());
+    let named = |schema: &&Schema| schema.name.as_deref() == Some("d");
+    let d = loaded.document.schemas.iter().find(named).expect("it was found");
+    assert_eq!(d.node.get("type").and_then(|ty| ty.as_str()), Some("null"));
+}
+
+#[test]
+fn properties_without_a_type_are_those_of_an_object_unless_it_is_json_schema() {
+    let typed = |text: &str| {
+        let folder = folder(&[("main.yaml", text)]);
+        let document = load_main(&folder).document;
+        document[document.messages[0].payload.expect("a payload")].node.get("type").is_some()
+    };
+    let schema = r#"{"properties": {"a": true}}"#;
+    assert!(!typed(&payload(schema)));
+    assert!(typed(
+        &payload(schema).replace(
+            "application/schema+json;version=draft-07",
+            "application/vnd.aai.asyncapi;version=3.0.0"
+        )
+    ));
+}

@@ -205,7 +205,7 @@ fn unresolved_schema_references_leave_no_stray_indices() {
         ),
     );
     let payload = &loaded.document[loaded.document.messages[0].payload.expect("payload")];
-    assert_eq!(payload.node.to_json(), serde_json::json!({"properties": {"p": {}}}));
+    assert_eq!(payload.node.to_json(), serde_json::json!({"type": "object", "properties": {"p": {}}}));
 }
 
 #[test]

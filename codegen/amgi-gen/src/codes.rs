@@ -30,7 +30,7 @@ amgi_asyncapi::codes! {
     HEADERS_NO_OBJECT = "AG0611", "headers-no-object";
     /// A schema has no type in Rust that says the same.
     SCHEMA_TOO_COMPLEX = "AG0613", "schema-too-complex";
-    /// A keyword of a schema is not checked.
+    /// A schema says more than types and rules do.
     SCHEMA_UNCHECKED = "AG0614", "schema-unchecked";
     /// Two things would have the same name in Rust.
     NAME_CLASH = "AG0711", "name-clash";

@@ -37,6 +37,15 @@ pub struct Api {
     pub types: Vec<TypeDef>,
 }
 
+impl Api {
+    /// Features of the runtime that the generated code needs.
+    pub fn features(&self) -> &'static [&'static str] {
+        let validated =
+            |message: &Message| message.payload.as_ref().is_some_and(|payload| payload.schema.is_some());
+        if self.messages.iter().any(validated) { &["validate"] } else { &[] }
+    }
+}
+
 /// A server of the document.
 #[derive(Debug, Clone, Serialize)]
 pub struct Server {
@@ -225,6 +234,8 @@ pub struct Payload {
     pub ty: Ty,
     /// Rules beyond the type.
     pub rules: Vec<Rule>,
+    /// The schema as a JSON text for a validator, where type and rules do not say all of it.
+    pub schema: Option<String>,
 }
 
 /// How bytes become a value.
@@ -478,6 +489,8 @@ pub struct Field {
     pub docs: Vec<String>,
     /// How a missing member is treated.
     pub missing: Missing,
+    /// Whether null is a value, where the type is an `Option`.
+    pub nullable: bool,
     /// Rules beyond the type.
     pub rules: Vec<Rule>,
 }
@@ -576,6 +589,8 @@ pub enum Rule {
     Length(usize, Option<usize>),
     /// `pattern`
     Pattern(String),
+    /// `format`, one that the runtime checks.
+    Format(String),
     /// `minimum`, and whether it is exclusive.
     Minimum(serde_json::Number, bool),
     /// `maximum`, and whether it is exclusive.

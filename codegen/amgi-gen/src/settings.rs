@@ -42,6 +42,8 @@ pub struct Settings {
     pub attributes: Vec<String>,
     /// Dependencies of the crate that is written beside those it always has: name, and what stands behind `=` in Cargo.toml.
     pub dependencies: Vec<(String, String)>,
+    /// Whether `format` is checked.
+    pub formats: Formats,
     /// How the module is laid out.
     pub layout: Layout,
     /// What a settings file adds to the document, and what is wrong with the file.
@@ -79,6 +81,17 @@ pub enum Config {
     File(PathBuf),
     /// None.
     None,
+}
+
+/// Whether `format` is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Formats {
+    /// A text that is not of its format is refused.
+    #[default]
+    Assert,
+    /// It says what is meant, and nothing is refused for it.
+    Annotate,
 }
 
 /// How the generated module is laid out.

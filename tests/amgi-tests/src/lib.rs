@@ -3,12 +3,14 @@
 //! * `corpus` generates from every document, builds what comes of it, and counts.
 //! * `fuzz` changes documents at random and looks for panics, hangs, and problems without a place.
 //! * `semantics` drives applications that were generated from documents, and looks at what they do.
+//! * `suite` holds generated types to the verdicts of a folder of JSON schemas and instances.
 //!
 //! Nothing of the material is kept here.
 
 pub mod compile;
 pub mod documents;
 pub mod guard;
+pub mod json;
 pub mod mutate;
 pub mod tree;
 pub mod typed;

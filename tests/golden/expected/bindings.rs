@@ -217,7 +217,7 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// Payload of message `parcel`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ParcelPayload {
         /// Member `id`.
@@ -225,7 +225,7 @@ pub mod types {
     }
 
     /// Field `headers` of the http bindings of message `parcel`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ParcelHttpHeaders {
         /// Member `x-post`.
@@ -234,16 +234,16 @@ pub mod types {
     }
 
     /// Field `query` of the http bindings of message `parcel`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ParcelHttpQuery {
         /// Member `express`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub express: Option<bool>,
     }
 
     /// Payload of message `arrival`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ArrivalPayload {
         /// Member `at`.
@@ -251,7 +251,7 @@ pub mod types {
     }
 
     /// Payload of message `departure`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct DeparturePayload {
         /// Member `to`.
@@ -302,5 +302,10 @@ mod wire {
     codegen::message!(Arrival = "arrival", &[]; [payload json: types::ArrivalPayload]; <-(message) { let bindings = &mut message.bindings; bindings.set("amqp", "type", "arrival"); });
     codegen::message!(Departure = "departure", &[]; [payload json: types::DeparturePayload]; <-(message) { let bindings = &mut message.bindings; bindings.set("amqp", "type", "departure"); });
     impl amgi::TypedMessage for SendMovesMessage { const NAME: &'static str = "SendMovesMessage"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Arrival as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Arrival(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Departure(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Arrival(value) => amgi::TypedMessage::encode(value, message), Self::Departure(value) => amgi::TypedMessage::encode(value, message), } } }
+    codegen::object!(types::ParcelPayload { id "id": required[codegen::Int<i64>]; });
+    codegen::object!(types::ParcelHttpHeaders { x_post "x-post": required[codegen::Plain<String>]; });
+    codegen::object!(types::ParcelHttpQuery { express "express": optional[codegen::Plain<bool>]; });
+    codegen::object!(types::ArrivalPayload { at "at": required[codegen::Int<i64>]; });
+    codegen::object!(types::DeparturePayload { to "to": required[codegen::Plain<String>]; });
     pub(super) async fn route_parcels<A: ParcelsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Parcel as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(ParcelsHandler::on_parcel(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
 }

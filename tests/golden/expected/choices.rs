@@ -805,13 +805,13 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// Payload of message `opened`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct OpenedPayload {
         /// Member `type`.
         pub r#type: OpenedPayloadType,
         /// Member `by`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub by: Option<String>,
     }
 
@@ -823,11 +823,11 @@ pub mod types {
     }
 
     /// Payload of message `closed`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ClosedPayload {
         /// Member `type`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub r#type: Option<ClosedPayloadType>,
         /// Member `at`.
         pub at: i64,
@@ -864,7 +864,7 @@ pub mod types {
     }
 
     /// Alternative 1 of [`MovedPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct MovedPayloadRaised {
         /// Member `type`.
@@ -881,7 +881,7 @@ pub mod types {
     }
 
     /// Alternative 2 of [`MovedPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct MovedPayloadLowered {
         /// Member `type`.
@@ -898,7 +898,7 @@ pub mod types {
     }
 
     /// Payload of message `remark`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct RemarkPayload {
         /// Member `text`.
@@ -906,7 +906,7 @@ pub mod types {
     }
 
     /// Schema `started`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Started {
         /// Member `event`.
@@ -914,7 +914,7 @@ pub mod types {
     }
 
     /// Member `event` of [`Started`].
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct StartedEvent {
         /// Member `header`.
@@ -922,7 +922,7 @@ pub mod types {
     }
 
     /// Member `header` of [`StartedEvent`].
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct StartedEventHeader {
         /// Member `type`.
@@ -937,7 +937,7 @@ pub mod types {
     }
 
     /// Schema `stopped`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Stopped {
         /// Member `event`.
@@ -945,7 +945,7 @@ pub mod types {
     }
 
     /// Member `event` of [`Stopped`].
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct StoppedEvent {
         /// Member `header`.
@@ -953,7 +953,7 @@ pub mod types {
     }
 
     /// Member `header` of [`StoppedEvent`].
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct StoppedEventHeader {
         /// Member `type`.
@@ -968,76 +968,76 @@ pub mod types {
     }
 
     /// Payload of message `first`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct FirstPayload {
         /// Member `version`.
         pub version: i64,
         /// Member `a`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub a: Option<String>,
     }
 
     /// Payload of message `second`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct SecondPayload {
         /// Member `version`.
         pub version: i64,
         /// Member `a`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub a: Option<String>,
     }
 
     /// Payload of message `draft`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(crate = "amgi::codegen::serde", deny_unknown_fields)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
+    #[serde(crate = "amgi::codegen::serde")]
     pub struct DraftPayload {
         /// Member `draft`.
         pub draft: bool,
     }
 
     /// Schema `Animal`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Animal {
         /// Member `kind`.
         pub kind: String,
         /// Member `name`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
     }
 
     /// Schema `Cat`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Cat {
         /// Member `kind`.
         pub kind: String,
         /// Member `name`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// Member `lives`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub lives: Option<i64>,
     }
 
     /// Schema `Dog`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Dog {
         /// Member `kind`.
         pub kind: String,
         /// Member `name`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// Member `tricks`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub tricks: Option<i64>,
     }
 
     /// Payload of message `added`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct AddedPayload {
         /// Member `op`.
@@ -1054,7 +1054,7 @@ pub mod types {
     }
 
     /// Payload of message `removed`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct RemovedPayload {
         /// Member `op`.
@@ -1071,16 +1071,16 @@ pub mod types {
     }
 
     /// Schema `note`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Note {
         /// Member `text`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub text: Option<String>,
     }
 
     /// Payload of message `person`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct PersonPayload {
         /// Member `name`.
@@ -1088,7 +1088,7 @@ pub mod types {
     }
 
     /// Payload of message `employee`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct EmployeePayload {
         /// Member `name`.
@@ -1098,7 +1098,7 @@ pub mod types {
     }
 
     /// Payload of message `askName`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct AskNamePayload {
         /// Member `ask`.
@@ -1113,7 +1113,7 @@ pub mod types {
     }
 
     /// Payload of message `askAge`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct AskAgePayload {
         /// Member `ask`.
@@ -1128,7 +1128,7 @@ pub mod types {
     }
 
     /// Payload of message `name`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct NamePayload {
         /// Member `is`.
@@ -1145,7 +1145,7 @@ pub mod types {
     }
 
     /// Payload of message `age`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct AgePayload {
         /// Member `is`.
@@ -1205,20 +1205,46 @@ mod wire {
     codegen::message!(Age = "age", &[]; [payload json: types::AgePayload]);
     impl amgi::TypedMessage for AskReply { const NAME: &'static str = "AskReply"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Name as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["is"])], messages: [&[codegen::When::is(0, &["name"])], &[codegen::When::is(0, &["age"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Name(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Age(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Name(value) => amgi::TypedMessage::encode(value, message), Self::Age(value) => amgi::TypedMessage::encode(value, message), } } }
     impl amgi::TypedMessage for AskRequest { const NAME: &'static str = "AskRequest"; const EXAMPLES: &'static[amgi::ExampleInfo] = <AskName as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["ask"])], messages: [&[codegen::When::is(0, &["name"])], &[codegen::When::is(0, &["age"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::AskName(message)); } if let Some(message) = choice.read(1) { return Ok(Self::AskAge(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::AskName(value) => amgi::TypedMessage::encode(value, message), Self::AskAge(value) => amgi::TypedMessage::encode(value, message), } } }
+    codegen::object!(types::OpenedPayload { r#type "type": required[codegen::Plain<types::OpenedPayloadType>]; by "by": optional[codegen::Plain<String>]; });
     codegen::text_enum!(types::OpenedPayloadType { Opened = "opened" });
+    codegen::object!(types::ClosedPayload { r#type "type": optional[codegen::Plain<types::ClosedPayloadType>]; at "at": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::ClosedPayloadType { Closed = "closed" });
+    codegen::object!(types::MovedPayloadRaised { r#type "type": required[codegen::Plain<types::MovedPayloadRaisedType>]; up "up": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::MovedPayloadRaisedType { Raised = "raised" });
+    codegen::object!(types::MovedPayloadLowered { r#type "type": required[codegen::Plain<types::MovedPayloadLoweredType>]; down "down": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::MovedPayloadLoweredType { Lowered = "lowered" });
+    codegen::object!(types::RemarkPayload { text "text": required[codegen::Plain<String>]; });
+    codegen::object!(types::Started { event "event": required[codegen::Plain<types::StartedEvent>]; });
+    codegen::object!(types::StartedEvent { header "header": required[codegen::Plain<types::StartedEventHeader>]; });
+    codegen::object!(types::StartedEventHeader { r#type "type": required[codegen::Plain<types::StartedEventHeaderType>]; });
     codegen::text_enum!(types::StartedEventHeaderType { Started = "started" });
+    codegen::object!(types::Stopped { event "event": required[codegen::Plain<types::StoppedEvent>]; });
+    codegen::object!(types::StoppedEvent { header "header": required[codegen::Plain<types::StoppedEventHeader>]; });
+    codegen::object!(types::StoppedEventHeader { r#type "type": required[codegen::Plain<types::StoppedEventHeaderType>]; });
     codegen::text_enum!(types::StoppedEventHeaderType { Stopped = "stopped" });
+    codegen::object!(types::FirstPayload { version "version": required[codegen::Int<i64>]; a "a": optional[codegen::Plain<String>]; });
     codegen::check!(types::FirstPayload, (value, at) version "version" { codegen::one_of(at, value, "[1]")?; });
+    codegen::object!(types::SecondPayload { version "version": required[codegen::Int<i64>]; a "a": optional[codegen::Plain<String>]; });
     codegen::check!(types::SecondPayload, (value, at) version "version" { codegen::one_of(at, value, "[2,3]")?; });
+    codegen::object!(types::DraftPayload: Refused { draft "draft": required[codegen::Plain<bool>]; });
     codegen::check!(types::DraftPayload, (value, at) draft "draft" { codegen::one_of(at, value, "[true]")?; });
+    codegen::object!(types::Animal { kind "kind": required[codegen::Plain<String>]; name "name": optional[codegen::Plain<String>]; });
+    codegen::object!(types::Cat { kind "kind": required[codegen::Plain<String>]; name "name": optional[codegen::Plain<String>]; lives "lives": optional[codegen::Int<i64>]; });
+    codegen::object!(types::Dog { kind "kind": required[codegen::Plain<String>]; name "name": optional[codegen::Plain<String>]; tricks "tricks": optional[codegen::Int<i64>]; });
+    codegen::object!(types::AddedPayload { op "op": required[codegen::Plain<types::AddedPayloadOp>]; id "id": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::AddedPayloadOp { Add = "add" });
+    codegen::object!(types::RemovedPayload { op "op": required[codegen::Plain<types::RemovedPayloadOp>]; id "id": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::RemovedPayloadOp { Remove = "remove" });
+    codegen::object!(types::Note { text "text": optional[codegen::Plain<String>]; });
+    codegen::object!(types::PersonPayload { name "name": required[codegen::Plain<String>]; });
+    codegen::object!(types::EmployeePayload { name "name": required[codegen::Plain<String>]; company "company": required[codegen::Plain<String>]; });
+    codegen::object!(types::AskNamePayload { ask "ask": required[codegen::Plain<types::AskNamePayloadAsk>]; });
     codegen::text_enum!(types::AskNamePayloadAsk { Name = "name" });
+    codegen::object!(types::AskAgePayload { ask "ask": required[codegen::Plain<types::AskAgePayloadAsk>]; });
     codegen::text_enum!(types::AskAgePayloadAsk { Age = "age" });
+    codegen::object!(types::NamePayload { is "is": required[codegen::Plain<types::NamePayloadIs>]; name "name": required[codegen::Plain<String>]; });
     codegen::text_enum!(types::NamePayloadIs { Name = "name" });
+    codegen::object!(types::AgePayload { is "is": required[codegen::Plain<types::AgePayloadIs>]; age "age": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::AgePayloadIs { Age = "age" });
     pub(super) async fn route_tagged<A: TaggedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 4> = codegen::Select { keys: [codegen::Key::Payload(&["type"])], messages: [&[codegen::When::is(0, &["opened"])], &[codegen::When::may_be(0, &["closed"])], &[codegen::When::is(0, &["raised", "lowered"])], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Opened>(0) { return codegen::settle(TaggedHandler::on_opened(handlers, message, cx).await); } if let Some(message) = choice.read:: <Closed>(1) { return codegen::settle(TaggedHandler::on_closed(handlers, message, cx).await); } if let Some(message) = choice.read:: <Moved>(2) { return codegen::settle(TaggedHandler::on_moved(handlers, message, cx).await); } if let Some(message) = choice.read:: <Remark>(3) { return codegen::settle(TaggedHandler::on_remark(handlers, message, cx).await); } codegen::reject(choice.none()) }
     pub(super) async fn route_nested<A: NestedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["event", "header", "type"])], messages: [&[codegen::When::is(0, &["started"])], &[codegen::When::is(0, &["stopped"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Started>(0) { return codegen::settle(NestedHandler::on_started(handlers, message, cx).await); } if let Some(message) = choice.read:: <Stopped>(1) { return codegen::settle(NestedHandler::on_stopped(handlers, message, cx).await); } codegen::reject(choice.none()) }

@@ -140,7 +140,7 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// Schema `Host`.
-    #[derive(Debug, Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, PartialOrd, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     #[must_use]
     pub struct Machine {
@@ -149,18 +149,18 @@ pub mod types {
         /// An address of the Internet Protocol.
         pub address: Address,
         /// An address of the Internet Protocol.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub gateway: Option<Address>,
         /// Member `serial`.
         pub serial: Serial,
         /// Member `routes`.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub routes: Vec<Address>,
         /// Member `load`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub load: Option<f64>,
         /// Member `contact`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub contact: Option<Contact>,
     }
 
@@ -189,7 +189,7 @@ pub mod types {
     }
 
     /// Schema `Room`.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     #[must_use]
     pub struct Room {
@@ -210,7 +210,7 @@ pub mod types {
     }
 
     /// Schema `Stop`.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     #[must_use]
     #[doc(alias = "halt")]
@@ -233,7 +233,10 @@ mod wire {
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     codegen::message!(MachineUp = "HostUp", &[amgi::ExampleInfo { name: "", headers: "{\"reporter\":\"10.0.0.1\"}", payload: Some("{\"address\":\"10.0.0.2\",\"contact\":\"10.0.0.4\",\"load\":0.5,\"name\":\"a\",\"routes\":[\"10.0.0.3\"],\"serial\":7}") }]; [payload json: types::Machine, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { MachineUpHeaders { reporter: codegen::header(&message.headers, "reporter", codegen::Scalar::Text)?, } } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "reporter", codegen::Scalar::Text, &fields.reporter)?; });
     codegen::message!(HostStop = "HostStop", &[]; [payload json: types::Stop]);
+    codegen::object!(types::Machine { name "name": required[codegen::Plain<String>]; address "address": required[codegen::Plain<types::Address>]; gateway "gateway": optional[codegen::Plain<types::Address>]; serial "serial": required[codegen::Plain<types::Serial>]; routes "routes": default[codegen::Plain<Vec<types::Address> >]; load "load": optional[codegen::Plain<f64>]; contact "contact": optional[codegen::Plain<types::Contact>]; });
     codegen::check!(types::Machine, (value, at) name "name" { codegen::length(at, value, 1, usize::MAX)?; });
+    codegen::object!(types::Room { building "building": required[codegen::Plain<types::RoomBuilding>]; number "number": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::RoomBuilding { North = "north", South = "south" });
+    codegen::object!(types::Stop { address "address": required[codegen::Plain<types::Address>]; reason "why": required[codegen::Plain<String>]; });
     pub(super) async fn route_host_up<A: HostUpHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <MachineUp as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(HostUpHandler::on_machine_up(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
 }

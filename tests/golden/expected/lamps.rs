@@ -291,27 +291,26 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// Payload of message `lightMeasured`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    #[serde(crate = "amgi::codegen::serde", deny_unknown_fields)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
+    #[serde(crate = "amgi::codegen::serde")]
     pub struct LightMeasuredPayload {
         /// Light in lumens.
         pub lumens: u32,
         /// Charge of the battery; 1 is full.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub battery: Option<f64>,
         /// Earlier values, newest first.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub history: Vec<u64>,
     }
 
     /// Payload of message `lampSwitch`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct LampSwitchPayload {
         /// What the lamp shall do.
         pub state: LampSwitchPayloadState,
         /// Seconds that it may take.
-        #[serde(default = "defaults::lamp_switch_payload__fade")]
         pub fade: u32,
     }
 
@@ -349,8 +348,8 @@ pub mod types {
         clippy::excessive_precision,
         clippy::unreadable_literal
     )]
-    mod defaults {
-        pub(super) fn lamp_switch_payload__fade() -> u32 {
+    pub(super) mod defaults {
+        pub(in super::super) fn lamp_switch_payload__fade() -> u32 {
             0
         }
     }
@@ -380,7 +379,9 @@ mod wire {
     codegen::message!(LampSwitch = "lampSwitch", &[amgi::ExampleInfo { name: "on", headers: "{}", payload: Some("{\"state\":\"on\"}") }]; [payload json: types::LampSwitchPayload, (value, at) { codegen::Check::check(value, at)?; }]);
     codegen::message!(Note = "note", &[amgi::ExampleInfo { name: "bulb", headers: "{}", payload: Some("Lamp 7 needs a new bulb.") }]; [payload text: String, (value, at) { codegen::length(at, value, 0, 140)?; }]);
     codegen::message!(Picture = "picture", &[]; [payload raw: amgi::Bytes]);
+    codegen::object!(types::LightMeasuredPayload: Refused { lumens "lumens": required[codegen::Int<u32>]; battery "battery": optional[codegen::Plain<f64>]; history "history": default[codegen::List<codegen::Int<u64> >]; });
     codegen::check!(types::LightMeasuredPayload, (value, at) lumens "lumens" { codegen::ensure(at, *value <= 200000, "is greater than the maximum 200000")?; } battery "battery" { if let Some(value) = value { codegen::ensure(at, *value> 0.0, "is not greater than 0")?; codegen::ensure(at, *value <= 1.0, "is greater than the maximum 1")?; } });
+    codegen::object!(types::LampSwitchPayload { state "state": required[codegen::Plain<types::LampSwitchPayloadState>]; fade "fade": value(types::defaults::lamp_switch_payload__fade)[codegen::Int<u32>]; });
     codegen::check!(types::LampSwitchPayload, (value, at) fade "fade" { codegen::ensure(at, *value <= 60, "is greater than the maximum 60")?; });
     codegen::text_enum!(types::LampSwitchPayloadState { On = "on", Off = "off" });
     codegen::text_enum!(types::LightMeasuredDistrict { North = "north", South = "south" });

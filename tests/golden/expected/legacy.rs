@@ -287,7 +287,7 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// Schema `Scan`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Scan {
         /// Member `parcelId`.
@@ -298,7 +298,7 @@ pub mod types {
     }
 
     /// Payload of message `ParcelDelivered`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ParcelDeliveredPayload {
         /// Member `parcelId`.
@@ -320,14 +320,14 @@ pub mod types {
     }
 
     /// Payload of message `parcels/labels`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ParcelsLabelsPayload {
         /// Member `parcelId`.
         #[serde(rename = "parcelId")]
         pub parcel_id: String,
         /// Member `weight`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub weight: Option<f64>,
     }
 
@@ -360,8 +360,11 @@ mod wire {
     codegen::message!(ParcelDelivered = "ParcelDelivered", &[]; [payload json: types::ParcelDeliveredPayload]; headers(message, fields) { ParcelDeliveredHeaders { trace_id: codegen::header(&message.headers, "trace-id", codegen::Scalar::Text)?, } } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "trace-id", codegen::Scalar::Text, &fields.trace_id)?; });
     codegen::message!(ParcelsLabels = "parcels/labels", &[]; [payload json: types::ParcelsLabelsPayload, (value, at) { codegen::Check::check(value, at)?; }]; -> (message) { codegen::set_content_type(message, "application/json"); });
     codegen::message!(Label = "label", &[]; [payload text: String, (value, at) { codegen::length(at, value, 1, usize::MAX)?; }]; -> (message) { codegen::set_content_type(message, "text/plain"); });
+    codegen::object!(types::Scan { parcel_id "parcelId": required[codegen::Plain<String>]; gate "gate": required[codegen::Int<u64>]; });
     codegen::check!(types::Scan, (value, at) parcel_id "parcelId" { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^P-[0-9]+$"); PATTERN.check(at, value)?; } } gate "gate" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; });
+    codegen::object!(types::ParcelDeliveredPayload { parcel_id "parcelId": required[codegen::Plain<String>]; to "to": required[codegen::Plain<types::ParcelDeliveredPayloadTo>]; });
     codegen::text_enum!(types::ParcelDeliveredPayloadTo { Door = "door", Neighbour = "neighbour", Locker = "locker" });
+    codegen::object!(types::ParcelsLabelsPayload { parcel_id "parcelId": required[codegen::Plain<String>]; weight "weight": optional[codegen::Plain<f64>]; });
     codegen::check!(types::ParcelsLabelsPayload, (value, at) weight "weight" { if let Some(value) = value { codegen::ensure(at, *value> 0.0, "is not greater than 0")?; } });
     codegen::text_enum!(types::ParcelsDepotParcelIdMovedDepot { North = "north", South = "south" });
     pub(super) async fn route_parcels_labels<A: ParcelsLabelsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <ParcelsLabels as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(ParcelsLabelsHandler::on_parcels_labels(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }

@@ -417,49 +417,49 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// Payload of message `result`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct SelfResultPayload {
         /// Member `kind`.
         pub kind: SelfResultPayloadKind,
         /// Member `type`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub r#type: Option<String>,
         /// Member `Type`.
-        #[serde(rename = "Type", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "Type", skip_serializing_if = "Option::is_none")]
         pub type2: Option<i64>,
         /// Member `TYPE`.
-        #[serde(rename = "TYPE", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "TYPE", skip_serializing_if = "Option::is_none")]
         pub type3: Option<bool>,
         /// Member `self`.
-        #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "self", skip_serializing_if = "Option::is_none")]
         pub self_: Option<String>,
         /// Member `a+b`.
-        #[serde(rename = "a+b", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "a+b", skip_serializing_if = "Option::is_none")]
         pub a_b: Option<String>,
         /// Member `a-b`.
-        #[serde(rename = "a-b", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "a-b", skip_serializing_if = "Option::is_none")]
         pub a_dash_b: Option<String>,
-        /// Members that have no field.
-        #[serde(flatten)]
-        pub additional: Option<String>,
+        /// Member without a name.
+        #[serde(rename = "", skip_serializing_if = "Option::is_none")]
+        pub unnamed: Option<String>,
         /// Member `//`.
-        #[serde(rename = "//", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "//", skip_serializing_if = "Option::is_none")]
         pub slash_slash: Option<f64>,
         /// Member `$ref`.
-        #[serde(rename = "$ref", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "$ref", skip_serializing_if = "Option::is_none")]
         pub r#ref: Option<String>,
         /// Member `1st`.
-        #[serde(rename = "1st", default)]
+        #[serde(rename = "1st")]
         pub n1st: (),
         /// Member `flagOne`.
-        #[serde(rename = "flagOne", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "flagOne", skip_serializing_if = "Option::is_none")]
         pub flag_one: Option<bool>,
         /// Member `flagTwo`.
-        #[serde(rename = "flagTwo", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "flagTwo", skip_serializing_if = "Option::is_none")]
         pub flag_two: Option<bool>,
         /// Member `flagThree`.
-        #[serde(rename = "flagThree", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "flagThree", skip_serializing_if = "Option::is_none")]
         pub flag_three: Option<bool>,
     }
 
@@ -471,28 +471,28 @@ pub mod types {
     }
 
     /// Payload of message `Result`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ResultMessagePayload {
         /// Member `kind`.
         pub kind: ResultMessagePayloadKind,
         /// Member `tree`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub tree: Option<Tree>,
         /// Member `list`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub list: Option<NestedList>,
         /// Member `String`.
-        #[serde(rename = "String", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "String", skip_serializing_if = "Option::is_none")]
         pub string: Option<StringType>,
         /// Member `mixed`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub mixed: Option<ResultMessagePayloadMixed>,
         /// Member `choice`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub choice: Option<amgi::codegen::serde_json::Value>,
         /// Member `tuple`.
-        #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+        #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
         pub tuple: std::collections::BTreeMap<String, Vec<i64>>,
     }
 
@@ -504,17 +504,16 @@ pub mod types {
     }
 
     /// Schema `Tree`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Tree {
         /// Member `left`.
-        #[serde(default)]
         pub left: Box<Option<Tree>>,
         /// Member `children`.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub children: Vec<Tree>,
         /// Member `Box`.
-        #[serde(rename = "Box", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "Box", skip_serializing_if = "Option::is_none")]
         pub r#box: Option<String>,
     }
 
@@ -527,7 +526,7 @@ pub mod types {
     );
 
     /// Schema `String`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde", untagged)]
     #[allow(clippy::large_enum_variant)]
     pub enum StringType {
@@ -546,7 +545,7 @@ pub mod types {
     }
 
     /// Option
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct StringTypeOption {
         /// Member `x`.
@@ -567,7 +566,7 @@ pub mod types {
     }
 
     /// Payload of message `2fa`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct N2faPayload {
         /// Member `kind`.
@@ -597,7 +596,7 @@ pub mod types {
     }
 
     /// Payload of message `question`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct QuestionPayload {
         /// Member `q`.
@@ -605,7 +604,7 @@ pub mod types {
     }
 
     /// Payload of message `Vec`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct AsyncVecPayload {
         /// Member `v`.
@@ -653,14 +652,22 @@ mod wire {
     impl amgi::TypedMessage for MatchReply { const NAME: &'static str = "MatchReply"; const EXAMPLES: &'static[amgi::ExampleInfo] = <AnswersApp as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::AnswersApp(message)); } if let Some(message) = choice.read(1) { return Ok(Self::AnswersContext(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::AnswersApp(value) => amgi::TypedMessage::encode(value, message), Self::AnswersContext(value) => amgi::TypedMessage::encode(value, message), } } }
     impl amgi::TypedMessage for MatchRequest { const NAME: &'static str = "MatchRequest"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Question as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Question(message)); } if let Some(message) = choice.read(1) { return Ok(Self::AsyncVec(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Question(value) => amgi::TypedMessage::encode(value, message), Self::AsyncVec(value) => amgi::TypedMessage::encode(value, message), } } }
     impl amgi::TypedMessage for LoopMessage { const NAME: &'static str = "LoopMessage"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Message as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::ContentType], messages: [&[codegen::When::may_be(0, &["application/json"])], &[codegen::When::may_be(0, &["application/octet-stream"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::AnswersApp(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Message(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Message(value) => amgi::TypedMessage::encode(value, message), Self::AnswersApp(value) => amgi::TypedMessage::encode(value, message), } } }
+    codegen::object!(types::SelfResultPayload { kind "kind": required[codegen::Plain<types::SelfResultPayloadKind>]; r#type "type": optional[codegen::Plain<String>]; type2 "Type": optional[codegen::Int<i64>]; type3 "TYPE": optional[codegen::Plain<bool>]; self_ "self": optional[codegen::Plain<String>]; a_b "a+b": optional[codegen::Plain<String>]; a_dash_b "a-b": optional[codegen::Plain<String>]; unnamed "": optional[codegen::Plain<String>]; slash_slash "//": optional[codegen::Plain<f64>]; r#ref "$ref": optional[codegen::Plain<String>]; n1st "1st": default[codegen::Plain<()>]; flag_one "flagOne": optional[codegen::Plain<bool>]; flag_two "flagTwo": optional[codegen::Plain<bool>]; flag_three "flagThree": optional[codegen::Plain<bool>]; });
     codegen::check!(types::SelfResultPayload, (value, at) slash_slash "//" { if let Some(value) = value { codegen::ensure(at, *value >= 0.5, "is less than the minimum 0.5")?; codegen::ensure(at, codegen::is_multiple(*value as f64, 0.1), "is not a multiple of 0.1")?; } });
     codegen::text_enum!(types::SelfResultPayloadKind { A = "a" });
+    codegen::object!(types::ResultMessagePayload { kind "kind": required[codegen::Plain<types::ResultMessagePayloadKind>]; tree "tree": optional[codegen::Plain<types::Tree>]; list "list": optional[codegen::Plain<types::NestedList>]; string "String": optional[codegen::Plain<types::StringType>]; mixed "mixed": default[codegen::Plain<Option<types::ResultMessagePayloadMixed> >]; choice "choice": optional[codegen::Plain<amgi::codegen::serde_json::Value>]; tuple "tuple": default[codegen::Dict<codegen::List<codegen::Int<i64> > >]; });
     codegen::check!(types::ResultMessagePayload, (value, at) tree "tree" { if let Some(value) = value { codegen::Check::check(value, at)?; } } choice "choice" { if let Some(value) = value { codegen::one_of(at, value, "[1,\"two\",null,[3]]")?; } } tuple "tuple" { if !value.is_empty() { for (name, item) in value { let at = (at).name(name); for (index, item) in item.iter().enumerate() { let at = (&at).index(index); codegen::ensure(&at, *item <= 5, "is greater than the maximum 5")?; } } } });
     codegen::text_enum!(types::ResultMessagePayloadKind { B = "b" });
+    codegen::object!(types::Tree { left "left": default[codegen::Plain<Box<Option<types::Tree> > >]; children "children": default[codegen::Plain<Vec<types::Tree> >]; r#box "Box": optional[codegen::Plain<String>]; });
     codegen::check!(types::Tree, (value, at) left "left" { if let Some(value) = (value).as_ref() { codegen::Check::check(value, at)?; } } children "children" { if !value.is_empty() { for (index, item) in value.iter().enumerate() { let at = (at).index(index); codegen::Check::check(item, &at)?; } } } r#box "Box" { if let Some(value) = value { codegen::length(at, value, 0, 3)?; } });
+    impl<'de> codegen::serde::Deserialize<'de> for types::StringType { fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> { let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?; if let Ok(value) = <codegen::Value<codegen::Plain<types::StringTypeOption> > as codegen::serde::Deserialize>::deserialize(&value) { return Ok(Self::Option(value.0)); } if let Ok(value) = <codegen::Value<codegen::Plain<String> > as codegen::serde::Deserialize>::deserialize(&value) { return Ok(Self::Text(value.0)); } if let Ok(value) = <codegen::Value<codegen::Int<i64> > as codegen::serde::Deserialize>::deserialize(&value) { return Ok(Self::Integer(value.0)); } Err(codegen::serde::de::Error::custom("fits none of the alternatives")) } }
+    codegen::object!(types::StringTypeOption { x "x": required[codegen::Plain<f64>]; });
+    codegen::object!(types::N2faPayload { kind "kind": required[codegen::Plain<types::N2faPayloadKind>]; });
     codegen::text_enum!(types::N2faPayloadKind { N2fa = "2fa" });
     codegen::text_enum!(types::MessageType { SelfValue = "Self", SelfValue2 = "self", Hash = "#", HashHash = "##", NullIsh = "null-ish" });
+    codegen::object!(types::QuestionPayload { q "q": required[codegen::Plain<String>]; });
     codegen::check!(types::QuestionPayload, (value, at) q "q" { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^[^\"\\\\]+$"); PATTERN.check(at, value)?; } });
+    codegen::object!(types::AsyncVecPayload { v "v": required[codegen::Int<i64>]; });
     codegen::text_enum!(types::TypeGröße { Unnamed = "", N1 = "1", TwoWords = "two words", Sign = "…" });
     pub(super) async fn route_self_<A: SelfHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 3> = codegen::Select { keys: [codegen::Key::Payload(&["kind"])], messages: [&[codegen::When::is(0, &["a"])], &[codegen::When::is(0, &["b"])], &[codegen::When::is(0, &["2fa"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <SelfResult>(0) { return codegen::settle(SelfHandler::on_self_result(handlers, message, cx).await); } if let Some(message) = choice.read:: <ResultMessage>(1) { return codegen::settle(SelfHandler::on_result_message(handlers, message, cx).await); } if let Some(message) = choice.read:: <N2fa>(2) { return codegen::settle(SelfHandler::on_n2fa(handlers, message, cx).await); } codegen::reject(choice.none()) }
     pub(super) async fn route_async<A: AsyncHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Question>(0) { return { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("answers"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, AsyncHandler::r#match(handlers, MatchRequest::Question(message), cx).await).await }; } if let Some(message) = choice.read:: <AsyncVec>(1) { return { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("answers"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, AsyncHandler::r#match(handlers, MatchRequest::AsyncVec(message), cx).await).await }; } codegen::reject(choice.none()) }

@@ -341,7 +341,7 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// An order.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Order {
         /// Number of the order.
@@ -351,7 +351,7 @@ pub mod types {
     }
 
     /// The answer to an order.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Confirmation {
         /// Number of the order.
@@ -359,7 +359,7 @@ pub mod types {
     }
 
     /// What is told about an order.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Stamp {
         /// Number of the order.
@@ -386,6 +386,9 @@ mod wire {
     codegen::message!(Confirmation = "confirmation", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000}") }]; [payload json: types::Confirmation]);
     codegen::message!(OrderForward = "orderForward", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);
     codegen::message!(Stamped = "stamped", &[amgi::ExampleInfo { name: "usual", headers: "{\"chunk_no\":37,\"task_id\":1000000}", payload: Some("{\"id\":1000000}") }]; [payload json: types::Stamp]; headers(message, fields) { StampedHeaders { task_id: codegen::header(&message.headers, "task_id", codegen::Scalar::Json)?, chunk_no: codegen::header(&message.headers, "chunk_no", codegen::Scalar::Json)?, } } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "task_id", codegen::Scalar::Json, &fields.task_id)?; codegen::set_header(&mut message.headers, "chunk_no", codegen::Scalar::Json, &fields.chunk_no)?; });
+    codegen::object!(types::Order { id "id": required[codegen::Int<u64>]; quantity "quantity": required[codegen::Int<u32>]; });
+    codegen::object!(types::Confirmation { id "id": required[codegen::Int<u64>]; });
+    codegen::object!(types::Stamp { id "id": required[codegen::Int<u64>]; });
     pub(super) async fn route_orders<A: OrdersHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Order as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(OrdersHandler::on_order(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
     pub(super) async fn route_tasks<A: TasksHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <OrderTask as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(TasksHandler::on_order_task(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
     pub(super) async fn route_requests<A: RequestsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <OrderRequest as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("confirmations"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, RequestsHandler::confirm_order(handlers, message, cx).await).await }, Err(rejection) => codegen::reject(rejection), } }

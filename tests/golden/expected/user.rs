@@ -353,7 +353,7 @@ pub mod types {
     use amgi::codegen::serde::{Deserialize, Serialize};
 
     /// Payload of message `userCreated`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct UserCreatedPayload {
         /// Number of the user.
@@ -361,19 +361,18 @@ pub mod types {
         /// Where to write to.
         pub email: String,
         /// What to call the user.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// What the user pays for.
-        #[serde(default = "defaults::user_created_payload__plan")]
         pub plan: Plan,
         /// When it happened.
-        #[serde(rename = "signedUpAt", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "signedUpAt", skip_serializing_if = "Option::is_none")]
         pub signed_up_at: Option<String>,
         /// Labels, for reports.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub tags: Vec<String>,
         /// Another way to reach the user.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub contact: Option<Contact>,
     }
 
@@ -412,7 +411,7 @@ pub mod types {
     }
 
     /// Phone
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ContactPhone {
         /// Member `kind`.
@@ -429,7 +428,7 @@ pub mod types {
     }
 
     /// Post
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct ContactPost {
         /// Member `kind`.
@@ -448,7 +447,7 @@ pub mod types {
     }
 
     /// Payload of message `userRenamed`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct UserRenamedPayload {
         /// When it happened.
@@ -467,7 +466,7 @@ pub mod types {
     }
 
     /// Payload of message `userDeleted`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct UserDeletedPayload {
         /// When it happened.
@@ -475,7 +474,7 @@ pub mod types {
         /// Member `event`.
         pub event: UserDeletedPayloadEvent,
         /// Why, if the user said so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         pub reason: Option<String>,
     }
 
@@ -487,7 +486,7 @@ pub mod types {
     }
 
     /// Payload of message `findUser`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct FindUserPayload {
         /// Number of the user.
@@ -495,16 +494,15 @@ pub mod types {
     }
 
     /// Payload of message `userFound`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct UserFoundPayload {
         /// The user; null when there is none.
-        #[serde(default)]
         pub user: Option<User>,
     }
 
     /// A user.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct User {
         /// Number of the user.
@@ -512,12 +510,11 @@ pub mod types {
         /// Where to write to.
         pub email: String,
         /// What the user pays for.
-        #[serde(default = "defaults::user__plan")]
         pub plan: Plan,
     }
 
     /// Payload of message `userWelcome`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde")]
     pub struct UserWelcomePayload {
         /// Where to write to.
@@ -533,12 +530,12 @@ pub mod types {
         clippy::excessive_precision,
         clippy::unreadable_literal
     )]
-    mod defaults {
-        pub(super) fn user_created_payload__plan() -> super::Plan {
+    pub(super) mod defaults {
+        pub(in super::super) fn user_created_payload__plan() -> super::Plan {
             super::Plan::Free
         }
 
-        pub(super) fn user__plan() -> super::Plan {
+        pub(in super::super) fn user__plan() -> super::Plan {
             super::Plan::Free
         }
     }
@@ -579,7 +576,7 @@ mod wire {
         { if let Some(value) = &fields.kafka_key { codegen::set_binding(&mut message.bindings, "kafka", "key", codegen::Scalar::Text, value)?; } }
     );
     codegen::message!(UserRenamed = "userRenamed", &[amgi::ExampleInfo { name: "marriage", headers: "{}", payload: Some("{\"at\":\"2026-03-15T12:00:00Z\",\"event\":\"renamed\",\"name\":\"Grace Hopper\"}") }]; [payload json: types::UserRenamedPayload, (value, at) { codegen::Check::check(value, at)?; }]);
-    codegen::message!(UserDeleted = "userDeleted", &[amgi::ExampleInfo { name: "silent", headers: "{}", payload: Some("{\"at\":\"2026-03-16T12:00:00Z\",\"event\":\"deleted\"}") }]; [payload json: types::UserDeletedPayload]);
+    codegen::message!(UserDeleted = "userDeleted", &[amgi::ExampleInfo { name: "silent", headers: "{}", payload: Some("{\"at\":\"2026-03-16T12:00:00Z\",\"event\":\"deleted\"}") }]; [payload json: types::UserDeletedPayload, (value, at) { codegen::Check::check(value, at)?; }]);
     codegen::message!(FindUser = "findUser", &[amgi::ExampleInfo { name: "who-is-42", headers: "{\"correlation-id\":\"q-1\",\"reply-to\":\"shop.answers\"}", payload: Some("{\"id\":42}") }]; [payload json: types::FindUserPayload, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { FindUserHeaders { reply_to: codegen::header(&message.headers, "reply-to", codegen::Scalar::Text)?, correlation_id: codegen::optional_header(&message.headers, "correlation-id", codegen::Scalar::Text)?, } } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "reply-to", codegen::Scalar::Text, &fields.reply_to)?; if let Some(value) = &fields.correlation_id { codegen::set_header(&mut message.headers, "correlation-id", codegen::Scalar::Text, value)?; } });
     codegen::message!(UserFound = "userFound", &[amgi::ExampleInfo { name: "found", headers: "{}", payload: Some("{\"user\":{\"email\":\"grace@example.org\",\"id\":42,\"plan\":\"pro\"}}") }]; [payload json: types::UserFoundPayload, (value, at) { codegen::Check::check(value, at)?; }]);
     codegen::message!(
@@ -589,20 +586,30 @@ mod wire {
         headers(message, fields) { let fields = UserWelcomeHeaders { correlation_id: codegen::header(&message.headers, "correlation-id", codegen::Scalar::Text)?, attempt: codegen::optional_header(&message.headers, "attempt", codegen::Scalar::Json)?.unwrap_or_else(|| 1), }; { let value = &fields.correlation_id; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("correlation-id"); codegen::length(at, value, 1, usize::MAX)?; } { let value = &fields.attempt; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("attempt"); codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } fields }
         { message.headers.reserve(2); { let value = &fields.correlation_id; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("correlation-id"); codegen::length(at, value, 1, usize::MAX)?; } codegen::set_header(&mut message.headers, "correlation-id", codegen::Scalar::Text, &fields.correlation_id)?; { let value = &fields.attempt; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("attempt"); codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } codegen::set_header(&mut message.headers, "attempt", codegen::Scalar::Json, &fields.attempt)?; }
     );
-    codegen::check!(types::UserCreatedPayload, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } email "email" { codegen::length(at, value, 3, 254)?; } name "name" { if let Some(value) = value { codegen::length(at, value, 1, 100)?; } } tags "tags" { if !value.is_empty() { codegen::size(at, value.len(), 0, 8)?; codegen::ensure(at, codegen::unique(value), "holds the same item twice")?; for (index, item) in value.iter().enumerate() { let at = (at).index(index); { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^[a-z][a-z0-9-]*$"); PATTERN.check(&at, item)?; } } } } contact "contact" { if let Some(value) = value { codegen::Check::check(value, at)?; } });
+    codegen::object!(types::UserCreatedPayload { id "id": required[codegen::Int<u64>]; email "email": required[codegen::Plain<String>]; name "name": optional[codegen::Plain<String>]; plan "plan": value(types::defaults::user_created_payload__plan)[codegen::Plain<types::Plan>]; signed_up_at "signedUpAt": optional[codegen::Plain<String>]; tags "tags": default[codegen::Plain<Vec<String> >]; contact "contact": optional[codegen::Plain<types::Contact>]; });
+    codegen::check!(types::UserCreatedPayload, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } email "email" { codegen::length(at, value, 3, 254)?; codegen::format(at, value, "email")?; } name "name" { if let Some(value) = value { codegen::length(at, value, 1, 100)?; } } signed_up_at "signedUpAt" { if let Some(value) = value { codegen::format(at, value, "date-time")?; } } tags "tags" { if !value.is_empty() { codegen::size(at, value.len(), 0, 8)?; codegen::ensure(at, codegen::unique(value), "holds the same item twice")?; for (index, item) in value.iter().enumerate() { let at = (at).index(index); { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^[a-z][a-z0-9-]*$"); PATTERN.check(&at, item)?; } } } } contact "contact" { if let Some(value) = value { codegen::Check::check(value, at)?; } });
     codegen::text_enum!(types::Plan { Free = "free", Pro = "pro", Enterprise = "enterprise" });
-    impl<'de> codegen::serde::Deserialize<'de> for types::Contact { fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> { let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?; let mut first = None; if let Ok(value) = <types::ContactPhone as codegen::serde::Deserialize>::deserialize(&value) { let variant = Self::Phone(value); if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() { return Ok(variant); } first.get_or_insert(variant); } if let Ok(value) = <types::ContactPost as codegen::serde::Deserialize>::deserialize(&value) { let variant = Self::Post(value); if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() { return Ok(variant); } first.get_or_insert(variant); } first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives")) } }
+    impl<'de> codegen::serde::Deserialize<'de> for types::Contact { fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> { let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?; let mut first = None; if let Ok(value) = <codegen::Value<codegen::Plain<types::ContactPhone> > as codegen::serde::Deserialize>::deserialize(&value) { let variant = Self::Phone(value.0); if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() { return Ok(variant); } first.get_or_insert(variant); } if let Ok(value) = <codegen::Value<codegen::Plain<types::ContactPost> > as codegen::serde::Deserialize>::deserialize(&value) { let variant = Self::Post(value.0); if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() { return Ok(variant); } first.get_or_insert(variant); } first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives")) } }
     codegen::check!(types::Contact, (value, at) { match value { Self::Phone(value) => { codegen::Check::check(value, at)?; } Self::Post { .. } => {} } });
+    codegen::object!(types::ContactPhone { kind "kind": required[codegen::Plain<types::ContactPhoneKind>]; number "number": required[codegen::Plain<String>]; });
     codegen::check!(types::ContactPhone, (value, at) number "number" { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^\\+[0-9]{6,15}$"); PATTERN.check(at, value)?; } });
     codegen::text_enum!(types::ContactPhoneKind { Phone = "phone" });
+    codegen::object!(types::ContactPost { kind "kind": required[codegen::Plain<types::ContactPostKind>]; street "street": required[codegen::Plain<String>]; city "city": required[codegen::Plain<String>]; });
     codegen::text_enum!(types::ContactPostKind { Post = "post" });
-    codegen::check!(types::UserRenamedPayload, (value, at) name "name" { codegen::length(at, value, 1, 100)?; });
+    codegen::object!(types::UserRenamedPayload { at "at": required[codegen::Plain<String>]; event "event": required[codegen::Plain<types::UserRenamedPayloadEvent>]; name "name": required[codegen::Plain<String>]; });
+    codegen::check!(types::UserRenamedPayload, (value, at) at "at" { codegen::format(at, value, "date-time")?; } name "name" { codegen::length(at, value, 1, 100)?; });
     codegen::text_enum!(types::UserRenamedPayloadEvent { Renamed = "renamed" });
+    codegen::object!(types::UserDeletedPayload { at "at": required[codegen::Plain<String>]; event "event": required[codegen::Plain<types::UserDeletedPayloadEvent>]; reason "reason": optional[codegen::Plain<String>]; });
+    codegen::check!(types::UserDeletedPayload, (value, at) at "at" { codegen::format(at, value, "date-time")?; });
     codegen::text_enum!(types::UserDeletedPayloadEvent { Deleted = "deleted" });
+    codegen::object!(types::FindUserPayload { id "id": required[codegen::Int<u64>]; });
     codegen::check!(types::FindUserPayload, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; });
+    codegen::object!(types::UserFoundPayload { user "user": required[codegen::Plain<Option<types::User> >]; });
     codegen::check!(types::UserFoundPayload, (value, at) user "user" { if let Some(value) = value { codegen::Check::check(value, at)?; } });
-    codegen::check!(types::User, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; });
-    codegen::check!(types::UserWelcomePayload, (value, at) text "text" { codegen::length(at, value, 1, usize::MAX)?; });
+    codegen::object!(types::User { id "id": required[codegen::Int<u64>]; email "email": required[codegen::Plain<String>]; plan "plan": value(types::defaults::user__plan)[codegen::Plain<types::Plan>]; });
+    codegen::check!(types::User, (value, at) id "id" { codegen::ensure(at, *value >= 1, "is less than the minimum 1")?; } email "email" { codegen::format(at, value, "email")?; });
+    codegen::object!(types::UserWelcomePayload { email "email": required[codegen::Plain<String>]; text "text": required[codegen::Plain<String>]; });
+    codegen::check!(types::UserWelcomePayload, (value, at) email "email" { codegen::format(at, value, "email")?; } text "text" { codegen::length(at, value, 1, usize::MAX)?; });
     pub(super) async fn route_user_created<A: UserCreatedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <UserCreated as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(UserCreatedHandler::on_user_created(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
     pub(super) async fn route_user_find<A: UserFindHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <FindUser as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: Some(amgi::reply::Location::Header("reply-to")), address: None, correlation: Some((amgi::reply::Location::Header("correlation-id"), amgi::reply::Location::Header("correlation-id"))) }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, UserFindHandler::find_user(handlers, message, cx).await).await }, Err(rejection) => codegen::reject(rejection), } }
     pub(super) async fn route_user_events<A: UserEventsHandler>(handlers: &A, values: [&str; 1], cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["event"])], messages: [&[codegen::When::is(0, &["renamed"])], &[codegen::When::is(0, &["deleted"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <UserRenamed>(0) { return match UserEvents::read(values) { Ok(channel) => codegen::settle(UserEventsHandler::on_user_renamed(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }; } if let Some(message) = choice.read:: <UserDeleted>(1) { return match UserEvents::read(values) { Ok(channel) => codegen::settle(UserEventsHandler::on_user_deleted(handlers, channel, message, cx).await), Err(rejection) => codegen::reject(rejection), }; } codegen::reject(choice.none()) }

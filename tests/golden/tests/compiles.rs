@@ -13,7 +13,7 @@ fn modules_are_free_of_warnings() {
         std::fs::create_dir_all(folder.join("src")).expect("the folder can be made");
         let manifest = format!(
             "[package]\nname = \"strict-{edition}\"\nversion = \"0.1.0\"\nedition = \"{edition}\"\n\n\
-             [dependencies]\namgi = {{ path = {:?} }}\n\n[workspace]\n",
+             [dependencies]\namgi = {{ path = {:?}, features = [\"validate\"] }}\n\n[workspace]\n",
             root().join("runtime/amgi").display().to_string()
         );
         std::fs::write(folder.join("Cargo.toml"), manifest).expect("the manifest can be written");

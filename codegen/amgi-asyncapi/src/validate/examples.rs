@@ -23,7 +23,13 @@ pub(super) fn message_2(walk: &mut Walk<'_, '_>, node: &Node) {
     if let Some(payload) = payload {
         walk.schema_as(payload, "payload", format);
     }
-    fit(walk, node, payload.filter(|_| format.is_none_or(|f| dialect(f) == Some(Dialect::JsonSchema))));
+    fit(
+        walk,
+        node,
+        payload.filter(|_| {
+            format.is_none_or(|f| matches!(dialect(f), Some(Dialect::AsyncApi | Dialect::JsonSchema)))
+        }),
+    );
     headers(walk, node);
 }
 

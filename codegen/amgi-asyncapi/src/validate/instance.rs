@@ -86,7 +86,10 @@ impl Fitting<'_, '_> {
             return if any { Ok(()) } else { misfit(value, "no value is allowed here") };
         }
         if let Some((format, schema)) = multi_format(schema) {
-            let native = dialect(format.as_str().unwrap_or_default()) == Some(Dialect::JsonSchema);
+            let native = matches!(
+                dialect(format.as_str().unwrap_or_default()),
+                Some(Dialect::AsyncApi | Dialect::JsonSchema)
+            );
             return if native { self.schema(schema, value) } else { Ok(()) };
         }
         if let Some(text) = reference(schema) {

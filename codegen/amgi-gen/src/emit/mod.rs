@@ -7,6 +7,7 @@ mod app;
 mod channel;
 mod info;
 mod message;
+mod read;
 mod rules;
 mod sender;
 mod types;

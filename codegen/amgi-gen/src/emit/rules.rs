@@ -42,6 +42,7 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
                 PATTERN.check(#at, #value)?;
             }
         },
+        (Rule::Format(name), Ty::String) => quote!(codegen::format(#at, #value, #name)?;),
         (Rule::Minimum(least, exclusive), Ty::Number(name)) => {
             bound(name, least, value, at, *exclusive, true)
         }

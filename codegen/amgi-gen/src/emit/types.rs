@@ -29,7 +29,7 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
             quote! {
                 /// Values of members that are missing, written as the document writes them.
                 #[allow(non_snake_case, clippy::approx_constant, clippy::excessive_precision, clippy::unreadable_literal)]
-                mod defaults {
+                pub(super) mod defaults {
                     #(#defaults)*
                 }
             }
@@ -54,7 +54,7 @@ fn item(api: &Api, def: &TypeDef) -> TokenStream {
     let name = ident(&def.name);
     let lines = docs(&def.docs);
     match &def.kind {
-        TypeKind::Struct { fields, closed, default } => structure(def, fields, *closed, *default),
+        TypeKind::Struct { fields, default, .. } => structure(def, fields, *default),
         TypeKind::Strings { variants } => strings(def, &name, &lines, variants),
         TypeKind::Union { tagging, variants } => union(api, def, &lines, tagging, variants),
         TypeKind::Foreign { ty: of } => {
@@ -83,12 +83,11 @@ fn written<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<TokenStream> 
     texts.into_iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-fn structure(def: &TypeDef, fields: &[Field], closed: bool, default: bool) -> TokenStream {
+fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     let name = ident(&def.name);
     let lines = docs(&def.docs);
     let own_default = default && fields.iter().any(|field| matches!(field.missing, Missing::Value(_)));
     let with_default = (default && !own_default).then(|| quote!(, Default));
-    let closed = closed.then(|| quote!(, deny_unknown_fields));
     let flags = fields.iter().filter(|field| field.ty == Ty::Bool).count();
     let allow = (flags > 3).then(|| quote!(#[allow(clippy::struct_excessive_bools)]));
     let members = fields.iter().map(|field| self::field(def, field, true));
@@ -114,8 +113,8 @@ fn structure(def: &TypeDef, fields: &[Field], closed: bool, default: bool) -> To
     let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, PartialEq #with_default, #(#derives,)* Serialize, Deserialize)]
-        #[serde(crate = "amgi::codegen::serde" #closed)]
+        #[derive(Debug, Clone, PartialEq #with_default, #(#derives,)* Serialize)]
+        #[serde(crate = "amgi::codegen::serde")]
         #(#attributes)*
         #allow
         pub struct #name { #(#members)* }
@@ -132,16 +131,19 @@ fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
         let wire = &field.wire;
         words.push(quote!(rename = #wire));
     }
+    // `wire` knows what a missing member means; an enum's own fields are read by what serde derives.
+    let derived = !public;
     match &field.missing {
         Missing::Refused => {}
-        Missing::Null => words.push(quote!(default)),
+        Missing::Null => words.extend(derived.then(|| quote!(default))),
         Missing::Flatten => words.push(quote!(flatten)),
+        Missing::Value(_) if !derived => {}
         Missing::Value(_) => {
             let function = format!("defaults::{}", default_name(def, field));
             words.push(quote!(default = #function));
         }
         Missing::Empty => {
-            words.push(quote!(default));
+            words.extend(derived.then(|| quote!(default)));
             let empty = match &field.ty {
                 Ty::Option(_) => Some("Option::is_none"),
                 Ty::Vec(_) => Some("Vec::is_empty"),
@@ -160,7 +162,7 @@ fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
     quote!(#lines #serde #public #name: #of,)
 }
 
-fn default_name(def: &TypeDef, field: &Field) -> proc_macro2::Ident {
+pub(super) fn default_name(def: &TypeDef, field: &Field) -> proc_macro2::Ident {
     format_ident!("{}__{}", crate::name::snake(&def.name), field.name.trim_start_matches("r#"))
 }
 
@@ -174,7 +176,7 @@ fn defaults(api: &Api, def: &TypeDef) -> Vec<TokenStream> {
             let function = default_name(def, field);
             let of = ty(&field.ty, &quote!(super::));
             let value = literal(api, &field.ty, value, &quote!(super::));
-            Some(quote!(pub(super) fn #function() -> #of { #value }))
+            Some(quote!(pub(in super::super) fn #function() -> #of { #value }))
         })
         .collect()
 }
@@ -247,7 +249,7 @@ fn union(
 ) -> TokenStream {
     let name = ident(&def.name);
     // `wire` reads it where its rules decide, too.
-    let deserialize = super::wire::checked_union(def).is_none().then(|| quote!(, Deserialize));
+    let deserialize = (!super::read::is_ours(def)).then(|| quote!(, Deserialize));
     let words = match tagging {
         Tagging::External => quote!(),
         Tagging::Internal(tag) => quote!(, tag = #tag),

@@ -4,14 +4,14 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, Module, Piece, app, divided, ident, info, outer_ty, pattern_name, route_name,
+    GROUP, Module, Piece, app, divided, ident, info, outer_ty, pattern_name, read, route_name,
     rules::checks,
     sender::{presets, sets},
     types::literal,
 };
 use crate::ir::{
     Api, Candidate, Channel, Codec, Content, Fields, Key, Location, Message, Method, Reply, Route, Scalar,
-    Select, Tagging, Ty, TypeDef, TypeKind, Union,
+    Select, Ty, TypeDef, TypeKind, Union,
 };
 
 pub(super) fn module(api: &Api) -> Module<'_> {
@@ -35,8 +35,8 @@ pub(super) fn module(api: &Api) -> Module<'_> {
     let types = api
         .types
         .iter()
-        .filter(|def| def.checked || matches!(def.kind, TypeKind::Strings { .. }))
-        .map(|def| Piece::new(move || if def.checked { type_check(def) } else { text_enum(def) }));
+        .filter(|def| def.checked || matches!(def.kind, TypeKind::Strings { .. }) || read::is_ours(def))
+        .map(|def| Piece::new(move || value(def)));
     pieces.extend(divided("values", large, GROUP * 2, None, types.collect()));
     let routes = api.dispatch.iter().map(|route| Piece::new(move || route_function(api, route)));
     pieces.extend(divided("routes", large, GROUP, Some(|| quote!(use)), routes.collect()));
@@ -59,6 +59,14 @@ pub(super) fn module(api: &Api) -> Module<'_> {
         piece.make_compact();
     }
     module
+}
+
+/// How a type is read and checked.
+fn value(def: &TypeDef) -> TokenStream {
+    let read = read::is_ours(def).then(|| read::read(def));
+    let check = def.checked.then(|| type_check(def));
+    let texts = matches!(def.kind, TypeKind::Strings { .. }).then(|| text_enum(def));
+    quote!(#read #check #texts)
 }
 
 /// `as_str`, `Display`, `FromStr` and serde's traits of an enum of texts.
@@ -147,7 +155,9 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
         };
         let check = checks(&payload.rules, &payload.ty, &quote!(value), &quote!(at));
         let check = (!check.is_empty()).then(|| quote!(, (value, at) { #check }));
-        quote!(; [payload #codec: #ty #check])
+        let schema = payload.schema.as_ref().map(|schema| quote!(; #schema));
+        let reader = super::read::special(&payload.ty).map(|reader| quote!(as #reader));
+        quote!(; [payload #codec: #ty #reader #check #schema])
     });
     let parts = [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")];
     let parts = parts.into_iter().filter_map(|(fields, member, part)| {
@@ -306,45 +316,7 @@ fn type_check(def: &TypeDef) -> TokenStream {
         TypeKind::Strings { .. } | TypeKind::Foreign { .. } => TokenStream::new(),
     };
     let body = if body.is_empty() { quote!({}) } else { body };
-    let union = checked_union(def).map(|variants| {
-        let variants = variants.iter().map(|(member, ty)| {
-            quote! {
-                if let Ok(value) = <#ty as codegen::serde::Deserialize>::deserialize(&value) {
-                    let variant = Self::#member(value);
-                    if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() {
-                        return Ok(variant);
-                    }
-                    // Kept, so that the check of the whole says what is wrong and where.
-                    first.get_or_insert(variant);
-                }
-            }
-        });
-        quote! {
-            impl<'de> codegen::serde::Deserialize<'de> for types::#name {
-                fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?;
-                    let mut first = None;
-                    #(#variants)*
-                    first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives"))
-                }
-            }
-        }
-    });
-    quote! {
-        #union
-
-        codegen::check!(types::#name, (value, at) #body);
-    }
-}
-
-/// Variants of a union that is told apart by its rules too: the derived `Deserialize` knows only types.
-pub(super) fn checked_union(def: &TypeDef) -> Option<Vec<(proc_macro2::Ident, TokenStream)>> {
-    let TypeKind::Union { tagging: Tagging::Untagged, variants } = &def.kind else { return None };
-    let variants = variants.iter().map(|variant| match &variant.content {
-        Content::Value(ty, _) => Some((ident(&variant.name), outer_ty(ty))),
-        _ => None,
-    });
-    variants.collect::<Option<Vec<_>>>().filter(|_| def.checked)
+    quote!(codegen::check!(types::#name, (value, at) #body);)
 }
 
 /// The traits that the channels of a route need.

@@ -10,6 +10,8 @@ use serde_json::json;
 use super::{
     Lowering,
     bindings::{Described, binding_json, per_message, presets},
+    bundle::bundle,
+    exact,
     rules::rules,
     shape::Site,
     typedefs::{Types, default_of, property_docs},
@@ -106,19 +108,39 @@ impl<'d> Lowering<'d> {
     /// The message, now that its types are known.
     pub(super) fn message(&mut self, draft: &Draft<'d>, types: &Types) -> ir::Message {
         let message = draft.message;
+        let mut validated = None;
         let payload = match (&draft.payload, draft.codec) {
             (Some((Some(site), node)), _) => {
                 let ty = types.site(*site);
                 let rules = types.prune(rules(&self.shaper, node, &ty), &ty);
-                Some(ir::Payload { codec: ir::Codec::Json, ty, rules })
+                let reason = exact::reason(&self.shaper, node);
+                let schema = reason.is_some().then(|| bundle(self.doc, node, self.shaper.asserts_formats));
+                if let Some((keyword, place)) = reason {
+                    validated = Some(keyword);
+                    self.shaper.diagnostics.push(
+                        Diagnostic::info(
+                            codes::SCHEMA_UNCHECKED,
+                            place,
+                            format!(
+                                "a validator checks `{}`: its schema says more than types do (`{keyword}`)",
+                                message.key
+                            ),
+                        )
+                        .help("it needs the feature `validate` of `amgi`, which a generated Cargo.toml has"),
+                    );
+                }
+                Some(ir::Payload { codec: ir::Codec::Json, ty, rules, schema })
             }
             (Some((None, node)), ir::Codec::Text) => {
                 let rules = rules(&self.shaper, node, &ir::Ty::String);
-                Some(ir::Payload { codec: ir::Codec::Text, ty: ir::Ty::String, rules })
+                Some(ir::Payload { codec: ir::Codec::Text, ty: ir::Ty::String, rules, schema: None })
             }
-            (Some(_), _) | (None, ir::Codec::Raw) => {
-                Some(ir::Payload { codec: ir::Codec::Raw, ty: ir::Ty::Bytes, rules: Vec::new() })
-            }
+            (Some(_), _) | (None, ir::Codec::Raw) => Some(ir::Payload {
+                codec: ir::Codec::Raw,
+                ty: ir::Ty::Bytes,
+                rules: Vec::new(),
+                schema: None,
+            }),
             (None, _) => None,
         };
         let headers =
@@ -129,6 +151,12 @@ impl<'d> Lowering<'d> {
         if draft.codec == ir::Codec::Raw && payload.is_some() {
             described.push(String::new());
             described.push("The payload is handed over as bytes: its format is not JSON.".to_owned());
+        }
+        if let Some(keyword) = validated {
+            described.push(String::new());
+            described.push(format!(
+                "The schema says more than types do (`{keyword}`), so a validator checks every payload: feature `validate` of `amgi`."
+            ));
         }
         let correlation =
             message.correlation_id.as_deref().and_then(|text| self.location(text, message.span));
@@ -180,6 +208,18 @@ impl<'d> Lowering<'d> {
                 let default = default.filter(|default| types.takes(&ty, default));
                 let optional = !part.required && default.is_none();
                 let rules = types.prune(rules(&self.shaper, part.node, &ty), &ty);
+                if let Some((keyword, place)) = exact::reason(&self.shaper, part.node) {
+                    self.shaper.diagnostics.push(
+                        Diagnostic::warning(
+                            codes::SCHEMA_UNCHECKED,
+                            place,
+                            format!(
+                                "`{keyword}` is not checked here, so more is accepted than the schema allows"
+                            ),
+                        )
+                        .help("check it in the handler, or say the same in other words"),
+                    );
+                }
                 let field = match part.protocol {
                     Some(protocol) => format!("{protocol}_{}", part.wire),
                     None => part.wire.clone(),

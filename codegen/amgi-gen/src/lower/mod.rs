@@ -3,7 +3,9 @@
 //! Names are claimed in the order of the document. Problems are collected; what can be lowered is lowered.
 
 mod bindings;
+mod bundle;
 mod custom;
+mod exact;
 mod message;
 mod operation;
 mod route;
@@ -24,7 +26,7 @@ use self::{bindings::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
     codes, docs, ir,
     name::{Namer, pascal, snake},
-    settings::{Perspective, Settings},
+    settings::{Formats, Perspective, Settings},
 };
 
 /// What the IR says about where it came from.
@@ -44,7 +46,7 @@ pub fn lower(document: &Document, origin: Origin, settings: &Settings) -> (ir::A
         doc: document,
         perspective: settings.perspective,
         settings,
-        shaper: Shaper::new(document),
+        shaper: Shaper::new(document, settings.formats == Formats::Assert),
         names: Namer::types(),
         message_ids: Vec::new(),
         messages: Vec::new(),
@@ -74,7 +76,7 @@ impl<'d> Lowering<'d> {
     fn run(&mut self, origin: Origin) -> ir::Api {
         let doc = self.doc;
         for schema in &doc.schemas {
-            rules::report_unchecked(&schema.node, &mut self.shaper.diagnostics);
+            rules::report(&schema.node, &mut self.shaper.diagnostics);
         }
         self.message_ids = used_messages(doc);
         let drafts: Vec<_> = self.message_ids.clone().into_iter().map(|id| self.draft(id)).collect();

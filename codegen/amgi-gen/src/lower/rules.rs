@@ -12,48 +12,59 @@ use crate::{
     ir::{Rule, Ty},
 };
 
-/// Keywords that nothing is generated for yet.
-const UNCHECKED: &[&str] = &[
-    "contains",
-    "dependencies",
-    "dependentRequired",
-    "dependentSchemas",
-    "if",
-    "not",
-    "patternProperties",
-    "prefixItems",
-    "propertyNames",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-];
-
-/// Reports the keywords of a schema that are not checked yet.
-pub(super) fn report_unchecked(node: &Node, diagnostics: &mut Diagnostics) {
+/// Reports what a schema says of Rust and cannot be read.
+pub(super) fn report(node: &Node, diagnostics: &mut Diagnostics) {
     for entry in node.entries() {
-        let unchecked = UNCHECKED.contains(&entry.key.as_str())
-            || (entry.key == "items" && matches!(entry.value.value, Value::Array(_)));
-        if unchecked {
-            diagnostics.push(
-                Diagnostic::warning(
-                    codes::SCHEMA_UNCHECKED,
-                    entry.key_span,
-                    format!("`{}` is not checked yet, so more is accepted than the schema allows", entry.key),
-                )
-                .help("check it in the handler until then"),
-            );
-        }
         custom::report(entry, diagnostics);
         match entry.key.as_str() {
             "properties" | "patternProperties" | "definitions" | "$defs" => {
-                entry.value.entries().iter().for_each(|member| report_unchecked(&member.value, diagnostics));
+                entry.value.entries().iter().for_each(|member| report(&member.value, diagnostics));
             }
             "allOf" | "anyOf" | "oneOf" => {
-                entry.value.items().iter().for_each(|part| report_unchecked(part, diagnostics));
+                entry.value.items().iter().for_each(|part| report(part, diagnostics));
             }
-            "additionalProperties" | "items" => report_unchecked(&entry.value, diagnostics),
+            "additionalItems"
+            | "additionalProperties"
+            | "contains"
+            | "else"
+            | "if"
+            | "items"
+            | "not"
+            | "propertyNames"
+            | "then" => report(&entry.value, diagnostics),
             _ => {}
         }
     }
+}
+
+/// Formats that the runtime checks by itself.
+const FORMATS: &[&str] = &[
+    "date",
+    "date-time",
+    "email",
+    "ipv4",
+    "ipv6",
+    "json-pointer",
+    "relative-json-pointer",
+    "time",
+    "uri",
+    "uri-reference",
+    "uuid",
+];
+
+/// Formats for which it takes the validator.
+const FORMATS_OF_VALIDATOR: &[&str] =
+    &["hostname", "idn-email", "idn-hostname", "iri", "iri-reference", "regex", "uri-template"];
+
+/// Whether a schema has a format that is checked, and that by the validator alone.
+pub(super) fn needs_validator(shaper: &Shaper<'_>, node: &Node) -> bool {
+    let format = node.get("format").and_then(Node::as_str);
+    shaper.asserts_formats && format.is_some_and(|format| FORMATS_OF_VALIDATOR.contains(&format))
+}
+
+/// Whether a text is a regular expression of ECMA-262.
+pub(super) fn is_pattern(text: &str) -> bool {
+    regress::Regex::with_flags(text, "u").or_else(|_| regress::Regex::new(text)).is_ok()
 }
 
 /// The rules of `node` for a value of type `ty`. Rules that the type cannot break are left out.
@@ -93,6 +104,10 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
             }));
             if let Some(pattern) = node.get("pattern").and_then(Node::as_str) {
                 out.push(Rule::Pattern(pattern.to_owned()));
+            }
+            let format = node.get("format").and_then(Node::as_str);
+            if let Some(format) = format.filter(|format| shaper.asserts_formats && FORMATS.contains(format)) {
+                out.push(Rule::Format(format.to_owned()));
             }
         }
         Ty::Number(name) => numbers(node, name, out),

@@ -42,6 +42,10 @@ pub(super) struct Shaper<'d> {
     by_schema: HashMap<usize, String>,
     active: Vec<usize>,
     forced: HashMap<usize, String>,
+    /// Schemas that typify could not take.
+    pub refused: Vec<*const Node>,
+    /// Whether `format` is checked.
+    pub asserts_formats: bool,
     sites: Vec<Json>,
     /// What the next type to be named is, where the document does not say.
     about: Option<String>,
@@ -81,7 +85,7 @@ pub(super) struct Object<'d> {
 }
 
 impl<'d> Shaper<'d> {
-    pub(super) fn new(doc: &'d Document) -> Self {
+    pub(super) fn new(doc: &'d Document, asserts_formats: bool) -> Self {
         Self {
             doc,
             names: Namer::types(),
@@ -89,6 +93,8 @@ impl<'d> Shaper<'d> {
             by_schema: HashMap::new(),
             active: Vec::new(),
             forced: HashMap::new(),
+            refused: Vec::new(),
+            asserts_formats,
             sites: Vec::new(),
             about: None,
             diagnostics: Diagnostics::default(),
@@ -163,6 +169,9 @@ impl<'d> Shaper<'d> {
             self.forced.insert(index, name.clone());
             return reference(&name);
         }
+        if self.is_open_shape(&schema.node) {
+            return json!(true);
+        }
         if Schema::reference(&schema.node).is_none() && self.is_named(&schema.node) {
             let name = self.claim(&schema.node, &suggest);
             self.by_schema.insert(index, name.clone());
@@ -182,12 +191,54 @@ impl<'d> Shaper<'d> {
     }
 
     fn inline(&mut self, node: &'d Node, suggest: &str) -> Json {
+        if self.is_open_shape(node) {
+            return json!(true);
+        }
         if self.is_named(node) {
             let name = self.claim(node, suggest);
             self.define(&name, &[node]);
             return optional(reference(&name), self.allows_null(node));
         }
         self.structural(node, suggest)
+    }
+
+    /// Whether the type of a schema is any JSON, though the schema says more.
+    pub(super) fn is_opaque(&self, node: &'d Node) -> bool {
+        self.refused.contains(&std::ptr::from_ref(node)) || self.is_open_shape(node)
+    }
+
+    /// Whether a type would refuse what the schema allows: it describes objects, and does not say that it must be one; or
+    /// has alternatives that are told by conditions.
+    fn is_open_shape(&self, node: &'d Node) -> bool {
+        if Schema::reference(node).is_some() || strings(node).is_some() || custom::rust_type(node).is_some() {
+            return false;
+        }
+        let all = node.get("oneOf").or_else(|| node.get("anyOf"));
+        if let Some(branches) = self.branches(node) {
+            let all = all.map_or(&[][..], Node::items);
+            let conditions =
+                all.iter().map(|branch| self.resolve(branch)).any(|b| !is_null(b) && is_condition(b));
+            return (conditions && !branches.is_empty())
+                || branches.iter().any(|branch| {
+                    let branch = self.resolve(branch);
+                    !std::ptr::eq(branch, node) && (is_condition(branch) || self.is_loose_object(branch))
+                });
+        }
+        self.is_loose_object(node)
+    }
+
+    fn is_loose_object(&self, node: &'d Node) -> bool {
+        strings(node).is_none() && self.object(&[node]).is_some() && !self.says_object(node, 0)
+    }
+
+    /// Whether a schema allows nothing but objects, and perhaps null.
+    fn says_object(&self, node: &'d Node, depth: usize) -> bool {
+        let node = self.resolve(node);
+        depth < 32
+            && (types(node).contains(&"object")
+                || node
+                    .get("allOf")
+                    .is_some_and(|parts| parts.items().iter().any(|part| self.says_object(part, depth + 1))))
     }
 
     /// Claims a type name for what is no schema.
@@ -306,6 +357,10 @@ impl<'d> Shaper<'d> {
                 alternatives.push(self.shape(branch, &suggest));
             }
         }
+        if alternatives.contains(&json!(true)) {
+            // What one of them takes, the whole does, and nothing is gained by telling the others apart.
+            return json!(true);
+        }
         json!({"oneOf": alternatives})
     }
 
@@ -378,7 +433,11 @@ impl<'d> Shaper<'d> {
                 _ => json!({"type": "array", "items": true}),
             },
             "object" => {
-                let additional = self.object(&[node]).and_then(|object| object.additional);
+                // One schema for all members is that of a map only where no member has its own.
+                let additional = self
+                    .object(&[node])
+                    .filter(|object| object.properties.is_empty())
+                    .and_then(|object| object.additional);
                 match additional.filter(|node| !is_open(node)) {
                     Some(additional) => {
                         json!({"type": "object", "additionalProperties": self.shape(additional, &format!("{suggest}Value"))})
@@ -416,6 +475,27 @@ impl<'d> Shaper<'d> {
     /// Whether null is a value of a schema whose type has a name.
     fn allows_null(&self, node: &'d Node) -> bool {
         nullable(node) || self.has_null_branch(node)
+    }
+
+    /// Whether null is a value of a schema, wherever that is said.
+    pub(super) fn takes_null(&self, node: &'d Node) -> bool {
+        self.takes_null_at(node, 0)
+    }
+
+    fn takes_null_at(&self, node: &'d Node, depth: usize) -> bool {
+        let node = self.resolve(node);
+        if depth > 32 || self.allows_null(node) {
+            return true;
+        }
+        if !types(node).is_empty() {
+            return false;
+        }
+        let part = |part: &'d Node| self.takes_null_at(part, depth + 1);
+        match (node.get("allOf"), self.branches(node).as_deref()) {
+            (Some(parts), _) => parts.items().iter().all(part),
+            (None, Some(branches)) => branches.iter().any(|branch| part(branch)),
+            _ => strings(node).is_none() && is_open(node),
+        }
     }
 
     fn has_null_branch(&self, node: &'d Node) -> bool {
@@ -466,8 +546,9 @@ impl<'d> Shaper<'d> {
             Some(Node { value: Value::Bool(false), .. }) if node.get("patternProperties").is_none() => {
                 object.closed = true;
             }
-            Some(schema) => object.additional = Some(schema),
-            None => {}
+            // What a pattern takes is no additional member.
+            Some(schema) if node.get("patternProperties").is_none() => object.additional = Some(schema),
+            Some(_) | None => {}
         }
         any
     }
@@ -510,10 +591,14 @@ fn optional(shape: Json, nullable: bool) -> Json {
 
 /// `type`, one or several.
 pub(super) fn types(node: &Node) -> Vec<&str> {
-    match node.get("type") {
-        Some(Node { value: Value::String(one), .. }) => vec![one],
-        Some(several) => several.items().iter().filter_map(Node::as_str).collect(),
-        None => Vec::new(),
+    node.get("type").map(type_names).unwrap_or_default()
+}
+
+/// The names in the value of `type`.
+pub(super) fn type_names(node: &Node) -> Vec<&str> {
+    match &node.value {
+        Value::String(one) => vec![one],
+        _ => node.items().iter().filter_map(Node::as_str).collect(),
     }
 }
 

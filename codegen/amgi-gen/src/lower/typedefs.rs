@@ -87,6 +87,7 @@ pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
     let (mut found, refused) = types::shapes(&shaper.for_typify());
     for definition in shaper.definitions.iter().filter(|d| refused.contains(&d.name)) {
         let Some(node) = definition.nodes.first() else { continue };
+        shaper.refused.push(std::ptr::from_ref(*node));
         shaper.diagnostics.push(
             Diagnostic::warning(
                 codes::SCHEMA_TOO_COMPLEX,
@@ -190,11 +191,13 @@ fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut members: Vec<Shape
     members
         .into_iter()
         .map(|shape| {
-            if shape.wire.is_empty() {
+            // A member may be called nothing, too.
+            if shape.wire.is_empty() && matches!(shape.ty, Ty::Map(_) | Ty::JsonObject) {
                 return Field {
                     name: names.member("additional").name,
                     docs: vec!["Members that have no field.".to_owned()],
                     missing: Missing::Flatten,
+                    nullable: false,
                     rules: object
                         .additional
                         .map(|node| each_rule(shaper, node, &shape.ty))
@@ -220,25 +223,46 @@ fn field<'d>(
     let default = (!required.contains(shape.wire.as_str()))
         .then(|| nodes.iter().find_map(|node| default_of(shaper, node)))
         .flatten();
-    let (ty, missing) = match (shape.ty, default) {
-        (Ty::Option(inner), Some(default)) if fits(&inner, &default) => (*inner, Missing::Value(default)),
+    let nullable = nodes.iter().all(|node| shaper.takes_null(node));
+    let rules_of = |ty: &Ty| {
+        nodes.iter().flat_map(|node| rules(shaper, node, ty)).fold(Vec::new(), |mut all, rule| {
+            if !all.contains(&rule) {
+                all.push(rule);
+            }
+            all
+        })
+    };
+    // A default that the schema itself refuses is none, and neither is one in whose place null may stand.
+    let (mut ty, missing) = match (shape.ty, default) {
+        (Ty::Option(inner), Some(default))
+            if fits(&inner, &default) && !nullable && keeps(&rules_of(&inner), &default) =>
+        {
+            (*inner, Missing::Value(default))
+        }
         (ty, _) if shape.optional && required.contains(shape.wire.as_str()) => (ty, Missing::Null),
         (ty, _) if shape.optional => (ty, Missing::Empty),
         (ty, _) => (ty, Missing::Refused),
     };
-    let fallback = format!("Member `{}`.", shape.wire);
+    let rules = rules_of(&ty);
+    if missing == Missing::Empty
+        && matches!(ty, Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject)
+        && rules.iter().any(|rule| matches!(rule, Rule::Size(1.., _)))
+    {
+        // Empty is not the same as missing: it is refused.
+        ty = Ty::Option(Box::new(ty));
+    }
+    let fallback = match shape.wire.trim() {
+        "" => "Member without a name.".to_owned(),
+        wire => format!("Member `{wire}`."),
+    };
     let docs = nodes.iter().map(|node| docs::lines(&property_docs(shaper, node), &fallback)).next();
     let wanted =
         nodes.iter().find_map(|node| node.get("x-rust-name").and_then(Node::as_str)).unwrap_or(&shape.wire);
     Field {
         name: names.member(wanted).name,
         docs: docs.unwrap_or_else(|| vec![fallback]),
-        rules: nodes.iter().flat_map(|node| rules(shaper, node, &ty)).fold(Vec::new(), |mut all, rule| {
-            if !all.contains(&rule) {
-                all.push(rule);
-            }
-            all
-        }),
+        rules,
+        nullable,
         missing,
         wire: shape.wire,
         ty,
@@ -334,6 +358,28 @@ fn fits(ty: &Ty, value: &Json) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a default keeps the rules of its member.
+fn keeps(rules: &[Rule], value: &Json) -> bool {
+    let (number, text) = (value.as_f64(), value.as_str());
+    rules.iter().all(|rule| match rule {
+        Rule::Minimum(bound, exclusive) => number
+            .zip(bound.as_f64())
+            .is_none_or(|(number, bound)| number > bound || (!exclusive && number >= bound)),
+        Rule::Maximum(bound, exclusive) => number
+            .zip(bound.as_f64())
+            .is_none_or(|(number, bound)| number < bound || (!exclusive && number <= bound)),
+        Rule::Length(least, most) => text.is_none_or(|text| {
+            let count = text.chars().count();
+            count >= *least && most.is_none_or(|most| count <= most)
+        }),
+        Rule::Pattern(source) => text.is_none_or(|text| {
+            regress::Regex::with_flags(source, "u").map_or(true, |pattern| pattern.find(text).is_some())
+        }),
+        Rule::OneOf(values) => values.contains(value),
+        _ => true,
+    })
 }
 
 /// A default that is no value of its enum is no default: the member is optional then.

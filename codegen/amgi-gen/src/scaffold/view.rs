@@ -115,9 +115,9 @@ impl<'a> View<'a> {
             module: &api.name,
             edition: settings.edition.as_str(),
             rust_version: env!("CARGO_PKG_RUST_VERSION"),
-            runtime: dependency(&settings.runtime, "amgi"),
+            runtime: dependency(&settings.runtime, "amgi", api.features()),
             dependencies: &settings.dependencies,
-            mqtt: dependency(&settings.runtime, "amgi-mqtt"),
+            mqtt: dependency(&settings.runtime, "amgi-mqtt", &[]),
             app: format!("{}::app({})", api.name, arguments),
             addresses,
             imports: names.imports(main),
@@ -133,15 +133,21 @@ impl<'a> View<'a> {
     }
 }
 
-fn dependency(runtime: &Runtime, name: &str) -> String {
-    match runtime {
-        Runtime::Path(folder) => {
-            let path = folder.join(name).display().to_string().replace('\\', "/");
-            format!("{{ path = {} }}", super::toml(&path))
+fn dependency(runtime: &Runtime, name: &str, features: &[&str]) -> String {
+    let (key, value) = match runtime {
+        Runtime::Path(folder) => ("path", folder.join(name).display().to_string().replace('\\', "/")),
+        Runtime::Git(url) => ("git", url.clone()),
+        Runtime::Version(version) => ("version", version.clone()),
+        Runtime::Auto => ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    };
+    let value = super::toml(&value);
+    match features {
+        [] if key == "version" => value,
+        [] => format!("{{ {key} = {value} }}"),
+        features => {
+            let features: Vec<String> = features.iter().map(|feature| super::toml(feature)).collect();
+            format!("{{ {key} = {value}, features = [{}] }}", features.join(", "))
         }
-        Runtime::Git(url) => format!("{{ git = {} }}", super::toml(url)),
-        Runtime::Version(version) => super::toml(version),
-        Runtime::Auto => super::toml(env!("CARGO_PKG_VERSION")),
     }
 }
 

@@ -23,7 +23,7 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use super::{Edition, Layout, Perspective, Runtime, Settings, attribute, check_name, derive};
+use super::{Edition, Formats, Layout, Perspective, Runtime, Settings, attribute, check_name, derive};
 use crate::codes;
 
 /// Dependencies that the crate has anyway.
@@ -62,6 +62,8 @@ struct File {
     /// Dependencies that `Cargo.toml` gets when it is created, as it takes them: `rust_decimal = "1"`.
     #[schemars(with = "BTreeMap<String, Json>")]
     dependencies: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
+    /// Whether a text that is not of its `format` is refused.
+    formats: Formats,
     /// How the module is laid out.
     layout: Layout,
 }
@@ -216,6 +218,7 @@ impl Reader {
             templates: file.templates.map(|templates| folder.join(templates)),
             derives,
             attributes,
+            formats: file.formats,
             layout: file.layout,
             overlay: None,
         }

@@ -202,5 +202,23 @@ pub fn is_multiple(value: f64, of: f64) -> bool {
 /// Whether all elements differ, compared as JSON.
 pub fn unique<T: Serialize>(values: &[T]) -> bool {
     let mut seen = HashSet::new();
-    values.iter().all(|value| serde_json::to_value(value).is_ok_and(|value| seen.insert(value.to_string())))
+    values
+        .iter()
+        .all(|value| serde_json::to_value(value).is_ok_and(|value| seen.insert(plain(value).to_string())))
+}
+
+/// A value with its whole numbers written as integers.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(plain).collect(),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (name, plain(value))).collect())
+        }
+        #[allow(clippy::cast_possible_truncation)] // a float of this size is exact as an integer
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        value => value,
+    }
 }

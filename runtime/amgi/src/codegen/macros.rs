@@ -61,7 +61,7 @@ macro_rules! __text_enum {
 macro_rules! __message {
     (
         $name:ident = $key:literal, $examples:expr
-        $(; [$payload:ident $codec:ident: $ty:ty $(, ($value:ident, $at:ident) { $($check:tt)* })?])?
+        $(; [$payload:ident $codec:ident: $ty:ty $(as $reader:ty)? $(, ($value:ident, $at:ident) { $($check:tt)* })? $(; $schema:literal)?])?
         $(; <- ($first:ident) { $($set:tt)* })?
         $(; $part:ident($message:ident, $fields:ident) { $($read:tt)* } { $($write:tt)* })*
         $(; -> ($last:ident) { $($say:tt)* })?
@@ -75,13 +75,14 @@ macro_rules! __message {
             fn decode(message: &$crate::Message) -> ::core::result::Result<Self, $crate::Rejection> {
                 let _ = message;
                 $(
-                    let $payload: $ty = $crate::codegen::$codec::read(message)?;
+                    let $payload: $ty = $crate::__message!(@read $codec message $($reader)?);
                     $(
                         {
                             let ($value, $at) = (&$payload, &$crate::codegen::At::PAYLOAD);
                             $($check)*
                         }
                     )?
+                    $($crate::codegen::schema!($schema).check(message)?;)?
                 )?
                 $(
                     let $part = {
@@ -103,6 +104,7 @@ macro_rules! __message {
                         }
                     )?
                     $crate::codegen::$codec::write(message, &self.$payload)?;
+                    $($crate::codegen::schema!($schema).check(message)?;)?
                 )?
                 $(
                     {
@@ -125,6 +127,12 @@ macro_rules! __message {
                 Ok(())
             }
         }
+    };
+    (@read $codec:ident $message:ident) => {
+        $crate::codegen::$codec::read($message)?
+    };
+    (@read $codec:ident $message:ident $reader:ty) => {
+        $crate::codegen::$codec::read::<$crate::codegen::Value<$reader>>($message)?.0
     };
 }
 
@@ -173,4 +181,122 @@ macro_rules! __group {
     };
 }
 
-pub use crate::{__check as check, __group as group, __message as message, __text_enum as text_enum};
+/// `Deserialize` of a struct: from a map, and nothing else. For each member its field, its name, what a missing one means
+/// (`required`, `optional`: the field is an `Option` that no null fills, `default`: its empty value, `value`: what a function
+/// gives), and how it is read; behind `..` the field for all others. Others are dropped, or `Refused`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __object {
+    ($name:ty $(: $other:ident)? {
+        $($field:ident $wire:literal: $kind:ident $(($function:path))? [$reader:ty];)*
+        $(.. $rest:ident [$rest_reader:ty])?
+    }) => {
+        impl<'de> $crate::codegen::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::codegen::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                #[allow(non_camel_case_types)]
+                enum Place { $($field,)* End }
+                struct Members;
+
+                impl<'de> $crate::codegen::serde::de::Visitor<'de> for Members {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    #[allow(unused_mut, unused_assignments, unused_variables)]
+                    fn visit_map<A: $crate::codegen::serde::de::MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> ::core::result::Result<$name, A::Error> {
+                        const NAMES: &[&str] = &[$($wire),*];
+                        let _ = Place::End;
+                        $(let mut $field = None;)*
+                        $(let mut $rest = ::std::collections::BTreeMap::new();)?
+                        let mut name = ::std::string::String::new();
+                        let mut next = 0;
+                        loop {
+                            let other = $crate::__object!(@other name $($other)? $(.. $rest)?);
+                            let seed = $crate::codegen::Member { names: NAMES, next, other };
+                            let Some(place) = map.next_key_seed(seed)? else { break };
+                            $(
+                                if place == Place::$field as usize {
+                                    next = place + 1;
+                                    $crate::codegen::member::<$reader, A>(&mut $field, $wire, &mut map)?;
+                                    continue;
+                                }
+                            )*
+                            $crate::__object!(@keep map name $(.. $rest [$rest_reader])?);
+                        }
+                        Ok(Self::Value {
+                            $($field: $crate::__object!(@$kind $field $wire $($function)?),)*
+                            $($rest: $rest.into_iter().collect())?
+                        })
+                    }
+                }
+
+                deserializer.deserialize_map(Members)
+            }
+        }
+    };
+    (@other $name:ident) => {
+        $crate::codegen::Other::Dropped
+    };
+    (@other $name:ident $other:ident) => {
+        $crate::codegen::Other::$other
+    };
+    (@other $name:ident $($other:ident)? .. $rest:ident) => {
+        $crate::codegen::Other::Kept(&mut $name)
+    };
+    (@keep $map:ident $name:ident) => {
+        $map.next_value::<$crate::codegen::serde::de::IgnoredAny>()?;
+    };
+    (@keep $map:ident $name:ident .. $rest:ident [$reader:ty]) => {
+        $rest.insert(::core::mem::take(&mut $name), $map.next_value::<$crate::codegen::Value<$reader>>()?.0);
+    };
+    (@required $field:ident $wire:literal) => {
+        match $field {
+            Some(value) => value,
+            None => return Err($crate::codegen::serde::de::Error::missing_field($wire)),
+        }
+    };
+    (@optional $field:ident $wire:literal) => {
+        $field
+    };
+    (@default $field:ident $wire:literal) => {
+        $field.unwrap_or_default()
+    };
+    (@value $field:ident $wire:literal $function:path) => {
+        $field.unwrap_or_else($function)
+    };
+}
+
+/// A schema for the validator.
+#[cfg(feature = "validate")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __schema {
+    ($schema:literal) => {{
+        static SCHEMA: $crate::codegen::Schema = $crate::codegen::Schema::new($schema);
+        &SCHEMA
+    }};
+}
+
+/// A schema for the validator, which is not there.
+#[cfg(not(feature = "validate"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __schema {
+    ($schema:literal) => {
+        compile_error!(
+            "a schema of this document needs a validator: `amgi = { …, features = [\"validate\"] }` in Cargo.toml"
+        )
+    };
+}
+
+pub use crate::{
+    __check as check, __group as group, __message as message, __object as object, __schema as schema,
+    __text_enum as text_enum,
+};

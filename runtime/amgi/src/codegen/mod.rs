@@ -2,9 +2,13 @@
 //! generator does.
 
 mod check;
+mod format;
 mod macros;
 pub mod payload;
+mod read;
 mod select;
+#[cfg(feature = "validate")]
+mod validate;
 
 use std::{
     borrow::Cow,
@@ -16,10 +20,14 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+#[cfg(feature = "validate")]
+pub use self::validate::Schema;
 pub use self::{
     check::{At, Check, TextPattern, ensure, is_multiple, length, one_of, size, unique},
-    macros::{check, group, message, text_enum},
+    format::format,
+    macros::{check, group, message, object, schema, text_enum},
     payload::{json, raw, text},
+    read::{Boxed, Dict, Int, List, Maybe, Member, Other, Plain, Read, Value, member},
     select::{Choice, Key, Select, When},
 };
 pub use bytes::Bytes;
@@ -32,7 +40,7 @@ use serde::{
     Serialize,
     de::{DeserializeOwned, Deserializer, Visitor, value::StrDeserializer},
 };
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use crate::{
     codec,
@@ -262,7 +270,7 @@ fn read_scalar<T: DeserializeOwned>(
 fn read_loose<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
     serde_json::from_slice(bytes).or_else(|_| {
         let text = codec::from_text(part, bytes)?.to_owned();
-        T::deserialize(Value::String(text)).map_err(|error| Rejection::new(part, "", error.to_string()))
+        T::deserialize(Json::String(text)).map_err(|error| Rejection::new(part, "", error.to_string()))
     })
 }
 

@@ -85,6 +85,8 @@ struct Found {
     member: Option<String>,
     compiled: &'static str,
     counts: Counts,
+    /// Messages, and those of them whose payload needs the validator.
+    messages: [usize; 2],
     first: Option<String>,
     located: bool,
     warned: bool,
@@ -137,6 +139,7 @@ fn generated(document: Document, workspace: &mut Workspace) -> Found {
         member: None,
         compiled: "-",
         counts: Counts::default(),
+        messages: [0; 2],
         first: None,
         located: true,
         warned: false,
@@ -179,6 +182,9 @@ fn generated(document: Document, workspace: &mut Workspace) -> Found {
         result.ours = "slow";
     }
     if let Some(api) = &made.api {
+        let validated =
+            api.messages.iter().filter_map(|message| message.payload.as_ref()).filter(|p| p.schema.is_some());
+        result.messages = [api.messages.len(), validated.count()];
         match Files::load(&path) {
             Ok(files) => result.counts = typed::count(&files, api),
             Err(error) => result.problems.push(format!("the walk cannot read it: {error}")),
@@ -228,10 +234,13 @@ fn report(results: &mut [Found], accepted: &[Accepted], options: &Options) -> (V
     let mut sums = [0; 5];
     let (mut compiled, mut unlocated, mut agree, mut disagree) = (0, 0, 0, 0);
     let mut broken = Vec::new();
+    let (mut messages, mut validated) = (0, 0);
     for result in results.iter_mut() {
         let shown = &result.document.shown;
         *ours.entry(result.ours).or_default() += 1;
         compiled += usize::from(result.compiled == "yes");
+        messages += result.messages[0];
+        validated += result.messages[1];
         let counts = &result.counts;
         let all = [counts.handlers, counts.sends, counts.properties, counts.typed, counts.open];
         sums.iter_mut().zip(all).for_each(|(sum, count)| *sum += count);
@@ -303,6 +312,8 @@ fn report(results: &mut [Found], accepted: &[Accepted], options: &Options) -> (V
         "typed": typed,
         "typed_share": (share * 10_000.0).round() / 10_000.0,
         "open": open,
+        "messages": messages,
+        "validated": validated,
         "counts_differ": results.iter().filter(|result| !result.counts.disagreements.is_empty()).count(),
         "verdicts": {"agree": agree, "disagree": disagree},
     });

@@ -95,7 +95,7 @@ fn run(corpus: &Path) -> Result<String, String> {
     }
     write(&folder.join("src/lib.rs"), &lib)?;
     let manifest = format!(
-        "[package]\nname = \"semantics\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\namgi = {{ path = {:?} }}\n\
+        "[package]\nname = \"semantics\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\namgi = {{ path = {:?}, features = [\"validate\"] }}\n\
          serde_json = \"1\"\ntokio = {{ version = \"1\", features = [\"macros\", \"rt\"] }}\n\n[profile.dev]\ndebug = false\n\n[workspace]\n",
         root().join("runtime/amgi").display().to_string()
     );

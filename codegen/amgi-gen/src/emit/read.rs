@@ -1,0 +1,145 @@
+//! How the types of a document are read: in the private module `wire`, as macros of the runtime.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{ident, outer_ty, types::default_name};
+use crate::ir::{Content, Field, Missing, Tagging, Ty, TypeDef, TypeKind};
+
+/// Whether `wire` says how a type is read; serde derives it otherwise.
+pub(super) fn is_ours(def: &TypeDef) -> bool {
+    matches!(def.kind, TypeKind::Struct { .. }) || union_variants(def).is_some()
+}
+
+/// How a type is read, where that is ours.
+pub(super) fn read(def: &TypeDef) -> TokenStream {
+    match &def.kind {
+        TypeKind::Struct { fields, closed, .. } => structure(def, fields, *closed),
+        TypeKind::Union { .. } => union(def),
+        _ => TokenStream::new(),
+    }
+}
+
+/// The reader of a type for which serde's own does not do: it has an integer somewhere, and `1.0` is one.
+pub(super) fn special(of: &Ty) -> Option<TokenStream> {
+    has_integer(of).then(|| reader(of))
+}
+
+fn has_integer(of: &Ty) -> bool {
+    match of {
+        Ty::Number(name) => !name.starts_with('f'),
+        Ty::Option(inner) | Ty::Box(inner) | Ty::Vec(inner) | Ty::Map(inner) => has_integer(inner),
+        _ => false,
+    }
+}
+
+fn reader(of: &Ty) -> TokenStream {
+    if !has_integer(of) {
+        let of = outer_ty(of);
+        return quote!(codegen::Plain<#of>);
+    }
+    match of {
+        Ty::Option(inner) => {
+            let inner = reader(inner);
+            quote!(codegen::Maybe<#inner>)
+        }
+        Ty::Box(inner) => {
+            let inner = reader(inner);
+            quote!(codegen::Boxed<#inner>)
+        }
+        Ty::Vec(inner) => {
+            let inner = reader(inner);
+            quote!(codegen::List<#inner>)
+        }
+        Ty::Map(inner) => {
+            let inner = reader(inner);
+            quote!(codegen::Dict<#inner>)
+        }
+        of => {
+            let of = outer_ty(of);
+            quote!(codegen::Int<#of>)
+        }
+    }
+}
+
+fn structure(def: &TypeDef, fields: &[Field], closed: bool) -> TokenStream {
+    let name = ident(&def.name);
+    let members = fields.iter().filter(|field| field.missing != Missing::Flatten).map(|field| {
+        let (member, wire) = (ident(&field.name), &field.wire);
+        let (kind, of) = match (&field.missing, &field.ty) {
+            (Missing::Empty, Ty::Option(inner)) if !field.nullable => (quote!(optional), &**inner),
+            (Missing::Empty, of) => (quote!(default), of),
+            (Missing::Value(_), of) => {
+                let function = default_name(def, field);
+                (quote!(value(types::defaults::#function)), of)
+            }
+            (Missing::Refused | Missing::Null | Missing::Flatten, of) => (quote!(required), of),
+        };
+        let reader = reader(of);
+        quote!(#member #wire: #kind [#reader];)
+    });
+    let rest = fields.iter().find(|field| field.missing == Missing::Flatten).map(|field| {
+        let member = ident(&field.name);
+        let reader = match &field.ty {
+            Ty::Map(inner) => reader(inner),
+            _ => quote!(codegen::Plain<codegen::serde_json::Value>),
+        };
+        quote!(.. #member [#reader])
+    });
+    let closed = (closed && rest.is_none()).then(|| quote!(: Refused));
+    quote!(codegen::object!(types::#name #closed { #(#members)* #rest });)
+}
+
+/// Variants of a union that rules or the spelling of integers tell apart too: the derived `Deserialize` knows neither.
+pub(super) fn union_variants(def: &TypeDef) -> Option<Vec<(proc_macro2::Ident, &Ty)>> {
+    let TypeKind::Union { tagging: Tagging::Untagged, variants } = &def.kind else { return None };
+    let variants = variants.iter().map(|variant| match &variant.content {
+        Content::Value(ty, _) => Some((ident(&variant.name), ty)),
+        _ => None,
+    });
+    let variants = variants.collect::<Option<Vec<_>>>()?;
+    (def.checked || variants.iter().any(|(_, ty)| has_integer(ty))).then_some(variants)
+}
+
+fn union(def: &TypeDef) -> TokenStream {
+    let name = ident(&def.name);
+    let variants = union_variants(def).unwrap_or_default();
+    let variants = variants.iter().map(|(member, ty)| {
+        let reader = reader(ty);
+        let found = if def.checked {
+            quote! {
+                let variant = Self::#member(value.0);
+                if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() {
+                    return Ok(variant);
+                }
+                // Kept, so that the check of the whole says what is wrong and where.
+                first.get_or_insert(variant);
+            }
+        } else {
+            quote!(return Ok(Self::#member(value.0));)
+        };
+        quote! {
+            if let Ok(value) = <codegen::Value<#reader> as codegen::serde::Deserialize>::deserialize(&value) {
+                #found
+            }
+        }
+    });
+    let (start, end) = if def.checked {
+        (
+            quote!(let mut first = None;),
+            quote!(first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives"))),
+        )
+    } else {
+        (quote!(), quote!(Err(codegen::serde::de::Error::custom("fits none of the alternatives"))))
+    };
+    quote! {
+        impl<'de> codegen::serde::Deserialize<'de> for types::#name {
+            fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?;
+                #start
+                #(#variants)*
+                #end
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Payloads that are held to their schema itself, by a validator: for what types and rules do not say.
+
+use std::sync::OnceLock;
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use super::format;
+use crate::{
+    contract::Message,
+    error::{Part, Rejection},
+};
+
+/// A schema, compiled when it is first needed.
+#[derive(Debug)]
+pub struct Schema {
+    text: &'static str,
+    validator: OnceLock<Result<Validator, String>>,
+}
+
+impl Schema {
+    /// A schema with everything that it refers to.
+    pub const fn new(text: &'static str) -> Self {
+        Self { text, validator: OnceLock::new() }
+    }
+
+    /// Whether the payload of a message is a value of the schema. The first violation is the rejection.
+    pub fn check(&self, message: &Message) -> Result<(), Rejection> {
+        let reject = |detail: String| Rejection::new(Part::Payload, "", detail);
+        let validator = self.validator.get_or_init(|| compile(self.text));
+        let validator =
+            validator.as_ref().map_err(|error| reject(format!("its schema cannot be read: {error}")))?;
+        let payload = message.payload.as_deref().unwrap_or_default();
+        let value: Value = serde_json::from_slice(payload).map_err(|error| reject(error.to_string()))?;
+        if validator.is_valid(&value) {
+            return Ok(());
+        }
+        Err(violation(validator, &value))
+    }
+}
+
+fn compile(text: &str) -> Result<Validator, String> {
+    let schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    // A format that is not to be checked is not in the text.
+    let options =
+        format::NAMES.iter().fold(jsonschema::options().should_validate_formats(true), |options, name| {
+            options.with_format(*name, |text: &str| format::has_format(text, name))
+        });
+    options.build(&schema).map_err(|error| error.to_string())
+}
+
+#[cold]
+fn violation(validator: &Validator, value: &Value) -> Rejection {
+    let Err(error) = validator.validate(value) else {
+        return Rejection::new(Part::Payload, "", "is not what its schema allows");
+    };
+    let keyword = error.schema_path().to_string();
+    let keyword =
+        keyword.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default().to_owned();
+    let detail = format!("breaks `{keyword}`: {}", error.masked());
+    Rejection::new(Part::Payload, error.instance_path().to_string(), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static SCHEMA: Schema = Schema::new(
+        r##"{"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [{"$ref": "#/definitions/1"}],
+            "definitions": {"1": {"properties": {"a/b": {"not": {"type": "string"}}}}}}"##,
+    );
+
+    fn check(payload: &'static str) -> Result<(), Rejection> {
+        SCHEMA.check(&Message::new("x").payload(payload.as_bytes()))
+    }
+
+    #[test]
+    fn a_violation_has_its_pointer_and_keyword() {
+        assert_eq!(check(r#"{"a/b": 1}"#), Ok(()));
+        let rejection = check(r#"{"a/b": "secret"}"#).unwrap_err();
+        assert_eq!(rejection.pointer, "/a~1b");
+        assert!(rejection.detail.contains("`not`") && !rejection.detail.contains("secret"), "{rejection}");
+        assert!(check("{").unwrap_err().detail.contains("EOF"));
+    }
+
+    #[test]
+    fn a_schema_that_is_none_refuses_everything() {
+        static BROKEN: Schema = Schema::new(r#"{"type": "thing"}"#);
+        let rejection = BROKEN.check(&Message::new("x").payload("1")).unwrap_err();
+        assert!(rejection.detail.starts_with("its schema cannot be read"), "{rejection}");
+    }
+}
