@@ -1,16 +1,13 @@
 //! What a schema asks beyond the type, as rules on the typed value.
 
 use amgi_asyncapi::{
-    diag::{Diagnostic, Diagnostics},
+    diag::Diagnostics,
     node::{Node, Value},
 };
 use serde_json::Number;
 
 use super::{custom, shape::Shaper};
-use crate::{
-    codes,
-    ir::{Rule, Ty},
-};
+use crate::ir::{Rule, Ty};
 
 /// Reports what a schema says of Rust and cannot be read.
 pub(super) fn report(node: &Node, diagnostics: &mut Diagnostics) {
