@@ -14,9 +14,8 @@ use fluent_uri::{Uri, UriRef};
 use crate::{
     codes,
     diag::{Diagnostics, Span},
-    ids::Ids,
+    ids::{Ids, split},
     node::{self, Node, Value},
-    refs::Place,
     remote::Remote,
     source::{Sources, Unreadable},
 };
@@ -44,11 +43,6 @@ pub(crate) struct Files {
 enum Location {
     Path(PathBuf),
     Url(Uri<String>),
-}
-
-/// The part of a reference before `#`, and the part behind it.
-pub(crate) fn split(reference: &str) -> (&str, &str) {
-    reference.split_once('#').unwrap_or((reference, ""))
 }
 
 pub(crate) fn percent_decode(text: &str) -> String {
@@ -139,8 +133,8 @@ impl Files {
         &self.stems[file as usize]
     }
 
-    /// The schema that a reference names by its `$id`: where it is, and the keys that lead on from there.
-    pub(crate) fn named(&self, reference: &str, span: Span) -> Option<(Place, Vec<String>)> {
+    /// The schema that a reference names by its `$id`: its file, the keys that lead to it, and the pointer on from there.
+    pub(crate) fn named<'r>(&self, reference: &'r str, span: Span) -> Option<((u32, Vec<String>), &'r str)> {
         self.ids.find(reference, span)
     }
 

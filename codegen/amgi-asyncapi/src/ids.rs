@@ -9,10 +9,11 @@ use fluent_uri::{Uri, UriRef};
 
 use crate::{
     diag::Span,
-    files::split,
     node::{Node, Value},
-    refs::{Place, tokens},
 };
+
+/// Where a schema is: its file, and the keys that lead to it.
+type Place = (u32, Vec<String>);
 
 /// A place in a text, which tells references apart.
 type Spot = (u32, u32, u32);
@@ -32,6 +33,11 @@ fn spot(span: Span) -> Spot {
     (span.file, span.line, span.column)
 }
 
+/// The part of a reference before `#`, and the part behind it.
+pub(crate) fn split(reference: &str) -> (&str, &str) {
+    reference.split_once('#').unwrap_or((reference, ""))
+}
+
 impl Ids {
     /// Takes up the names in a file; `address` is where it was read from, when that is in the network.
     pub(crate) fn index(&mut self, file: u32, address: Option<&str>, tree: &Node) {
@@ -40,18 +46,18 @@ impl Ids {
         let base = address.map_or_else(|| format!("amgi-file:///{file}/"), str::to_owned);
         let Ok(base) = Uri::parse(base) else { return };
         if address.is_some() {
-            self.schemas.entry(base.to_string()).or_insert_with(|| Place { file, tokens: Vec::new() });
+            self.schemas.entry(base.to_string()).or_insert_with(|| (file, Vec::new()));
         }
-        self.walk(tree, &base, address.is_some(), &mut Place { file, tokens: Vec::new() });
+        self.walk(tree, &base, address.is_some(), &mut (file, Vec::new()));
     }
 
     fn walk(&mut self, node: &Node, base: &Uri<String>, named: bool, place: &mut Place) {
         match &node.value {
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    place.tokens.push(index.to_string());
+                    place.1.push(index.to_string());
                     self.walk(item, base, named, place);
-                    place.tokens.pop();
+                    place.1.pop();
                 }
             }
             Value::Object(entries) => {
@@ -66,9 +72,9 @@ impl Ids {
                     if matches!(entry.key.as_str(), "const" | "default" | "enum" | "example" | "examples") {
                         continue;
                     }
-                    place.tokens.push(entry.key.clone());
+                    place.1.push(entry.key.clone());
                     self.walk(&entry.value, base, named, place);
-                    place.tokens.pop();
+                    place.1.pop();
                 }
             }
             _ => {}
@@ -89,8 +95,8 @@ impl Ids {
         Some(full)
     }
 
-    /// The schema that a reference names by its `$id`, and what of it: the keys behind the name.
-    pub(crate) fn find(&self, reference: &str, span: Span) -> Option<(Place, Vec<String>)> {
+    /// The schema that a reference names by its `$id`, and the pointer behind the name.
+    pub(crate) fn find<'r>(&self, reference: &'r str, span: Span) -> Option<(Place, &'r str)> {
         let (address, fragment) = split(reference);
         let base = self.bases.get(&spot(span)).and_then(|base| Uri::parse(base.clone()).ok());
         let full = match &base {
@@ -98,9 +104,9 @@ impl Ids {
             None => Uri::parse(address.to_owned()).ok()?.normalize().to_string(),
         };
         if !fragment.is_empty() && !fragment.starts_with('/') {
-            return Some((self.anchors.get(&(full, fragment.to_owned()))?.clone(), Vec::new()));
+            return Some((self.anchors.get(&(full, fragment.to_owned()))?.clone(), ""));
         }
-        Some((self.schemas.get(&full)?.clone(), tokens(fragment)?))
+        Some((self.schemas.get(&full)?.clone(), fragment))
     }
 
     /// Where a reference leads in the network that lies below a name there.

@@ -8,11 +8,12 @@ pub mod model;
 pub mod node;
 pub mod remote;
 
+mod ids;
+
 mod files;
 
 pub mod bindings;
 
-mod ids;
 mod refs;
 mod schema;
 

@@ -8,7 +8,8 @@ use std::{ops::Range, path::PathBuf};
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics, Span, nearest},
-    files::{Files, normal, split},
+    files::{Files, normal},
+    ids::split,
     node::{Entry, Node, Value},
     refs::{reference, tokens},
     source::{Origin, Sources, span_at},

@@ -9,7 +9,8 @@ use std::{cell::RefCell, collections::HashMap, fmt::Write as _};
 use crate::{
     codes,
     diag::{Diagnostic, Span, nearest},
-    files::{Files, percent_decode, split},
+    files::{Files, percent_decode},
+    ids::split,
     node::{Node, Value},
 };
 
@@ -138,9 +139,10 @@ impl<'a> Refs<'a> {
         })
     }
 
-    /// What lies behind these keys at a place, without following references on the way.
-    fn within(&self, mut place: Place, tokens: &[String]) -> Option<Target<'a>> {
-        place.tokens.extend_from_slice(tokens);
+    /// What lies behind a pointer at a place, without following references on the way.
+    fn within(&self, (file, mut keys): (u32, Vec<String>), pointer: &str) -> Option<Target<'a>> {
+        keys.extend(tokens(pointer)?);
+        let place = Place { file, tokens: keys };
         let node = self.at(&place)?;
         Some(Target { node, key_span: node.span, chain: vec![place.clone()], place })
     }
@@ -182,8 +184,8 @@ impl<'a> Refs<'a> {
         if *hops > MAX_HOPS {
             return Err(Box::new(endless(text)));
         }
-        if let Some((place, tokens)) = self.files.named(reference, text.span)
-            && let Some(target) = self.within(place, &tokens)
+        if let Some((place, pointer)) = self.files.named(reference, text.span)
+            && let Some(target) = self.within(place, pointer)
         {
             return Ok(target);
         }

@@ -11,6 +11,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
         &[
             &["diag", "codes", "source", "remote"],
             &["node", "model"],
+            &["ids"],
             &["files"],
             &["refs", "schema", "bindings"],
             &["reader", "overlay"],
