@@ -124,6 +124,10 @@ fn walk(text: &[u8], levels: &mut Vec<Level>) -> Option<Last> {
         }
         last = None;
     }
+    // A member that is refused is known by its name alone.
+    if let (Some(Level::Object(member @ None)), Some(range)) = (levels.last_mut(), name) {
+        *member = serde_json::from_slice(&text[range]).ok();
+    }
     last
 }
 
@@ -249,14 +253,18 @@ mod tests {
             r#"{"id": 1} x"#,
             "[true]",
             r#""text""#,
-            "",
             "null",
         ] {
             same::<Plain>(value);
             same::<Vec<Plain>>(&format!("[{value}]"));
         }
+        same::<Plain>("");
         same::<Closed>(r#"{"id": 1, "inner": {"id": 2, "other": 3}}"#);
         same::<Closed>(r#"{"id": 1, "inner": {"inner": null}}"#);
+        same::<Closed>(r#"{"other":1}"#);
+        // The tracked path ends at the object here.
+        let read = |text: &[u8]| serde_json::from_slice::<Closed>(text).err();
+        assert_eq!(super::pointer(br#"{"id": 1, "inner": {"id": 1, "id": 2}}"#, read), "/inner/id");
         same::<Either>(r#"{"y": 1}"#);
     }
 }
