@@ -259,6 +259,7 @@ mod tests {
             same::<Plain>(value);
             same::<Vec<Plain>>(&format!("[{value}]"));
         }
+        same::<Plain>("");
         same::<Closed>(r#"{"id": 1, "inner": {"id": 2, "other": 3}}"#);
         same::<Closed>(r#"{"id": 1, "inner": {"inner": null}}"#);
         same::<Closed>(r#"{"id":1,"other":"red"}"#);
