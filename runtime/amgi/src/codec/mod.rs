@@ -10,6 +10,8 @@ use std::{borrow::Cow, cell::Cell};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+use serde_json::{Deserializer, de::Read};
+
 use crate::error::{Part, Rejection};
 
 /// Reads JSON.
@@ -20,22 +22,42 @@ use crate::error::{Part, Rejection};
 /// ```
 pub fn from_json<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
     // One look at the whole is cheaper than one at each string in it, and JSON is UTF-8 as a whole (RFC 8259, 8.1).
-    serde_json::from_str(from_text(part, bytes)?).map_err(|error| {
-        explain(part, bytes, &error, |text| serde_json::from_str::<T>(std::str::from_utf8(text).ok()?).err())
-    })
+    match read(Deserializer::from_str(from_text(part, bytes)?)) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(explain(part, bytes, error, |text| {
+            read::<T, _>(Deserializer::from_str(std::str::from_utf8(text).ok()?)).err()
+        })),
+    }
 }
 
 /// As [`from_json`], for what is most likely a number: there is no string in it to look at.
 pub(crate) fn from_json_scalar<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| explain(part, bytes, &error, |text| serde_json::from_slice::<T>(text).err()))
+    match read(Deserializer::from_slice(bytes)) {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            Err(explain(part, bytes, error, |text| read::<T, _>(Deserializer::from_slice(text)).err()))
+        }
+    }
+}
+
+/// `serde_json::from_str` and the like. Those would be compiled once for the two places that call them, and then not into
+/// the one that is in a hurry.
+#[allow(clippy::inline_always)] // it is three calls
+#[inline(always)]
+fn read<'de, T: DeserializeOwned, R: Read<'de>>(
+    mut deserializer: Deserializer<R>,
+) -> Result<T, serde_json::Error> {
+    let value = T::deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 #[cold]
+#[allow(clippy::needless_pass_by_value)] // dropped here and not where there is no time
 fn explain(
     part: Part,
     bytes: &[u8],
-    error: &serde_json::Error,
+    error: serde_json::Error,
     read: fn(&[u8]) -> Option<serde_json::Error>,
 ) -> Rejection {
     Rejection::new(part, locate::pointer(bytes, read), error.to_string())
