@@ -15,14 +15,18 @@ impl PingHandler for Service {
 
     async fn ping_request(&self, request: Ping, _: &Context) -> Result<Pong, Failure> {
         // Left open, the id of the request is taken over.
-        let request_id = (request.payload == Default::default()).then(|| "its own".to_owned());
+        let request_id = (request.payload == Default::default()).then(|| OWN.to_owned());
         let event = "pong".parse().ok();
         Ok(Pong { payload: PongPayload { event }, headers: PongHeaders { request_id } })
     }
 }
 
+/// The document wants UUIDs.
+const ASKED: &str = "5b0c7f0e-7c0a-4b52-9d53-1f1f2a2b3c4d";
+const OWN: &str = "0d9f6a52-54a4-4d9c-8a6e-6f1f0f6f7a11";
+
 fn ping(payload: &'static str) -> Message {
-    Message::new("v3.issue145.ping").header("requestId", "r-1").payload(payload)
+    Message::new("v3.issue145.ping").header("requestId", ASKED).payload(payload)
 }
 
 #[tokio::test]
@@ -32,12 +36,12 @@ async fn the_reply_names_its_request() {
     delivered.assert_acked();
     let sent = only(&delivered.sends);
     assert_eq!(sent.address, "answers.1");
-    assert_eq!(header(sent, "requestId"), Some("r-1"));
+    assert_eq!(header(sent, "requestId"), Some(ASKED));
     assert_eq!(json(sent), json!({"event": "pong"}));
 
     let own = app.deliver(ping("{}").header("replyTo", "answers.2")).await;
     let sent = only(&own.sends);
-    assert_eq!((sent.address.as_ref() as &str, header(sent, "requestId")), ("answers.2", Some("its own")));
+    assert_eq!((sent.address.as_ref() as &str, header(sent, "requestId")), ("answers.2", Some(OWN)));
     assert_eq!(sent.headers.len(), 1);
 }
 
