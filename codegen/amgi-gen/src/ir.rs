@@ -278,6 +278,8 @@ pub struct WireField {
     pub default: Option<serde_json::Value>,
     /// Rules beyond the type.
     pub rules: Vec<Rule>,
+    /// Whether its value is shown to nobody: `format: password`, `x-sensitive`.
+    pub secret: bool,
     /// Documentation.
     pub docs: Vec<String>,
 }
@@ -491,6 +493,8 @@ pub struct Field {
     pub missing: Missing,
     /// Whether null is a value, where the type is an `Option`.
     pub nullable: bool,
+    /// Whether its value is shown to nobody: `format: password`, `x-sensitive`.
+    pub secret: bool,
     /// Rules beyond the type.
     pub rules: Vec<Rule>,
 }

@@ -78,24 +78,111 @@ impl fmt::Display for Part {
     }
 }
 
-/// A message that does not fit its schema: where, and why. Handlers never see such a message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{part} `{pointer}`: {detail}")]
-pub struct Rejection {
+/// One thing that is wrong with a message: where, what was expected by which keyword, and what came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
     /// Which part of the message.
     pub part: Part,
     /// JSON Pointer (RFC 6901) into that part; empty for the whole of it.
     pub pointer: String,
-    /// What is wrong there.
-    pub detail: Cow<'static, str>,
+    /// Keyword of the schema, such as `minimum`; empty where no schema says it, such as that a payload is JSON.
+    pub keyword: Cow<'static, str>,
+    /// What was expected, such as `at least 1`.
+    pub expected: Cow<'static, str>,
+    /// What came instead, shortened. `None` when there was nothing, or when it is nobody's business: a value under a schema
+    /// with `format: password` or `x-sensitive`.
+    pub found: Option<String>,
 }
 
-impl Rejection {
-    /// A rejection of `part` at `pointer`.
-    pub fn new(part: Part, pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { part, pointer: pointer.into(), detail: detail.into() }
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`: expected {}", self.part, self.pointer, self.expected)?;
+        if let Some(found) = &self.found {
+            write!(f, ", found {found}")?;
+        }
+        if !self.keyword.is_empty() {
+            write!(f, " ({})", self.keyword)?;
+        }
+        Ok(())
     }
 }
+
+/// A message that does not fit its schema: everything that is wrong with it. Handlers never see such a message.
+///
+/// ```
+/// use amgi::{Rejection, error::Part};
+///
+/// let rejection = Rejection::new(Part::Payload, "/id", "minimum", "at least 1").found("0");
+/// assert_eq!(rejection.to_string(), "payload `/id`: expected at least 1, found 0 (minimum)");
+/// assert_eq!(rejection.pointer(), "/id");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection(Box<[Violation]>);
+
+impl Rejection {
+    /// No rejection has more violations than this.
+    pub const MOST: usize = 20;
+
+    /// A rejection with one violation.
+    pub fn new(
+        part: Part,
+        pointer: impl Into<String>,
+        keyword: impl Into<Cow<'static, str>>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let (pointer, keyword, expected) = (pointer.into(), keyword.into(), expected.into());
+        Self(Box::new([Violation { part, pointer, keyword, expected, found: None }]))
+    }
+
+    /// Says what came instead.
+    #[must_use]
+    pub fn found(mut self, found: impl Into<String>) -> Self {
+        if let Some(first) = self.0.first_mut() {
+            first.found = Some(found.into());
+        }
+        self
+    }
+
+    /// What is wrong, in the order of the document, at most [`MOST`](Self::MOST) of it.
+    pub fn violations(&self) -> &[Violation] {
+        &self.0
+    }
+
+    /// Which part of the message the first violation is in.
+    pub fn part(&self) -> Part {
+        self.0.first().map_or(Part::Payload, |first| first.part)
+    }
+
+    /// Where in that part the first violation is, as a JSON Pointer.
+    pub fn pointer(&self) -> &str {
+        self.0.first().map_or("", |first| &first.pointer)
+    }
+
+    /// What both say.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.0.into_iter().chain(other.0).collect::<Vec<_>>().into()
+    }
+}
+
+impl From<Vec<Violation>> for Rejection {
+    fn from(mut violations: Vec<Violation>) -> Self {
+        violations.truncate(Self::MOST);
+        Self(violations.into())
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            let before = if index > 0 { "; " } else { "" };
+            write!(f, "{before}{violation}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Rejection {}
 
 /// A value of a closed set that is none of them, such as a channel parameter with an `enum`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -28,7 +28,7 @@ pub use crate::{
     },
     error::{
         Disposition, Error, Failure, HandlerError, NotImplemented, Reason, Rejection, Result, SendError,
-        StartupError, UnknownValue,
+        StartupError, UnknownValue, Violation,
     },
     sender::{NoSender, Outgoing, SendFuture},
 };

@@ -67,14 +67,19 @@ impl ReplyInfo {
         }
         self.address.map(ByteString::from_static).ok_or_else(|| match self.location {
             Some(Location::Payload(pointer)) => {
-                Rejection::new(Part::Payload, pointer, "reply address is missing")
+                Rejection::new(Part::Payload, pointer, "", "the address of the reply")
             }
             Some(Location::Header(name)) => {
                 let mut pointer = String::new();
                 crate::codec::push_token(&mut pointer, name);
-                Rejection::new(Part::Headers, pointer, "reply address is missing")
+                Rejection::new(Part::Headers, pointer, "", "the address of the reply")
             }
-            None => Rejection::new(Part::Headers, "", "the document names no reply address"),
+            None => Rejection::new(
+                Part::Headers,
+                "",
+                "",
+                "an address of the reply, which the document does not name",
+            ),
         })
     }
 

@@ -160,11 +160,13 @@ impl Delivered {
     /// The rejection of a message that does not fit the document.
     ///
     /// # Panics
-    /// Unless it was rejected at this JSON Pointer.
+    /// Unless it was rejected for what is at this JSON Pointer, among other things perhaps.
     #[track_caller]
     pub fn assert_rejected(&self, pointer: &str) -> &Rejection {
         match &self.settlement {
-            Settlement::Fail { reason: Reason::Rejected(rejection), .. } if rejection.pointer == pointer => {
+            Settlement::Fail { reason: Reason::Rejected(rejection), .. }
+                if rejection.violations().iter().any(|violation| violation.pointer == pointer) =>
+            {
                 rejection
             }
             other => panic!("expected a rejection at `{pointer}`, got {other:?}"),

@@ -2,22 +2,25 @@
 
 use amgi::{
     Bindings, Headers, Message,
-    codegen::{self, At, Scalar, TextPattern},
-    error::Part,
+    codegen::{self, At, Read, Scalar, TextPattern},
+    error::{Part, Rejection},
 };
 use serde_json::{Value, json};
 
-const AT: At<'static> = At::root(Part::Payload);
+/// What a check says.
+fn checked(check: impl FnOnce(&At<'_>)) -> Result<(), Rejection> {
+    codegen::checked(Part::Payload, check)
+}
 
 #[test]
 fn an_enum_of_numbers_is_compared_by_value() {
     let values = r#"[1, 2.0, 9007199254740993, [1.0, {"a": 3}]]"#;
     for value in [json!(1.0), json!(2), json!(9_007_199_254_740_993_u64), json!([1, {"a": 3.0}])] {
-        assert_eq!(codegen::one_of(&AT, &value, values), Ok(()), "{value}");
+        assert_eq!(checked(|at| codegen::one_of(at, &value, values)), Ok(()), "{value}");
     }
     for value in [json!(1.5), json!("1"), json!(9_007_199_254_740_992_u64), json!([1]), json!([1, {"b": 3}])]
     {
-        assert!(codegen::one_of(&AT, &value, values).is_err(), "{value}");
+        assert!(checked(|at| codegen::one_of(at, &value, values)).is_err(), "{value}");
     }
 }
 
@@ -25,9 +28,9 @@ fn an_enum_of_numbers_is_compared_by_value() {
 fn a_pattern_that_is_not_unicode_still_counts() {
     // An escaped `-` outside of a class is an error with the flag `u`.
     let pattern = TextPattern::new(r"^a\-b$");
-    assert_eq!(pattern.check(&AT, "a-b"), Ok(()));
-    assert!(pattern.check(&AT, "ab").is_err());
-    assert_eq!(TextPattern::new(r"^\p{L}$").check(&AT, "ü"), Ok(()));
+    assert_eq!(checked(|at| pattern.check(at, "a-b")), Ok(()));
+    assert!(checked(|at| pattern.check(at, "ab")).is_err());
+    assert_eq!(checked(|at| TextPattern::new(r"^\p{L}$").check(at, "ü")), Ok(()));
 }
 
 #[test]
@@ -59,6 +62,17 @@ fn multiples_are_tolerant_in_proportion() {
     }
 }
 
+fn header<T: Read<Value = T>>(headers: &Headers) -> Result<T, Rejection> {
+    codegen::fields(Part::Headers, |at| codegen::header::<T>(headers, &at.name("h"), "h", Scalar::Loose))
+}
+
+fn key<T: Read<Value = T>>(bindings: &Bindings) -> Result<Option<T>, Rejection> {
+    codegen::fields(Part::Bindings, |at| {
+        let at = &at.name("kafka");
+        codegen::binding::<T>(bindings, &at.name("key"), "kafka", "key", Scalar::Loose)
+    })
+}
+
 #[test]
 fn a_loose_scalar_is_json_where_it_can_be() {
     for (value, text) in [
@@ -73,17 +87,17 @@ fn a_loose_scalar_is_json_where_it_can_be() {
         let mut headers = Headers::default();
         codegen::set_header(&mut headers, "h", Scalar::Loose, &value).unwrap();
         assert_eq!(headers.get("h"), Some(text.as_bytes()), "{value}");
-        assert_eq!(codegen::header::<Value>(&headers, "h", Scalar::Loose), Ok(value));
+        assert_eq!(header::<Value>(&headers), Ok(value));
     }
     // JSON that does not fit is text.
     let headers: Headers = [("h", "12")].into_iter().collect();
-    assert_eq!(codegen::header::<String>(&headers, "h", Scalar::Loose).as_deref(), Ok("12"));
+    assert_eq!(header::<String>(&headers).as_deref(), Ok("12"));
 
     let mut bindings = Bindings::default();
     codegen::set_binding(&mut bindings, "kafka", "key", Scalar::Loose, "k").unwrap();
-    assert_eq!(codegen::binding(&bindings, "kafka", "key", Scalar::Loose), Ok(Some(json!("k"))));
-    let rejection = codegen::binding::<u32>(&bindings, "kafka", "key", Scalar::Loose).unwrap_err();
-    assert_eq!(rejection.pointer, "/kafka/key");
+    assert_eq!(key::<Value>(&bindings), Ok(Some(json!("k"))));
+    let rejection = key::<u32>(&bindings).unwrap_err();
+    assert_eq!(rejection.to_string(), "bindings `/kafka/key`: expected an integer, found \"k\" (type)");
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub fn failed(text: &str) -> Settlement {
 pub fn rejected(pointer: &str, detail: &'static str) -> Settlement {
     Settlement::Fail {
         disposition: Disposition::DeadLetter,
-        reason: Reason::Rejected(Rejection::new(Part::Payload, pointer, detail)),
+        reason: Reason::Rejected(Rejection::new(Part::Payload, pointer, "", detail)),
     }
 }
 

@@ -214,7 +214,7 @@ impl std::fmt::Debug for Sender {
 /// Types of the document's schemas.
 #[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::{Deserialize, Serialize};
+    use amgi::codegen::serde::Serialize;
 
     /// Payload of message `parcel`.
     #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -283,17 +283,18 @@ mod wire {
     codegen::message!(
         Parcel = "parcel", &[amgi::ExampleInfo { name: "", headers: "{}", payload: Some("{\"id\":1}") }]; [payload json: types::ParcelPayload];
         <-(message) { let bindings = &mut message.bindings; bindings.set("mqtt", "content_type", "application/json"); bindings.set("mqtt", "payload_format_indicator", 1i64); bindings.set("amqp", "content_encoding", "identity"); bindings.set("amqp", "type", "parcel"); bindings.set("http", "status_code", 202i64); };
-        bindings(message, fields) {
-            let fields = ParcelBindings { kafka_key: codegen::binding(&message.bindings, "kafka", "key", codegen::Scalar::Text)?, mqtt_correlation_data: codegen::binding(&message.bindings, "mqtt", "correlation_data", codegen::Scalar::Text)?, mqtt_response_topic: codegen::binding(&message.bindings, "mqtt", "response_topic", codegen::Scalar::Text)?, http_headers: codegen::binding(&message.bindings, "http", "headers", codegen::Scalar::Json)?, http_query: codegen::binding(&message.bindings, "http", "query", codegen::Scalar::Json)?, };
-            { let value = &fields.kafka_key; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("kafka"); let at = &root.name("key"); if let Some(value) = value { codegen::length(at, value, 1, usize::MAX)?; } }
-            { let value = &fields.mqtt_response_topic; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("mqtt"); let at = &root.name("response_topic"); if let Some(value) = value { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^answers/"); PATTERN.check(at, value)?; } } }
-            fields
+        bindings Bindings(message, fields) {
+            let kafka_key = { let at = &fields.name("kafka"); let at = &at.name("key"); let value = codegen::binding:: <String>(&message.bindings, at, "kafka", "key", codegen::Scalar::Text); if let Some(value) = &value { if let Some(value) = value { codegen::length(at, value, 1, usize::MAX); } } value };
+            let mqtt_correlation_data = { let at = &fields.name("mqtt"); let at = &at.name("correlation_data"); let value = codegen::binding:: <String>(&message.bindings, at, "mqtt", "correlation_data", codegen::Scalar::Text); value };
+            let mqtt_response_topic = { let at = &fields.name("mqtt"); let at = &at.name("response_topic"); let value = codegen::binding:: <String>(&message.bindings, at, "mqtt", "response_topic", codegen::Scalar::Text); if let Some(value) = &value { if let Some(value) = value { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^answers/"); PATTERN.check(at, value); } } } value };
+            let http_headers = { let at = &fields.name("http"); let at = &at.name("headers"); let value = codegen::binding:: <types::ParcelHttpHeaders>(&message.bindings, at, "http", "headers", codegen::Scalar::Json); value };
+            let http_query = { let at = &fields.name("http"); let at = &at.name("query"); let value = codegen::binding:: <types::ParcelHttpQuery>(&message.bindings, at, "http", "query", codegen::Scalar::Json); value };
+            Some(ParcelBindings { kafka_key: kafka_key?, mqtt_correlation_data: mqtt_correlation_data?, mqtt_response_topic: mqtt_response_topic?, http_headers: http_headers?, http_query: http_query? })
         }
         {
-            { let value = &fields.kafka_key; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("kafka"); let at = &root.name("key"); if let Some(value) = value { codegen::length(at, value, 1, usize::MAX)?; } }
+            codegen::checked(amgi::error::Part::Bindings, |at| { { let at = &at.name("kafka"); let at = &at.name("key"); let value = &fields.kafka_key; if let Some(value) = value { codegen::length(at, value, 1, usize::MAX); } } { let at = &at.name("mqtt"); let at = &at.name("response_topic"); let value = &fields.mqtt_response_topic; if let Some(value) = value { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^answers/"); PATTERN.check(at, value); } } } })?;
             if let Some(value) = &fields.kafka_key { codegen::set_binding(&mut message.bindings, "kafka", "key", codegen::Scalar::Text, value)?; }
             if let Some(value) = &fields.mqtt_correlation_data { codegen::set_binding(&mut message.bindings, "mqtt", "correlation_data", codegen::Scalar::Text, value)?; }
-            { let value = &fields.mqtt_response_topic; let root = codegen::At::root(amgi::error::Part::Bindings); let root = root.name("mqtt"); let at = &root.name("response_topic"); if let Some(value) = value { { static PATTERN: codegen::TextPattern = codegen::TextPattern::new("^answers/"); PATTERN.check(at, value)?; } } }
             if let Some(value) = &fields.mqtt_response_topic { codegen::set_binding(&mut message.bindings, "mqtt", "response_topic", codegen::Scalar::Text, value)?; }
             if let Some(value) = &fields.http_headers { codegen::set_binding(&mut message.bindings, "http", "headers", codegen::Scalar::Json, value)?; }
             if let Some(value) = &fields.http_query { codegen::set_binding(&mut message.bindings, "http", "query", codegen::Scalar::Json, value)?; }
@@ -302,10 +303,10 @@ mod wire {
     codegen::message!(Arrival = "arrival", &[]; [payload json: types::ArrivalPayload]; <-(message) { let bindings = &mut message.bindings; bindings.set("amqp", "type", "arrival"); });
     codegen::message!(Departure = "departure", &[]; [payload json: types::DeparturePayload]; <-(message) { let bindings = &mut message.bindings; bindings.set("amqp", "type", "departure"); });
     impl amgi::TypedMessage for SendMovesMessage { const NAME: &'static str = "SendMovesMessage"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Arrival as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<0, 2> = codegen::Select { keys: [], messages: [&[], &[]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Arrival(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Departure(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Arrival(value) => amgi::TypedMessage::encode(value, message), Self::Departure(value) => amgi::TypedMessage::encode(value, message), } } }
-    codegen::object!(types::ParcelPayload { id "id": required[codegen::Int<i64>]; });
-    codegen::object!(types::ParcelHttpHeaders { x_post "x-post": required[codegen::Plain<String>]; });
-    codegen::object!(types::ParcelHttpQuery { express "express": optional[codegen::Plain<bool>]; });
-    codegen::object!(types::ArrivalPayload { at "at": required[codegen::Int<i64>]; });
-    codegen::object!(types::DeparturePayload { to "to": required[codegen::Plain<String>]; });
+    codegen::object!(types::ParcelPayload { 0 id "id": i64, required; });
+    codegen::object!(types::ParcelHttpHeaders { 0 x_post "x-post": String, required; });
+    codegen::object!(types::ParcelHttpQuery { 0 express "express": bool, optional; });
+    codegen::object!(types::ArrivalPayload { 0 at "at": i64, required; });
+    codegen::object!(types::DeparturePayload { 0 to "to": String, required; });
     pub(super) async fn route_parcels<A: ParcelsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Parcel as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(ParcelsHandler::on_parcel(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
 }

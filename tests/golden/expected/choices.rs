@@ -802,7 +802,7 @@ impl<
 /// Types of the document's schemas.
 #[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::{Deserialize, Serialize};
+    use amgi::codegen::serde::Serialize;
 
     /// Payload of message `opened`.
     #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -841,7 +841,7 @@ pub mod types {
     }
 
     /// Payload of message `moved`.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Serialize)]
     #[serde(crate = "amgi::codegen::serde", untagged)]
     #[allow(clippy::large_enum_variant)]
     pub enum MovedPayload {
@@ -1185,18 +1185,18 @@ mod wire {
     codegen::message!(Remark = "remark", &[]; [payload json: types::RemarkPayload]);
     codegen::message!(Started = "started", &[]; [payload json: types::Started]);
     codegen::message!(Stopped = "stopped", &[]; [payload json: types::Stopped]);
-    codegen::message!(First = "first", &[]; [payload json: types::FirstPayload, (value, at) { codegen::Check::check(value, at)?; }]);
-    codegen::message!(Second = "second", &[]; [payload json: types::SecondPayload, (value, at) { codegen::Check::check(value, at)?; }]);
-    codegen::message!(Draft = "draft", &[]; [payload json: types::DraftPayload, (value, at) { codegen::Check::check(value, at)?; }]);
+    codegen::message!(First = "first", &[]; [payload json: types::FirstPayload, (value, at) { codegen::Check::check(value, at); }]);
+    codegen::message!(Second = "second", &[]; [payload json: types::SecondPayload, (value, at) { codegen::Check::check(value, at); }]);
+    codegen::message!(Draft = "draft", &[]; [payload json: types::DraftPayload, (value, at) { codegen::Check::check(value, at); }]);
     codegen::message!(Animal = "animal", &[]; [payload json: types::Animal]);
     codegen::message!(Cat = "cat", &[]; [payload json: types::Cat]);
     codegen::message!(Dog = "dog", &[]; [payload json: types::Dog]);
-    codegen::message!(Text = "text", &[]; [payload text: String, (value, at) { codegen::length(at, value, 0, 10)?; }]; -> (message) { codegen::set_content_type(message, "Text/Plain; charset=utf-8"); });
+    codegen::message!(Text = "text", &[]; [payload text: String, (value, at) { codegen::length(at, value, 0, 10); }]; -> (message) { codegen::set_content_type(message, "Text/Plain; charset=utf-8"); });
     codegen::message!(Picture = "picture", &[]; [payload raw: amgi::Bytes]; -> (message) { codegen::set_content_type(message, "image/png"); });
     codegen::message!(Added = "added", &[]; [payload json: types::AddedPayload]; -> (message) { codegen::set_content_type(message, "application/json"); });
     codegen::message!(Removed = "removed", &[]; [payload json: types::RemovedPayload]; -> (message) { codegen::set_content_type(message, "application/json"); });
-    codegen::message!(Urgent = "urgent", &[]; [payload json: types::Note]; headers(message, fields) { let fields = UrgentHeaders { priority: codegen::header(&message.headers, "priority", codegen::Scalar::Json)?, }; { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[9]")?; } fields } { message.headers.reserve(1); { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[9]")?; } codegen::set_header(&mut message.headers, "priority", codegen::Scalar::Json, &fields.priority)?; });
-    codegen::message!(Usual = "usual", &[]; [payload json: types::Note]; headers(message, fields) { let fields = UsualHeaders { priority: codegen::header(&message.headers, "priority", codegen::Scalar::Json)?, }; { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[0,1]")?; } fields } { message.headers.reserve(1); { let value = &fields.priority; let root = codegen::At::root(amgi::error::Part::Headers); let at = &root.name("priority"); codegen::one_of(at, value, "[0,1]")?; } codegen::set_header(&mut message.headers, "priority", codegen::Scalar::Json, &fields.priority)?; });
+    codegen::message!(Urgent = "urgent", &[]; [payload json: types::Note]; headers Headers(message, fields) { let priority = { let at = &fields.name("priority"); let value = codegen::header:: <i64>(&message.headers, at, "priority", codegen::Scalar::Json); if let Some(value) = &value { codegen::one_of(at, value, "[9]"); } value }; Some(UrgentHeaders { priority: priority? }) } { codegen::checked(amgi::error::Part::Headers, |at| { { let at = &at.name("priority"); let value = &fields.priority; codegen::one_of(at, value, "[9]"); } })?; message.headers.reserve(1); codegen::set_header(&mut message.headers, "priority", codegen::Scalar::Json, &fields.priority)?; });
+    codegen::message!(Usual = "usual", &[]; [payload json: types::Note]; headers Headers(message, fields) { let priority = { let at = &fields.name("priority"); let value = codegen::header:: <i64>(&message.headers, at, "priority", codegen::Scalar::Json); if let Some(value) = &value { codegen::one_of(at, value, "[0,1]"); } value }; Some(UsualHeaders { priority: priority? }) } { codegen::checked(amgi::error::Part::Headers, |at| { { let at = &at.name("priority"); let value = &fields.priority; codegen::one_of(at, value, "[0,1]"); } })?; message.headers.reserve(1); codegen::set_header(&mut message.headers, "priority", codegen::Scalar::Json, &fields.priority)?; });
     codegen::message!(Person = "person", &[]; [payload json: types::PersonPayload]);
     codegen::message!(Employee = "employee", &[]; [payload json: types::EmployeePayload]);
     codegen::message!(AskName = "askName", &[]; [payload json: types::AskNamePayload]);
@@ -1205,46 +1205,47 @@ mod wire {
     codegen::message!(Age = "age", &[]; [payload json: types::AgePayload]);
     impl amgi::TypedMessage for AskReply { const NAME: &'static str = "AskReply"; const EXAMPLES: &'static[amgi::ExampleInfo] = <Name as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["is"])], messages: [&[codegen::When::is(0, &["name"])], &[codegen::When::is(0, &["age"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::Name(message)); } if let Some(message) = choice.read(1) { return Ok(Self::Age(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::Name(value) => amgi::TypedMessage::encode(value, message), Self::Age(value) => amgi::TypedMessage::encode(value, message), } } }
     impl amgi::TypedMessage for AskRequest { const NAME: &'static str = "AskRequest"; const EXAMPLES: &'static[amgi::ExampleInfo] = <AskName as amgi::TypedMessage>::EXAMPLES; fn decode(message: &amgi::Message) -> Result<Self, amgi::Rejection> { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["ask"])], messages: [&[codegen::When::is(0, &["name"])], &[codegen::When::is(0, &["age"])]] }; let mut choice = SELECT.choose(message); if let Some(message) = choice.read(0) { return Ok(Self::AskName(message)); } if let Some(message) = choice.read(1) { return Ok(Self::AskAge(message)); } Err(choice.none()) } fn encode(&self, message: &mut amgi::Message) -> Result<(), amgi::Rejection> { match self { Self::AskName(value) => amgi::TypedMessage::encode(value, message), Self::AskAge(value) => amgi::TypedMessage::encode(value, message), } } }
-    codegen::object!(types::OpenedPayload { r#type "type": required[codegen::Plain<types::OpenedPayloadType>]; by "by": optional[codegen::Plain<String>]; });
+    codegen::object!(types::OpenedPayload { 0 r#type "type": types::OpenedPayloadType, required; 1 by "by": String, optional; });
     codegen::text_enum!(types::OpenedPayloadType { Opened = "opened" });
-    codegen::object!(types::ClosedPayload { r#type "type": optional[codegen::Plain<types::ClosedPayloadType>]; at "at": required[codegen::Int<i64>]; });
+    codegen::object!(types::ClosedPayload { 0 r#type "type": types::ClosedPayloadType, optional; 1 at "at": i64, required; });
     codegen::text_enum!(types::ClosedPayloadType { Closed = "closed" });
-    codegen::object!(types::MovedPayloadRaised { r#type "type": required[codegen::Plain<types::MovedPayloadRaisedType>]; up "up": required[codegen::Int<i64>]; });
+    codegen::union!(types::MovedPayload: any always { Raised(types::MovedPayloadRaised), Lowered(types::MovedPayloadLowered) });
+    codegen::object!(types::MovedPayloadRaised { 0 r#type "type": types::MovedPayloadRaisedType, required; 1 up "up": i64, required; });
     codegen::text_enum!(types::MovedPayloadRaisedType { Raised = "raised" });
-    codegen::object!(types::MovedPayloadLowered { r#type "type": required[codegen::Plain<types::MovedPayloadLoweredType>]; down "down": required[codegen::Int<i64>]; });
+    codegen::object!(types::MovedPayloadLowered { 0 r#type "type": types::MovedPayloadLoweredType, required; 1 down "down": i64, required; });
     codegen::text_enum!(types::MovedPayloadLoweredType { Lowered = "lowered" });
-    codegen::object!(types::RemarkPayload { text "text": required[codegen::Plain<String>]; });
-    codegen::object!(types::Started { event "event": required[codegen::Plain<types::StartedEvent>]; });
-    codegen::object!(types::StartedEvent { header "header": required[codegen::Plain<types::StartedEventHeader>]; });
-    codegen::object!(types::StartedEventHeader { r#type "type": required[codegen::Plain<types::StartedEventHeaderType>]; });
+    codegen::object!(types::RemarkPayload { 0 text "text": String, required; });
+    codegen::object!(types::Started { 0 event "event": types::StartedEvent, required; });
+    codegen::object!(types::StartedEvent { 0 header "header": types::StartedEventHeader, required; });
+    codegen::object!(types::StartedEventHeader { 0 r#type "type": types::StartedEventHeaderType, required; });
     codegen::text_enum!(types::StartedEventHeaderType { Started = "started" });
-    codegen::object!(types::Stopped { event "event": required[codegen::Plain<types::StoppedEvent>]; });
-    codegen::object!(types::StoppedEvent { header "header": required[codegen::Plain<types::StoppedEventHeader>]; });
-    codegen::object!(types::StoppedEventHeader { r#type "type": required[codegen::Plain<types::StoppedEventHeaderType>]; });
+    codegen::object!(types::Stopped { 0 event "event": types::StoppedEvent, required; });
+    codegen::object!(types::StoppedEvent { 0 header "header": types::StoppedEventHeader, required; });
+    codegen::object!(types::StoppedEventHeader { 0 r#type "type": types::StoppedEventHeaderType, required; });
     codegen::text_enum!(types::StoppedEventHeaderType { Stopped = "stopped" });
-    codegen::object!(types::FirstPayload { version "version": required[codegen::Int<i64>]; a "a": optional[codegen::Plain<String>]; });
-    codegen::check!(types::FirstPayload, (value, at) version "version" { codegen::one_of(at, value, "[1]")?; });
-    codegen::object!(types::SecondPayload { version "version": required[codegen::Int<i64>]; a "a": optional[codegen::Plain<String>]; });
-    codegen::check!(types::SecondPayload, (value, at) version "version" { codegen::one_of(at, value, "[2,3]")?; });
-    codegen::object!(types::DraftPayload: Refused { draft "draft": required[codegen::Plain<bool>]; });
-    codegen::check!(types::DraftPayload, (value, at) draft "draft" { codegen::one_of(at, value, "[true]")?; });
-    codegen::object!(types::Animal { kind "kind": required[codegen::Plain<String>]; name "name": optional[codegen::Plain<String>]; });
-    codegen::object!(types::Cat { kind "kind": required[codegen::Plain<String>]; name "name": optional[codegen::Plain<String>]; lives "lives": optional[codegen::Int<i64>]; });
-    codegen::object!(types::Dog { kind "kind": required[codegen::Plain<String>]; name "name": optional[codegen::Plain<String>]; tricks "tricks": optional[codegen::Int<i64>]; });
-    codegen::object!(types::AddedPayload { op "op": required[codegen::Plain<types::AddedPayloadOp>]; id "id": required[codegen::Int<i64>]; });
+    codegen::object!(types::FirstPayload { 0 version "version": i64, required; 1 a "a": String, optional; });
+    codegen::check!(types::FirstPayload, (value, at) version "version" { codegen::one_of(at, value, "[1]"); });
+    codegen::object!(types::SecondPayload { 0 version "version": i64, required; 1 a "a": String, optional; });
+    codegen::check!(types::SecondPayload, (value, at) version "version" { codegen::one_of(at, value, "[2,3]"); });
+    codegen::object!(types::DraftPayload: Refused { 0 draft "draft": bool, required; });
+    codegen::check!(types::DraftPayload, (value, at) draft "draft" { codegen::one_of(at, value, "[true]"); });
+    codegen::object!(types::Animal { 0 kind "kind": String, required; 1 name "name": String, optional; });
+    codegen::object!(types::Cat { 0 kind "kind": String, required; 1 name "name": String, optional; 2 lives "lives": i64, optional; });
+    codegen::object!(types::Dog { 0 kind "kind": String, required; 1 name "name": String, optional; 2 tricks "tricks": i64, optional; });
+    codegen::object!(types::AddedPayload { 0 op "op": types::AddedPayloadOp, required; 1 id "id": i64, required; });
     codegen::text_enum!(types::AddedPayloadOp { Add = "add" });
-    codegen::object!(types::RemovedPayload { op "op": required[codegen::Plain<types::RemovedPayloadOp>]; id "id": required[codegen::Int<i64>]; });
+    codegen::object!(types::RemovedPayload { 0 op "op": types::RemovedPayloadOp, required; 1 id "id": i64, required; });
     codegen::text_enum!(types::RemovedPayloadOp { Remove = "remove" });
-    codegen::object!(types::Note { text "text": optional[codegen::Plain<String>]; });
-    codegen::object!(types::PersonPayload { name "name": required[codegen::Plain<String>]; });
-    codegen::object!(types::EmployeePayload { name "name": required[codegen::Plain<String>]; company "company": required[codegen::Plain<String>]; });
-    codegen::object!(types::AskNamePayload { ask "ask": required[codegen::Plain<types::AskNamePayloadAsk>]; });
+    codegen::object!(types::Note { 0 text "text": String, optional; });
+    codegen::object!(types::PersonPayload { 0 name "name": String, required; });
+    codegen::object!(types::EmployeePayload { 0 name "name": String, required; 1 company "company": String, required; });
+    codegen::object!(types::AskNamePayload { 0 ask "ask": types::AskNamePayloadAsk, required; });
     codegen::text_enum!(types::AskNamePayloadAsk { Name = "name" });
-    codegen::object!(types::AskAgePayload { ask "ask": required[codegen::Plain<types::AskAgePayloadAsk>]; });
+    codegen::object!(types::AskAgePayload { 0 ask "ask": types::AskAgePayloadAsk, required; });
     codegen::text_enum!(types::AskAgePayloadAsk { Age = "age" });
-    codegen::object!(types::NamePayload { is "is": required[codegen::Plain<types::NamePayloadIs>]; name "name": required[codegen::Plain<String>]; });
+    codegen::object!(types::NamePayload { 0 is "is": types::NamePayloadIs, required; 1 name "name": String, required; });
     codegen::text_enum!(types::NamePayloadIs { Name = "name" });
-    codegen::object!(types::AgePayload { is "is": required[codegen::Plain<types::AgePayloadIs>]; age "age": required[codegen::Int<i64>]; });
+    codegen::object!(types::AgePayload { 0 is "is": types::AgePayloadIs, required; 1 age "age": i64, required; });
     codegen::text_enum!(types::AgePayloadIs { Age = "age" });
     pub(super) async fn route_tagged<A: TaggedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 4> = codegen::Select { keys: [codegen::Key::Payload(&["type"])], messages: [&[codegen::When::is(0, &["opened"])], &[codegen::When::may_be(0, &["closed"])], &[codegen::When::is(0, &["raised", "lowered"])], &[]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Opened>(0) { return codegen::settle(TaggedHandler::on_opened(handlers, message, cx).await); } if let Some(message) = choice.read:: <Closed>(1) { return codegen::settle(TaggedHandler::on_closed(handlers, message, cx).await); } if let Some(message) = choice.read:: <Moved>(2) { return codegen::settle(TaggedHandler::on_moved(handlers, message, cx).await); } if let Some(message) = choice.read:: <Remark>(3) { return codegen::settle(TaggedHandler::on_remark(handlers, message, cx).await); } codegen::reject(choice.none()) }
     pub(super) async fn route_nested<A: NestedHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { static SELECT: codegen::Select<1, 2> = codegen::Select { keys: [codegen::Key::Payload(&["event", "header", "type"])], messages: [&[codegen::When::is(0, &["started"])], &[codegen::When::is(0, &["stopped"])]] }; let mut choice = SELECT.choose(cx.message()); if let Some(message) = choice.read:: <Started>(0) { return codegen::settle(NestedHandler::on_started(handlers, message, cx).await); } if let Some(message) = choice.read:: <Stopped>(1) { return codegen::settle(NestedHandler::on_stopped(handlers, message, cx).await); } codegen::reject(choice.none()) }

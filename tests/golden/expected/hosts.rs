@@ -137,7 +137,7 @@ impl std::fmt::Debug for Sender {
 /// Types of the document's schemas.
 #[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::{Deserialize, Serialize};
+    use amgi::codegen::serde::Serialize;
 
     /// Schema `Host`.
     #[derive(Debug, Clone, PartialEq, PartialOrd, Serialize)]
@@ -171,7 +171,7 @@ pub mod types {
     pub type Serial = std::num::NonZeroU32;
 
     /// Schema `Contact`.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Serialize, Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Serialize)]
     #[serde(crate = "amgi::codegen::serde", untagged)]
     #[must_use]
     #[allow(clippy::large_enum_variant)]
@@ -231,12 +231,13 @@ mod wire {
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
     static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "hostUp", address: codegen::constant("host.up"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onHostUp", bindings: &[], messages: &[amgi::MessageInfo { name: "HostUp", content_type: "application/json", bindings: &[], examples: <MachineUp as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("host.up"), dead_letter: None, }];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
-    codegen::message!(MachineUp = "HostUp", &[amgi::ExampleInfo { name: "", headers: "{\"reporter\":\"10.0.0.1\"}", payload: Some("{\"address\":\"10.0.0.2\",\"contact\":\"10.0.0.4\",\"load\":0.5,\"name\":\"a\",\"routes\":[\"10.0.0.3\"],\"serial\":7}") }]; [payload json: types::Machine, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { MachineUpHeaders { reporter: codegen::header(&message.headers, "reporter", codegen::Scalar::Text)?, } } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "reporter", codegen::Scalar::Text, &fields.reporter)?; });
+    codegen::message!(MachineUp = "HostUp", &[amgi::ExampleInfo { name: "", headers: "{\"reporter\":\"10.0.0.1\"}", payload: Some("{\"address\":\"10.0.0.2\",\"contact\":\"10.0.0.4\",\"load\":0.5,\"name\":\"a\",\"routes\":[\"10.0.0.3\"],\"serial\":7}") }]; [payload json: types::Machine, (value, at) { codegen::Check::check(value, at); }]; headers Headers(message, fields) { let reporter = { let at = &fields.name("reporter"); let value = codegen::header:: <codegen::Foreign<types::Address> >(&message.headers, at, "reporter", codegen::Scalar::Text); value }; Some(MachineUpHeaders { reporter: reporter? }) } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "reporter", codegen::Scalar::Text, &fields.reporter)?; });
     codegen::message!(HostStop = "HostStop", &[]; [payload json: types::Stop]);
-    codegen::object!(types::Machine { name "name": required[codegen::Plain<String>]; address "address": required[codegen::Plain<types::Address>]; gateway "gateway": optional[codegen::Plain<types::Address>]; serial "serial": required[codegen::Plain<types::Serial>]; routes "routes": default[codegen::Plain<Vec<types::Address> >]; load "load": optional[codegen::Plain<f64>]; contact "contact": optional[codegen::Plain<types::Contact>]; });
-    codegen::check!(types::Machine, (value, at) name "name" { codegen::length(at, value, 1, usize::MAX)?; });
-    codegen::object!(types::Room { building "building": required[codegen::Plain<types::RoomBuilding>]; number "number": required[codegen::Int<i64>]; });
+    codegen::object!(types::Machine { 0 name "name": String, required; 1 address "address": codegen::Foreign<types::Address>, required; 2 gateway "gateway": codegen::Foreign<types::Address>, optional; 3 serial "serial": codegen::Foreign<types::Serial>, required; 4 routes "routes": Vec<codegen::Foreign<types::Address> >, default; 5 load "load": f64, optional; 6 contact "contact": types::Contact, optional; });
+    codegen::check!(types::Machine, (value, at) name "name" { codegen::length(at, value, 1, usize::MAX); });
+    codegen::union!(types::Contact: any always { Address(codegen::Foreign<types::Address>), Room(types::Room) });
+    codegen::object!(types::Room { 0 building "building": types::RoomBuilding, required; 1 number "number": i64, required; });
     codegen::text_enum!(types::RoomBuilding { North = "north", South = "south" });
-    codegen::object!(types::Stop { address "address": required[codegen::Plain<types::Address>]; reason "why": required[codegen::Plain<String>]; });
+    codegen::object!(types::Stop { 0 address "address": codegen::Foreign<types::Address>, required; 1 reason "why": String, required; });
     pub(super) async fn route_host_up<A: HostUpHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <MachineUp as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(HostUpHandler::on_machine_up(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
 }

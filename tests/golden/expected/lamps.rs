@@ -288,7 +288,7 @@ impl std::fmt::Debug for Sender {
 /// Types of the document's schemas.
 #[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::{Deserialize, Serialize};
+    use amgi::codegen::serde::Serialize;
 
     /// Payload of message `lightMeasured`.
     #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -361,11 +361,11 @@ mod wire {
     use super::*;
     use amgi::codegen;
     pub(super) static PATTERN_LIGHT_MEASURED: amgi::address::Pattern = { static PARTS: [amgi::address::Part; 5] = [amgi::address::Part::literal("lamps/"), amgi::address::Part::parameter("district"), amgi::address::Part::literal("/"), amgi::address::Part::parameter("lampId"), amgi::address::Part::literal("/light")]; amgi::address::Pattern::from_parts(&PARTS) };
-    impl LightMeasuredChannel { fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> { Ok(Self { district: codegen::parameter("district", district)?, lamp_id: codegen::parameter("lampId", lamp_id)?, }) } }
+    impl LightMeasuredChannel { fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> { Ok(Self { district: codegen::parameter:: <types::LightMeasuredDistrict>("district", district)?, lamp_id: codegen::parameter:: <String>("lampId", lamp_id)?, }) } }
     impl std::fmt::Display for LightMeasuredChannel { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_LIGHT_MEASURED.format(&[self.district.as_str(), &self.lamp_id])) } }
     impl std::str::FromStr for LightMeasuredChannel { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_LIGHT_MEASURED.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "lamps/{district}/{lampId}/light")), } } }
     pub(super) static PATTERN_LAMP_SWITCH: amgi::address::Pattern = { static PARTS: [amgi::address::Part; 5] = [amgi::address::Part::literal("lamps/"), amgi::address::Part::parameter("district"), amgi::address::Part::literal("/"), amgi::address::Part::parameter("lampId"), amgi::address::Part::literal("/switch")]; amgi::address::Pattern::from_parts(&PARTS) };
-    impl LampSwitchChannel { fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> { Ok(Self { district: codegen::parameter("district", district)?, lamp_id: codegen::parameter("lampId", lamp_id)?, }) } }
+    impl LampSwitchChannel { fn read([district, lamp_id]: [&str; 2]) -> Result<Self, amgi::Rejection> { Ok(Self { district: codegen::parameter:: <types::LampSwitchDistrict>("district", district)?, lamp_id: codegen::parameter:: <String>("lampId", lamp_id)?, }) } }
     impl std::fmt::Display for LampSwitchChannel { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_LAMP_SWITCH.format(&[self.district.as_str(), &self.lamp_id])) } }
     impl std::str::FromStr for LampSwitchChannel { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_LAMP_SWITCH.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "lamps/{district}/{lampId}/switch")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[amgi::ServerInfo { name: "broker", protocol: "mqtt", host: "localhost:1883", path: "", bindings: &[] }];
@@ -375,14 +375,14 @@ mod wire {
         amgi::ChannelInfo { name: "pictures", address: codegen::constant("lamps/pictures"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onPicture", bindings: &[], messages: &[amgi::MessageInfo { name: "picture", content_type: "image/png", bindings: &[], examples: <Picture as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/pictures"), dead_letter: None, }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[0].example_address = PATTERN_LIGHT_MEASURED.format(&["north", "7"]).into(); channels }
-    codegen::message!(LightMeasured = "lightMeasured", &[amgi::ExampleInfo { name: "evening", headers: "{\"sensor\":\"s-1\"}", payload: Some("{\"battery\":0.75,\"history\":[130,150],\"lumens\":120}") }]; [payload json: types::LightMeasuredPayload, (value, at) { codegen::Check::check(value, at)?; }]; headers(message, fields) { LightMeasuredHeaders { sensor: codegen::optional_header(&message.headers, "sensor", codegen::Scalar::Text)?, } } { message.headers.reserve(1); if let Some(value) = &fields.sensor { codegen::set_header(&mut message.headers, "sensor", codegen::Scalar::Text, value)?; } });
-    codegen::message!(LampSwitch = "lampSwitch", &[amgi::ExampleInfo { name: "on", headers: "{}", payload: Some("{\"state\":\"on\"}") }]; [payload json: types::LampSwitchPayload, (value, at) { codegen::Check::check(value, at)?; }]);
-    codegen::message!(Note = "note", &[amgi::ExampleInfo { name: "bulb", headers: "{}", payload: Some("Lamp 7 needs a new bulb.") }]; [payload text: String, (value, at) { codegen::length(at, value, 0, 140)?; }]);
+    codegen::message!(LightMeasured = "lightMeasured", &[amgi::ExampleInfo { name: "evening", headers: "{\"sensor\":\"s-1\"}", payload: Some("{\"battery\":0.75,\"history\":[130,150],\"lumens\":120}") }]; [payload json: types::LightMeasuredPayload, (value, at) { codegen::Check::check(value, at); }]; headers Headers(message, fields) { let sensor = { let at = &fields.name("sensor"); let value = codegen::optional_header:: <String>(&message.headers, at, "sensor", codegen::Scalar::Text); value }; Some(LightMeasuredHeaders { sensor: sensor? }) } { message.headers.reserve(1); if let Some(value) = &fields.sensor { codegen::set_header(&mut message.headers, "sensor", codegen::Scalar::Text, value)?; } });
+    codegen::message!(LampSwitch = "lampSwitch", &[amgi::ExampleInfo { name: "on", headers: "{}", payload: Some("{\"state\":\"on\"}") }]; [payload json: types::LampSwitchPayload, (value, at) { codegen::Check::check(value, at); }]);
+    codegen::message!(Note = "note", &[amgi::ExampleInfo { name: "bulb", headers: "{}", payload: Some("Lamp 7 needs a new bulb.") }]; [payload text: String, (value, at) { codegen::length(at, value, 0, 140); }]);
     codegen::message!(Picture = "picture", &[]; [payload raw: amgi::Bytes]);
-    codegen::object!(types::LightMeasuredPayload: Refused { lumens "lumens": required[codegen::Int<u32>]; battery "battery": optional[codegen::Plain<f64>]; history "history": default[codegen::List<codegen::Int<u64> >]; });
-    codegen::check!(types::LightMeasuredPayload, (value, at) lumens "lumens" { codegen::ensure(at, *value <= 200000, "is greater than the maximum 200000")?; } battery "battery" { if let Some(value) = value { codegen::ensure(at, *value> 0.0, "is not greater than 0")?; codegen::ensure(at, *value <= 1.0, "is greater than the maximum 1")?; } });
-    codegen::object!(types::LampSwitchPayload { state "state": required[codegen::Plain<types::LampSwitchPayloadState>]; fade "fade": value(types::defaults::lamp_switch_payload__fade)[codegen::Int<u32>]; });
-    codegen::check!(types::LampSwitchPayload, (value, at) fade "fade" { codegen::ensure(at, *value <= 60, "is greater than the maximum 60")?; });
+    codegen::object!(types::LightMeasuredPayload: Refused { 0 lumens "lumens": u32, required; 1 battery "battery": f64, optional; 2 history "history": Vec<u64>, default; });
+    codegen::check!(types::LightMeasuredPayload, (value, at) lumens "lumens" { codegen::ensure(at, *value <= 200000, "maximum", "at most 200000", value); } battery "battery" { if let Some(value) = value { codegen::ensure(at, *value> 0.0, "exclusiveMinimum", "more than 0", value); codegen::ensure(at, *value <= 1.0, "maximum", "at most 1", value); } });
+    codegen::object!(types::LampSwitchPayload { 0 state "state": types::LampSwitchPayloadState, required; 1 fade "fade": u32, value(types::defaults::lamp_switch_payload__fade); });
+    codegen::check!(types::LampSwitchPayload, (value, at) fade "fade" { codegen::ensure(at, *value <= 60, "maximum", "at most 60", value); });
     codegen::text_enum!(types::LampSwitchPayloadState { On = "on", Off = "off" });
     codegen::text_enum!(types::LightMeasuredDistrict { North = "north", South = "south" });
     codegen::text_enum!(types::LampSwitchDistrict { North = "north", South = "south" });

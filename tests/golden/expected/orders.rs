@@ -338,7 +338,7 @@ impl std::fmt::Debug for Sender {
 /// Types of the document's schemas.
 #[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::{Deserialize, Serialize};
+    use amgi::codegen::serde::Serialize;
 
     /// An order.
     #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -381,14 +381,14 @@ mod wire {
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     codegen::message!(Order = "order", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);
-    codegen::message!(OrderTask = "orderTask", &[amgi::ExampleInfo { name: "third", headers: "{\"chunk_no\":3,\"task_id\":17}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]; headers(message, fields) { OrderTaskHeaders { task_id: codegen::header(&message.headers, "task_id", codegen::Scalar::Json)?, chunk_no: codegen::header(&message.headers, "chunk_no", codegen::Scalar::Json)?, } } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "task_id", codegen::Scalar::Json, &fields.task_id)?; codegen::set_header(&mut message.headers, "chunk_no", codegen::Scalar::Json, &fields.chunk_no)?; });
+    codegen::message!(OrderTask = "orderTask", &[amgi::ExampleInfo { name: "third", headers: "{\"chunk_no\":3,\"task_id\":17}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]; headers Headers(message, fields) { let task_id = { let at = &fields.name("task_id"); let value = codegen::header:: <u64>(&message.headers, at, "task_id", codegen::Scalar::Json); value }; let chunk_no = { let at = &fields.name("chunk_no"); let value = codegen::header:: <u32>(&message.headers, at, "chunk_no", codegen::Scalar::Json); value }; Some(OrderTaskHeaders { task_id: task_id?, chunk_no: chunk_no? }) } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "task_id", codegen::Scalar::Json, &fields.task_id)?; codegen::set_header(&mut message.headers, "chunk_no", codegen::Scalar::Json, &fields.chunk_no)?; });
     codegen::message!(OrderRequest = "orderRequest", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);
     codegen::message!(Confirmation = "confirmation", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000}") }]; [payload json: types::Confirmation]);
     codegen::message!(OrderForward = "orderForward", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);
-    codegen::message!(Stamped = "stamped", &[amgi::ExampleInfo { name: "usual", headers: "{\"chunk_no\":37,\"task_id\":1000000}", payload: Some("{\"id\":1000000}") }]; [payload json: types::Stamp]; headers(message, fields) { StampedHeaders { task_id: codegen::header(&message.headers, "task_id", codegen::Scalar::Json)?, chunk_no: codegen::header(&message.headers, "chunk_no", codegen::Scalar::Json)?, } } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "task_id", codegen::Scalar::Json, &fields.task_id)?; codegen::set_header(&mut message.headers, "chunk_no", codegen::Scalar::Json, &fields.chunk_no)?; });
-    codegen::object!(types::Order { id "id": required[codegen::Int<u64>]; quantity "quantity": required[codegen::Int<u32>]; });
-    codegen::object!(types::Confirmation { id "id": required[codegen::Int<u64>]; });
-    codegen::object!(types::Stamp { id "id": required[codegen::Int<u64>]; });
+    codegen::message!(Stamped = "stamped", &[amgi::ExampleInfo { name: "usual", headers: "{\"chunk_no\":37,\"task_id\":1000000}", payload: Some("{\"id\":1000000}") }]; [payload json: types::Stamp]; headers Headers(message, fields) { let task_id = { let at = &fields.name("task_id"); let value = codegen::header:: <u64>(&message.headers, at, "task_id", codegen::Scalar::Json); value }; let chunk_no = { let at = &fields.name("chunk_no"); let value = codegen::header:: <u32>(&message.headers, at, "chunk_no", codegen::Scalar::Json); value }; Some(StampedHeaders { task_id: task_id?, chunk_no: chunk_no? }) } { message.headers.reserve(2); codegen::set_header(&mut message.headers, "task_id", codegen::Scalar::Json, &fields.task_id)?; codegen::set_header(&mut message.headers, "chunk_no", codegen::Scalar::Json, &fields.chunk_no)?; });
+    codegen::object!(types::Order { 0 id "id": u64, required; 1 quantity "quantity": u32, required; });
+    codegen::object!(types::Confirmation { 0 id "id": u64, required; });
+    codegen::object!(types::Stamp { 0 id "id": u64, required; });
     pub(super) async fn route_orders<A: OrdersHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Order as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(OrdersHandler::on_order(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
     pub(super) async fn route_tasks<A: TasksHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <OrderTask as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(TasksHandler::on_order_task(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
     pub(super) async fn route_requests<A: RequestsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <OrderRequest as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => { const REPLY: amgi::reply::ReplyInfo = amgi::reply::ReplyInfo { location: None, address: Some("confirmations"), correlation: None }; codegen::reply(cx, &REPLY, amgi::codegen::no_bindings, RequestsHandler::confirm_order(handlers, message, cx).await).await }, Err(rejection) => codegen::reject(rejection), } }

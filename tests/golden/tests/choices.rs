@@ -62,7 +62,7 @@ async fn deliver(message: Message) -> Result<&'static str, (Part, String, String
     match app.deliver(message).await.settlement {
         Settlement::Ack => Ok(notes.0.lock().unwrap().pop().expect("a handler was called")),
         Settlement::Fail { reason: Reason::Rejected(rejection), .. } => {
-            Err((rejection.part, rejection.pointer, rejection.detail.into_owned()))
+            Err((rejection.part(), rejection.pointer().to_owned(), rejection.to_string()))
         }
         other => panic!("{other:?}"),
     }
@@ -83,7 +83,7 @@ async fn a_tag_chooses_and_what_has_none_is_left() {
     assert_eq!(deliver(at("tagged", r#"{"text":"x"}"#)).await, Ok("remark"));
     let (part, _, detail) = deliver(at("tagged", r#"{"type":"other"}"#)).await.unwrap_err();
     assert!(
-        part == Part::Payload && detail.starts_with("missing field `text`"),
+        part == Part::Payload && detail.contains("expected the member `text`"),
         "only `remark` was tried: {detail}"
     );
 }
@@ -96,7 +96,7 @@ async fn a_tag_may_lie_deep_and_need_not_be_a_text() {
     assert_eq!(deliver(nested("stopped")).await, Ok("stopped"));
     let (_, pointer, detail) = deliver(nested("paused")).await.unwrap_err();
     assert_eq!(pointer, "/event/header/type");
-    assert!(detail.contains("`paused`") && detail.contains("`started` or `stopped`"), "{detail}");
+    assert!(detail.contains("\"paused\"") && detail.contains("`started` or `stopped`"), "{detail}");
     assert_eq!(deliver(at("numbered", r#"{"version":1}"#)).await, Ok("first"));
     assert_eq!(deliver(at("numbered", r#"{"version":3}"#)).await, Ok("second"));
     assert_eq!(deliver(at("numbered", r#"{"draft":true}"#)).await, Ok("draft"));
@@ -131,7 +131,7 @@ async fn the_content_type_comes_before_the_tag() {
     assert_eq!(deliver(at("formats", "longer than ten")).await, Ok("picture"));
     let (part, pointer, detail) = deliver(typed("text/html", add)).await.unwrap_err();
     assert_eq!((part, pointer.as_str()), (Part::Headers, "/content-type"), "{detail}");
-    assert!(detail.contains("`text/html`") && detail.contains("`image/png`"), "{detail}");
+    assert!(detail.contains("\"text/html\"") && detail.contains("`image/png`"), "{detail}");
     let (_, pointer, _) = deliver(typed("application/json", r#"{"op":"keep"}"#)).await.unwrap_err();
     assert_eq!(pointer, "/op");
 }
@@ -166,6 +166,6 @@ async fn requests_and_unions_are_told_apart_the_same_way() {
     let reply = |payload| AskReply::decode(&at("answers", payload));
     assert!(matches!(reply(r#"{"is":"age","age":7}"#), Ok(AskReply::Age(_))));
     assert!(matches!(reply(r#"{"is":"name","name":"Ada"}"#), Ok(AskReply::Name(_))));
-    assert_eq!(reply(r#"{"is":"age"}"#).unwrap_err().pointer, "", "only `age` was tried");
-    assert_eq!(reply(r#"{"is":"size"}"#).unwrap_err().pointer, "/is");
+    assert_eq!(reply(r#"{"is":"age"}"#).unwrap_err().pointer(), "", "only `age` was tried");
+    assert_eq!(reply(r#"{"is":"size"}"#).unwrap_err().pointer(), "/is");
 }

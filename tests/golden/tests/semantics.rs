@@ -23,7 +23,7 @@ fn accepts<M: TypedMessage>(payload: &str) -> M {
 fn rejects<M: TypedMessage>(payload: &str, pointer: &str) {
     match decode::<M>(payload) {
         Ok(_) => panic!("{payload} was accepted"),
-        Err(rejection) => assert_eq!(rejection.pointer, pointer, "{payload}: {rejection}"),
+        Err(rejection) => assert_eq!(rejection.pointer(), pointer, "{payload}: {rejection}"),
     }
 }
 

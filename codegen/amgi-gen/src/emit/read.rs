@@ -1,71 +1,63 @@
 //! How the types of a document are read: in the private module `wire`, as macros of the runtime.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::{ident, outer_ty, types::default_name};
-use crate::ir::{Content, Field, Missing, Tagging, Ty, TypeDef, TypeKind};
+use crate::ir::{Api, Content, Field, Missing, Ty, TypeDef, TypeKind, Variant};
 
-/// Whether `wire` says how a type is read; serde derives it otherwise.
-pub(super) fn is_ours(def: &TypeDef) -> bool {
-    matches!(def.kind, TypeKind::Struct { .. }) || union_variants(def).is_some()
-}
-
-/// How a type is read, where that is ours.
-pub(super) fn read(def: &TypeDef) -> TokenStream {
+/// How a type is read.
+pub(super) fn read(api: &Api, def: &TypeDef) -> TokenStream {
+    let name = ident(&def.name);
     match &def.kind {
-        TypeKind::Struct { fields, closed, .. } => structure(def, fields, *closed),
-        TypeKind::Union { .. } => union(def),
-        _ => TokenStream::new(),
+        TypeKind::Struct { fields, closed, .. } => structure(api, def, fields, *closed),
+        TypeKind::Union { variants, .. } => union(api, def, variants),
+        TypeKind::Newtype { ty, .. } => {
+            let reader = reader(api, ty);
+            quote!(codegen::newtype!(types::#name: #reader);)
+        }
+        TypeKind::Strings { variants } => {
+            let names = variants.iter().map(|variant| ident(&variant.name));
+            let wires = variants.iter().map(|variant| &variant.wire);
+            quote!(codegen::text_enum!(types::#name { #(#names = #wires),* });)
+        }
+        TypeKind::Foreign { .. } => TokenStream::new(),
     }
 }
 
-/// The reader of a type for which serde's own does not do: it has an integer somewhere, and `1.0` is one.
-pub(super) fn special(of: &Ty) -> Option<TokenStream> {
-    has_integer(of).then(|| reader(of))
-}
-
-fn has_integer(of: &Ty) -> bool {
-    match of {
-        Ty::Number(name) => !name.starts_with('f'),
-        Ty::Option(inner) | Ty::Box(inner) | Ty::Vec(inner) | Ty::Map(inner) => has_integer(inner),
-        _ => false,
-    }
-}
-
-fn reader(of: &Ty) -> TokenStream {
-    if !has_integer(of) {
-        let of = outer_ty(of);
-        return quote!(codegen::Plain<#of>);
-    }
+/// What reads a type: the type itself, unless it is foreign or holds such a one.
+pub(super) fn reader(api: &Api, of: &Ty) -> TokenStream {
     match of {
         Ty::Option(inner) => {
-            let inner = reader(inner);
-            quote!(codegen::Maybe<#inner>)
+            let inner = reader(api, inner);
+            quote!(Option<#inner>)
         }
         Ty::Box(inner) => {
-            let inner = reader(inner);
-            quote!(codegen::Boxed<#inner>)
+            let inner = reader(api, inner);
+            quote!(Box<#inner>)
         }
         Ty::Vec(inner) => {
-            let inner = reader(inner);
-            quote!(codegen::List<#inner>)
+            let inner = reader(api, inner);
+            quote!(Vec<#inner>)
         }
         Ty::Map(inner) => {
-            let inner = reader(inner);
-            quote!(codegen::Dict<#inner>)
+            let inner = reader(api, inner);
+            quote!(std::collections::BTreeMap<String, #inner>)
         }
-        of => {
+        Ty::Named(name) => {
+            let foreign = |def: &TypeDef| def.name == *name && matches!(def.kind, TypeKind::Foreign { .. });
             let of = outer_ty(of);
-            quote!(codegen::Int<#of>)
+            if api.types.iter().any(foreign) { quote!(codegen::Foreign<#of>) } else { of }
         }
+        of => outer_ty(of),
     }
 }
 
-fn structure(def: &TypeDef, fields: &[Field], closed: bool) -> TokenStream {
+fn structure(api: &Api, def: &TypeDef, fields: &[Field], closed: bool) -> TokenStream {
     let name = ident(&def.name);
-    let members = fields.iter().filter(|field| field.missing != Missing::Flatten).map(|field| {
-        let (member, wire) = (ident(&field.name), &field.wire);
+    let members = fields.iter().filter(|field| field.missing != Missing::Flatten);
+    let members = members.enumerate().map(|(place, field)| {
+        let (place, member, wire) = (Literal::usize_unsuffixed(place), ident(&field.name), &field.wire);
         let (kind, of) = match (&field.missing, &field.ty) {
             (Missing::Empty, Ty::Option(inner)) if !field.nullable => (quote!(optional), &**inner),
             (Missing::Empty, of) => (quote!(default), of),
@@ -75,71 +67,31 @@ fn structure(def: &TypeDef, fields: &[Field], closed: bool) -> TokenStream {
             }
             (Missing::Refused | Missing::Null | Missing::Flatten, of) => (quote!(required), of),
         };
-        let reader = reader(of);
-        quote!(#member #wire: #kind [#reader];)
+        let reader = reader(api, of);
+        let secret = field.secret.then(|| quote!([secret]));
+        quote!(#place #member #wire: #reader, #kind #secret;)
     });
     let rest = fields.iter().find(|field| field.missing == Missing::Flatten).map(|field| {
         let member = ident(&field.name);
         let reader = match &field.ty {
-            Ty::Map(inner) => reader(inner),
-            _ => quote!(codegen::Plain<codegen::serde_json::Value>),
+            Ty::Map(inner) => reader(api, inner),
+            _ => quote!(codegen::serde_json::Value),
         };
-        quote!(.. #member [#reader])
+        quote!(.. #member: #reader)
     });
     let closed = (closed && rest.is_none()).then(|| quote!(: Refused));
     quote!(codegen::object!(types::#name #closed { #(#members)* #rest });)
 }
 
-/// Variants of a union that rules or the spelling of integers tell apart too: the derived `Deserialize` knows neither.
-pub(super) fn union_variants(def: &TypeDef) -> Option<Vec<(proc_macro2::Ident, &Ty)>> {
-    let TypeKind::Union { tagging: Tagging::Untagged, variants } = &def.kind else { return None };
-    let variants = variants.iter().map(|variant| match &variant.content {
-        Content::Value(ty, _) => Some((ident(&variant.name), ty)),
+fn union(api: &Api, def: &TypeDef, variants: &[Variant]) -> TokenStream {
+    let name = ident(&def.name);
+    let variants = variants.iter().filter_map(|variant| match &variant.content {
+        Content::Value(ty, _) => {
+            let (member, reader) = (ident(&variant.name), reader(api, ty));
+            Some(quote!(#member(#reader)))
+        }
         _ => None,
     });
-    let variants = variants.collect::<Option<Vec<_>>>()?;
-    (def.checked || variants.iter().any(|(_, ty)| has_integer(ty))).then_some(variants)
-}
-
-fn union(def: &TypeDef) -> TokenStream {
-    let name = ident(&def.name);
-    let variants = union_variants(def).unwrap_or_default();
-    let variants = variants.iter().map(|(member, ty)| {
-        let reader = reader(ty);
-        let found = if def.checked {
-            quote! {
-                let variant = Self::#member(value.0);
-                if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() {
-                    return Ok(variant);
-                }
-                // Kept, so that the check of the whole says what is wrong and where.
-                first.get_or_insert(variant);
-            }
-        } else {
-            quote!(return Ok(Self::#member(value.0));)
-        };
-        quote! {
-            if let Ok(value) = <codegen::Value<#reader> as codegen::serde::Deserialize>::deserialize(&value) {
-                #found
-            }
-        }
-    });
-    let (start, end) = if def.checked {
-        (
-            quote!(let mut first = None;),
-            quote!(first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives"))),
-        )
-    } else {
-        (quote!(), quote!(Err(codegen::serde::de::Error::custom("fits none of the alternatives"))))
-    };
-    quote! {
-        impl<'de> codegen::serde::Deserialize<'de> for types::#name {
-            fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?;
-                #start
-                #(#variants)*
-                #end
-            }
-        }
-    }
+    let holds = if def.checked { quote!(holds) } else { quote!(always) };
+    quote!(codegen::union!(types::#name: any #holds { #(#variants),* });)
 }

@@ -31,24 +31,24 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
         None => quote!(usize::MAX),
     };
     match (rule, ty) {
-        (Rule::Named, Ty::Named(_)) => quote!(codegen::Check::check(#value, #at)?;),
+        (Rule::Named, Ty::Named(_)) => quote!(codegen::Check::check(#value, #at);),
         (Rule::Length(least, most), Ty::String) => {
             let (least, most) = (proc_macro2::Literal::usize_unsuffixed(*least), limit(most));
-            quote!(codegen::length(#at, #value, #least, #most)?;)
+            quote!(codegen::length(#at, #value, #least, #most);)
         }
         (Rule::Pattern(source), Ty::String) => quote! {
             {
                 static PATTERN: codegen::TextPattern = codegen::TextPattern::new(#source);
-                PATTERN.check(#at, #value)?;
+                PATTERN.check(#at, #value);
             }
         },
-        (Rule::Format(name), Ty::String) => quote!(codegen::format(#at, #value, #name)?;),
+        (Rule::Format(name), Ty::String) => quote!(codegen::format(#at, #value, #name);),
         (Rule::Minimum(least, exclusive), Ty::Number(name)) => {
             bound(name, least, value, at, *exclusive, true)
         }
         (Rule::Maximum(most, exclusive), Ty::Number(name)) => bound(name, most, value, at, *exclusive, false),
         (Rule::MultipleOf(of), Ty::Number(name)) => {
-            let rule = format!("is not a multiple of {of}");
+            let expected = format!("a multiple of {of}");
             let whole = of.as_u64().filter(|_| !name.starts_with('f'));
             let fits = match (name.as_str(), whole) {
                 ("i32", Some(of)) => i32::try_from(of).is_ok(),
@@ -58,30 +58,31 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
             };
             if !fits {
                 // Nothing that the type holds is a multiple but zero.
-                quote!(codegen::ensure(#at, *#value == 0, #rule)?;)
+                quote!(codegen::ensure(#at, *#value == 0, "multipleOf", #expected, #value);)
             } else if let Some(of) = whole {
                 let of = proc_macro2::Literal::u64_unsuffixed(of);
-                quote!(codegen::ensure(#at, *#value % #of == 0, #rule)?;)
+                quote!(codegen::ensure(#at, *#value % #of == 0, "multipleOf", #expected, #value);)
             } else {
                 let of = number_literal("f64", of);
-                quote!(codegen::ensure(#at, codegen::is_multiple(*#value as f64, #of), #rule)?;)
+                let holds = quote!(codegen::is_multiple(*#value as f64, #of));
+                quote!(codegen::ensure(#at, #holds, "multipleOf", #expected, #value);)
             }
         }
         (Rule::Size(least, most), Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject) => {
             let (least, most) = (proc_macro2::Literal::usize_unsuffixed(*least), limit(most));
-            quote!(codegen::size(#at, #value.len(), #least, #most)?;)
+            let function = if matches!(ty, Ty::Vec(_)) { quote!(items) } else { quote!(members) };
+            quote!(codegen::#function(#at, #value.len(), #least, #most);)
         }
         (Rule::Unique, Ty::Vec(_)) => {
-            quote!(codegen::ensure(#at, codegen::unique(#value), "holds the same item twice")?;)
+            quote!(codegen::unique(#at, #value);)
         }
         (Rule::OneOf(values), Ty::String) if values.iter().all(Value::is_string) => {
             let texts = values.iter().filter_map(Value::as_str);
-            let rule = format!("is not one of {}", Value::Array(values.clone()));
-            quote!(codegen::ensure(#at, matches!(#value.as_str(), #(#texts)|*), #rule)?;)
+            quote!(codegen::texts(#at, #value, &[#(#texts),*]);)
         }
         (Rule::OneOf(values), _) => {
             let json = Value::Array(values.clone()).to_string();
-            quote!(codegen::one_of(#at, #value, #json)?;)
+            quote!(codegen::one_of(#at, #value, #json);)
         }
         (Rule::Each(rules), Ty::Vec(inner)) => {
             let inner = checks(rules, inner, &quote!(item), &quote!(&at));
@@ -104,13 +105,13 @@ fn bound(
     exclusive: bool,
     least: bool,
 ) -> TokenStream {
-    let word = match (least, exclusive) {
-        (true, false) => "is less than the minimum",
-        (true, true) => "is not greater than",
-        (false, false) => "is greater than the maximum",
-        (false, true) => "is not less than",
+    let (keyword, words) = match (least, exclusive) {
+        (true, false) => ("minimum", "at least"),
+        (true, true) => ("exclusiveMinimum", "more than"),
+        (false, false) => ("maximum", "at most"),
+        (false, true) => ("exclusiveMaximum", "less than"),
     };
-    let rule = format!("{word} {bound}");
+    let expected = format!("{words} {bound}");
     let fits = match name {
         "i32" => bound.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
         "u32" => bound.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),
@@ -141,5 +142,5 @@ fn bound(
         (false, false) => quote!(#left <= #right),
         (false, true) => quote!(#left < #right),
     };
-    quote!(codegen::ensure(#at, #holds, #rule)?;)
+    quote!(codegen::ensure(#at, #holds, #keyword, #expected, #value);)
 }

@@ -17,7 +17,7 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
     }
     let uses = || {
         quote!(
-            use amgi::codegen::serde::{Deserialize, Serialize};
+            use amgi::codegen::serde::Serialize;
         )
     };
     let items = api.types.iter().map(|def| Piece::new(move || item(api, def))).collect();
@@ -66,7 +66,7 @@ fn item(api: &Api, def: &TypeDef) -> TokenStream {
             let (derives, attributes) = (written(&def.derives), written(&def.attributes));
             quote! {
                 #lines
-                #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize, Deserialize)]
+                #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize)]
                 #[serde(crate = "amgi::codegen::serde", transparent)]
                 #(#attributes)*
                 pub struct #name(
@@ -248,8 +248,6 @@ fn union(
     variants: &[Variant],
 ) -> TokenStream {
     let name = ident(&def.name);
-    // `wire` reads it where its rules decide, too.
-    let deserialize = (!super::read::is_ours(def)).then(|| quote!(, Deserialize));
     let words = match tagging {
         Tagging::External => quote!(),
         Tagging::Internal(tag) => quote!(, tag = #tag),
@@ -316,7 +314,7 @@ fn union(
     let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize #deserialize)]
+        #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize)]
         #[serde(crate = "amgi::codegen::serde" #words)]
         #(#attributes)*
         #[allow(clippy::large_enum_variant)]

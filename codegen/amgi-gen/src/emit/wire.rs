@@ -35,8 +35,8 @@ pub(super) fn module(api: &Api) -> Module<'_> {
     let types = api
         .types
         .iter()
-        .filter(|def| def.checked || matches!(def.kind, TypeKind::Strings { .. }) || read::is_ours(def))
-        .map(|def| Piece::new(move || value(def)));
+        .filter(|def| !matches!(def.kind, TypeKind::Foreign { .. }))
+        .map(|def| Piece::new(move || value(api, def)));
     pieces.extend(divided("values", large, GROUP * 2, None, types.collect()));
     let routes = api.dispatch.iter().map(|route| Piece::new(move || route_function(api, route)));
     pieces.extend(divided("routes", large, GROUP, Some(|| quote!(use)), routes.collect()));
@@ -62,20 +62,10 @@ pub(super) fn module(api: &Api) -> Module<'_> {
 }
 
 /// How a type is read and checked.
-fn value(def: &TypeDef) -> TokenStream {
-    let read = read::is_ours(def).then(|| read::read(def));
+fn value(api: &Api, def: &TypeDef) -> TokenStream {
+    let read = read::read(api, def);
     let check = def.checked.then(|| type_check(def));
-    let texts = matches!(def.kind, TypeKind::Strings { .. }).then(|| text_enum(def));
-    quote!(#read #check #texts)
-}
-
-/// `as_str`, `Display`, `FromStr` and serde's traits of an enum of texts.
-fn text_enum(def: &TypeDef) -> TokenStream {
-    let TypeKind::Strings { variants } = &def.kind else { return TokenStream::new() };
-    let name = ident(&def.name);
-    let names = variants.iter().map(|variant| ident(&variant.name));
-    let wires = variants.iter().map(|variant| &variant.wire);
-    quote!(codegen::text_enum!(types::#name { #(#names = #wires),* });)
+    quote!(#read #check)
 }
 
 fn pattern(channel: &Channel) -> TokenStream {
@@ -112,6 +102,7 @@ fn read_address(channel: &Channel) -> TokenStream {
     let count = proc_macro2::Literal::usize_unsuffixed(parameters.fields.len());
     let names: Vec<_> = parameters.fields.iter().map(|field| ident(&field.field)).collect();
     let wires = parameters.fields.iter().map(|field| &field.wire);
+    let readers = parameters.fields.iter().map(|field| outer_ty(&field.ty));
     let values = parameters.fields.iter().zip(&names).map(|(field, name)| match field.ty {
         Ty::String => quote!(&self.#name),
         _ => quote!(self.#name.as_str()),
@@ -119,7 +110,7 @@ fn read_address(channel: &Channel) -> TokenStream {
     quote! {
         impl #name {
             fn read([#(#names),*]: [&str; #count]) -> Result<Self, amgi::Rejection> {
-                Ok(Self { #(#names: codegen::parameter(#wires, #names)?,)* })
+                Ok(Self { #(#names: codegen::parameter::<#readers>(#wires, #names)?,)* })
             }
         }
 
@@ -147,7 +138,7 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
     let key = &message.key;
     let examples = info::examples(message);
     let payload = message.payload.as_ref().map(|payload| {
-        let ty = outer_ty(&payload.ty);
+        let ty = read::reader(api, &payload.ty);
         let codec = match payload.codec {
             Codec::Json => quote!(json),
             Codec::Text => quote!(text),
@@ -156,14 +147,14 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
         let check = checks(&payload.rules, &payload.ty, &quote!(value), &quote!(at));
         let check = (!check.is_empty()).then(|| quote!(, (value, at) { #check }));
         let schema = payload.schema.as_ref().map(|schema| quote!(; #schema));
-        let reader = super::read::special(&payload.ty).map(|reader| quote!(as #reader));
-        quote!(; [payload #codec: #ty #reader #check #schema])
+        quote!(; [payload #codec: #ty #check #schema])
     });
     let parts = [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")];
     let parts = parts.into_iter().filter_map(|(fields, member, part)| {
-        let (read, write) = wire_fields(api, fields.as_ref()?, &ident(part));
+        let part = ident(part);
+        let (read, write) = wire_fields(api, fields.as_ref()?, &part);
         let member = ident(member);
-        Some(quote!(; #member(message, fields) { #read } { #write }))
+        Some(quote!(; #member #part(message, fields) { #read } { #write }))
     });
     let first = (!message.presets.is_empty()).then(|| {
         let sets = sets(&message.presets);
@@ -176,11 +167,11 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
     quote!(codegen::message!(#name = #key, #examples #payload #first #(#parts)* #last);)
 }
 
-/// Reading and writing of headers or bindings, one field after the other.
+/// Reading and writing of headers or bindings, one field after the other. Where they are read, `fields` is their place, where they
+/// are written, it is themselves.
 fn wire_fields(api: &Api, fields: &Fields, part: &proc_macro2::Ident) -> (TokenStream, TokenStream) {
     let name = ident(&fields.name);
-    let mut reads = Vec::new();
-    let mut writes = Vec::new();
+    let (mut reads, mut members, mut rules, mut writes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for field in &fields.fields {
         let (field_name, wire) = (ident(&field.field), &field.wire);
         let kind = match field.scalar {
@@ -188,19 +179,39 @@ fn wire_fields(api: &Api, fields: &Fields, part: &proc_macro2::Ident) -> (TokenS
             Scalar::Json => quote!(codegen::Scalar::Json),
             Scalar::Loose => quote!(codegen::Scalar::Loose),
         };
-        let optional = matches!(field.ty, Ty::Option(_));
+        let (optional, of) = match &field.ty {
+            Ty::Option(inner) => (true, &**inner),
+            ty => (false, ty),
+        };
+        let reader = read::reader(api, of);
+        let secret = field.secret.then(|| quote!(.secret()));
+        // A place with a `let` for every step, as each borrows from the one before.
+        let place = |root: TokenStream| match &field.protocol {
+            Some(protocol) => quote!(let at = &#root.name(#protocol); let at = &at.name(#wire) #secret;),
+            None => quote!(let at = &#root.name(#wire) #secret;),
+        };
+        let (here, there) = (place(quote!(fields)), place(quote!(at)));
         let read = match (&field.protocol, optional || field.default.is_some()) {
-            (Some(protocol), _) => quote!(codegen::binding(&message.bindings, #protocol, #wire, #kind)?),
-            (None, true) => quote!(codegen::optional_header(&message.headers, #wire, #kind)?),
-            (None, false) => quote!(codegen::header(&message.headers, #wire, #kind)?),
+            (Some(protocol), _) => {
+                quote!(codegen::binding::<#reader>(&message.bindings, at, #protocol, #wire, #kind))
+            }
+            (None, true) => quote!(codegen::optional_header::<#reader>(&message.headers, at, #wire, #kind)),
+            (None, false) => quote!(codegen::header::<#reader>(&message.headers, at, #wire, #kind)),
         };
         let read = match &field.default {
             Some(default) => {
                 let default = literal(api, &field.ty, default, &quote!(types::));
-                quote!(#read.unwrap_or_else(|| #default))
+                quote!(#read.map(|value| value.unwrap_or_else(|| #default)))
             }
             None => read,
         };
+        let check = checks(&field.rules, &field.ty, &quote!(value), &quote!(at));
+        let checked = (!check.is_empty()).then(|| quote!(if let Some(value) = &value { #check }));
+        reads.push(quote!(let #field_name = { #here let value = #read; #checked value };));
+        members.push(quote!(#field_name: #field_name?));
+        if !check.is_empty() {
+            rules.push(quote!({ #there let value = &fields.#field_name; #check }));
+        }
         let value = if optional { quote!(value) } else { quote!(&fields.#field_name) };
         let write = match &field.protocol {
             Some(protocol) => {
@@ -208,39 +219,20 @@ fn wire_fields(api: &Api, fields: &Fields, part: &proc_macro2::Ident) -> (TokenS
             }
             None => quote!(codegen::set_header(&mut message.headers, #wire, #kind, #value)?;),
         };
-        let write =
-            if optional { quote!(if let Some(value) = &fields.#field_name { #write }) } else { write };
-        let check = checks(&field.rules, &field.ty, &quote!(value), &quote!(at));
-        let protocol = field.protocol.as_ref().map(|protocol| quote!(let root = root.name(#protocol);));
-        let check = |subject: TokenStream| {
-            (!check.is_empty()).then(|| {
-                quote! {
-                    {
-                        let value = #subject;
-                        let root = codegen::At::root(amgi::error::Part::#part);
-                        #protocol
-                        let at = &root.name(#wire);
-                        #check
-                    }
-                }
-            })
-        };
-        let (after, before) = (check(quote!(&fields.#field_name)), check(quote!(&fields.#field_name)));
-        reads.push((quote!(#field_name: #read,), after));
-        writes.push(quote!(#before #write));
+        writes.push(if optional {
+            quote!(if let Some(value) = &fields.#field_name { #write })
+        } else {
+            write
+        });
     }
-    let checks: Vec<_> = reads.iter().filter_map(|(_, check)| check.clone()).collect();
-    let members = reads.iter().map(|(read, _)| read);
-    let read = if checks.is_empty() {
-        quote!(#name { #(#members)* })
-    } else {
-        quote!(let fields = #name { #(#members)* }; #(#checks)* fields)
-    };
+    let read = quote!(#(#reads)* Some(#name { #(#members),* }));
+    let rules = (!rules.is_empty())
+        .then(|| quote!(codegen::checked(amgi::error::Part::#part, |at| { #(#rules)* })?;));
     let room = fields.fields.iter().all(|field| field.protocol.is_none()).then(|| {
         let count = proc_macro2::Literal::usize_unsuffixed(fields.fields.len());
         quote!(message.headers.reserve(#count);)
     });
-    (read, quote!(#room #(#writes)*))
+    (read, quote!(#rules #room #(#writes)*))
 }
 
 fn typed_union(api: &Api, union: &Union) -> TokenStream {
@@ -293,7 +285,8 @@ fn type_check(def: &TypeDef) -> TokenStream {
                 let check = if missing { quote!(if !value.is_empty() { #check }) } else { check };
                 // Members without a field of their own lie beside the others, not below.
                 let wire = (field.missing != crate::ir::Missing::Flatten).then_some(&field.wire);
-                Some(quote!(#member #wire { #check }))
+                let secret = field.secret.then(|| quote!(secret));
+                Some(quote!(#member #wire #secret { #check }))
             })
             .collect::<TokenStream>(),
         TypeKind::Newtype { ty, rules } => {

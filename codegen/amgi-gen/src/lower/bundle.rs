@@ -129,7 +129,9 @@ impl Bundle<'_> {
             "pattern" => {
                 Some(value.to_json()).filter(|text| text.as_str().is_some_and(super::rules::is_pattern))
             }
-            "format" if !self.formats => None,
+            // Which values are secret is said of them when they are refused.
+            "format" if !self.formats && value.as_str() != Some("password") => None,
+            "x-sensitive" => Some(value.to_json()).filter(Json::is_boolean),
             "contentEncoding" | "contentMediaType" | "format" => {
                 Some(value.to_json()).filter(Json::is_string)
             }

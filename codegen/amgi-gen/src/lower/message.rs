@@ -14,7 +14,7 @@ use super::{
     exact,
     rules::rules,
     shape::Site,
-    typedefs::{Types, default_of, property_docs},
+    typedefs::{Types, default_of, is_secret, property_docs},
 };
 use crate::{
     codes, docs, ir,
@@ -235,6 +235,7 @@ impl<'d> Lowering<'d> {
                     ty: if optional { ir::Ty::Option(Box::new(ty)) } else { ty },
                     default,
                     rules,
+                    secret: is_secret(&self.shaper, part.node),
                     docs: docs::lines(&property_docs(&self.shaper, part.node), &fallback),
                     wire: part.wire.clone(),
                 }

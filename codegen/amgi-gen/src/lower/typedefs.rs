@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amgi_asyncapi::{diag::Diagnostic, model::Docs, node::Node};
+use amgi_asyncapi::{
+    diag::Diagnostic,
+    model::Docs,
+    node::{Node, Value},
+};
 use serde_json::Value as Json;
 
 use super::{
@@ -198,6 +202,7 @@ fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut members: Vec<Shape
                     docs: vec!["Members that have no field.".to_owned()],
                     missing: Missing::Flatten,
                     nullable: false,
+                    secret: object.additional.is_some_and(|node| is_secret(shaper, node)),
                     rules: object
                         .additional
                         .map(|node| each_rule(shaper, node, &shape.ty))
@@ -262,11 +267,33 @@ fn field<'d>(
         name: names.member(wanted).name,
         docs: docs.unwrap_or_else(|| vec![fallback]),
         rules,
+        secret: nodes.iter().any(|node| is_secret(shaper, node)),
         nullable,
         missing,
         wire: shape.wire,
         ty,
     }
+}
+
+/// Whether what a schema describes is shown to nobody, or holds such values.
+pub(super) fn is_secret<'d>(shaper: &Shaper<'d>, node: &'d Node) -> bool {
+    let says = |node: &Node| {
+        node.get("format").and_then(Node::as_str) == Some("password")
+            || matches!(node.get("x-sensitive"), Some(Node { value: Value::Bool(true), .. }))
+    };
+    let mut node = node;
+    // A schema of itself has said what it has to say by then.
+    for _ in 0..32 {
+        if says(node) || says(shaper.resolve(node)) {
+            return true;
+        }
+        let resolved = shaper.resolve(node);
+        match resolved.get("items").or_else(|| resolved.get("additionalProperties")) {
+            Some(inner) => node = inner,
+            None => break,
+        }
+    }
+    false
 }
 
 /// The rules of additional members, for the map that holds them.

@@ -1,8 +1,13 @@
 //! What a schema asks of a value beyond its type: rules, and where they were broken.
+//!
+//! Rules are checked one after the other, whether those before hold or not, so that a rejection says all that is wrong.
+//! Nothing is allocated while all is well.
 
 use std::{
     borrow::Cow,
+    cell::RefCell,
     collections::{BTreeMap, HashSet},
+    fmt,
     sync::OnceLock,
 };
 
@@ -12,14 +17,58 @@ use serde_json::Value;
 
 use crate::{
     codec,
-    error::{Part, Rejection},
+    error::{Part, Rejection, Violation},
 };
 
-/// Where a check is, as a chain on the stack: nothing is allocated while all is well.
+/// What was found to be wrong.
+#[derive(Debug, Default)]
+pub struct Violations(RefCell<Vec<Violation>>);
+
+impl Violations {
+    /// Nothing is wrong yet.
+    pub const fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
+
+    /// A rejection, when something is.
+    pub fn finish(self) -> Result<(), Rejection> {
+        let violations = self.0.into_inner();
+        if violations.is_empty() { Ok(()) } else { Err(violations.into()) }
+    }
+
+    /// How much that is.
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Whether that is nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// What is.
+    pub(super) fn into_inner(self) -> Vec<Violation> {
+        self.0.into_inner()
+    }
+
+    pub(super) fn push(&self, violation: Violation) {
+        let mut all = self.0.borrow_mut();
+        if all.len() < Rejection::MOST {
+            all.push(violation);
+        }
+    }
+}
+
+/// Where a check is, as a chain on the stack, and where it says what is wrong.
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
+    out: &'a Violations,
     parent: Option<&'a At<'a>>,
     token: Token<'a>,
+    /// Whether what is found here is nobody's business.
+    secret: bool,
+    /// How many times it was one of several alternatives that was looked into.
+    alternatives: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,29 +79,65 @@ enum Token<'a> {
 }
 
 impl<'a> At<'a> {
-    /// The whole of the payload.
-    pub const PAYLOAD: Self = Self::root(Part::Payload);
-
     /// The whole of a part of the message.
-    pub const fn root(part: Part) -> Self {
-        Self { parent: None, token: Token::Root(part) }
+    pub const fn root(part: Part, out: &'a Violations) -> Self {
+        Self { out, parent: None, token: Token::Root(part), secret: false, alternatives: 0 }
     }
 
     /// A member.
     #[must_use]
     pub fn name(&'a self, name: &'a str) -> At<'a> {
-        Self { parent: Some(self), token: Token::Name(name) }
+        Self { parent: Some(self), token: Token::Name(name), ..*self }
     }
 
     /// An element.
     #[must_use]
     pub fn index(&'a self, index: usize) -> At<'a> {
-        Self { parent: Some(self), token: Token::Index(index) }
+        Self { parent: Some(self), token: Token::Index(index), ..*self }
     }
 
-    /// A rejection here.
+    /// The same place, whose value is not to be shown.
+    #[must_use]
+    pub fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// The same place, with other paper to write on.
+    pub(super) fn apart<'b>(&self, out: &'b Violations) -> At<'b>
+    where
+        'a: 'b,
+    {
+        At { out, ..*self }
+    }
+
+    /// The same place, for one of several alternatives.
+    pub(super) fn alternative(self) -> Self {
+        Self { alternatives: self.alternatives + 1, ..self }
+    }
+
+    /// How many alternatives were chosen on the way here.
+    pub(super) fn alternatives(&self) -> usize {
+        self.alternatives
+    }
+
+    /// Where violations are said.
+    pub(super) fn out(&self) -> &'a Violations {
+        self.out
+    }
+
+    /// How many members and elements lie above.
+    pub(super) fn depth(&self) -> usize {
+        std::iter::successors(self.parent, |at| at.parent).count()
+    }
+
+    /// Says that a value is not what a keyword asks for.
     #[cold]
-    pub fn reject(&self, detail: impl Into<Cow<'static, str>>) -> Rejection {
+    pub fn refuse(
+        &self,
+        keyword: impl Into<Cow<'static, str>>,
+        expected: impl Into<Cow<'static, str>>,
+        found: Option<&dyn fmt::Display>,
+    ) {
         let mut chain = Vec::new();
         let mut at = Some(self);
         let mut part = Part::Payload;
@@ -71,63 +156,103 @@ impl<'a> At<'a> {
                 Token::Root(_) => {}
             }
         }
-        Rejection::new(part, pointer, detail)
+        let found = found.filter(|_| !self.secret).map(|found| shown(&found.to_string()));
+        self.out.push(Violation { part, pointer, keyword: keyword.into(), expected: expected.into(), found });
     }
+}
+
+/// A JSON value for people: not all of it where it is long, and nothing of its members, some of which may be secret.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.bytes().next() {
+        Some(b'{') => return "an object".to_owned(),
+        Some(b'[') => return "an array".to_owned(),
+        _ => {}
+    }
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+/// As JSON.
+fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// What the schema asks of a value beyond its type. Implemented by generated code for types that have such rules.
 pub trait Check {
-    /// The first rule that does not hold.
-    fn check(&self, at: &At<'_>) -> Result<(), Rejection>;
+    /// Says which rules do not hold.
+    fn check(&self, at: &At<'_>);
 }
 
 impl<T: Check> Check for Option<T> {
-    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
-        self.as_ref().map_or(Ok(()), |value| value.check(at))
+    fn check(&self, at: &At<'_>) {
+        if let Some(value) = self {
+            value.check(at);
+        }
     }
 }
 
 impl<T: Check + ?Sized> Check for Box<T> {
-    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
-        (**self).check(at)
+    fn check(&self, at: &At<'_>) {
+        (**self).check(at);
     }
 }
 
 impl<T: Check> Check for Vec<T> {
-    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
-        self.iter().enumerate().try_for_each(|(index, value)| value.check(&at.index(index)))
+    fn check(&self, at: &At<'_>) {
+        self.iter().enumerate().for_each(|(index, value)| value.check(&at.index(index)));
     }
 }
 
 impl<T: Check> Check for BTreeMap<String, T> {
-    fn check(&self, at: &At<'_>) -> Result<(), Rejection> {
-        self.iter().try_for_each(|(name, value)| value.check(&at.name(name)))
+    fn check(&self, at: &At<'_>) {
+        self.iter().for_each(|(name, value)| value.check(&at.name(name)));
     }
+}
+
+/// Whether a value keeps the rules of its type.
+pub fn holds<T: Check>(value: &T) -> bool {
+    let out = Violations::new();
+    value.check(&At::root(Part::Payload, &out));
+    out.is_empty()
 }
 
 /// Length of a string in Unicode code points, as JSON Schema counts.
-pub fn length(at: &At<'_>, text: &str, least: usize, most: usize) -> Result<(), Rejection> {
+pub fn length(at: &At<'_>, text: &str, least: usize, most: usize) {
     // Code points are never more than bytes nor fewer than a quarter of them, which settles most strings.
-    if text.len() <= most && text.len() / 4 >= least {
-        return Ok(());
+    if text.len() > most || text.len() / 4 < least {
+        let count = text.chars().count();
+        within(at, count, least, most, ["minLength", "maxLength"], "characters", &|| json(text));
     }
-    let count = text.chars().count();
-    within(at, count, least, most, "characters")
 }
 
-/// Number of elements of an array or members of an object.
-pub fn size(at: &At<'_>, count: usize, least: usize, most: usize) -> Result<(), Rejection> {
-    within(at, count, least, most, "items")
+/// Number of elements of an array.
+pub fn items(at: &At<'_>, count: usize, least: usize, most: usize) {
+    within(at, count, least, most, ["minItems", "maxItems"], "items", &|| format!("{count} items"));
 }
 
-fn within(at: &At<'_>, count: usize, least: usize, most: usize, what: &str) -> Result<(), Rejection> {
+/// Number of members of an object.
+pub fn members(at: &At<'_>, count: usize, least: usize, most: usize) {
+    let found = || format!("{count} members");
+    within(at, count, least, most, ["minProperties", "maxProperties"], "members", &found);
+}
+
+fn within(
+    at: &At<'_>,
+    count: usize,
+    least: usize,
+    most: usize,
+    [minimum, maximum]: [&'static str; 2],
+    what: &str,
+    found: &dyn Fn() -> String,
+) {
     if count < least {
-        return Err(at.reject(format!("has {count} {what}, at least {least} are needed")));
+        at.refuse(minimum, format!("at least {least} {what}"), Some(&found()));
+    } else if count > most {
+        at.refuse(maximum, format!("at most {most} {what}"), Some(&found()));
     }
-    if count > most {
-        return Err(at.reject(format!("has {count} {what}, at most {most} are allowed")));
-    }
-    Ok(())
 }
 
 /// A `pattern`, compiled when it is first needed. ECMA-262, as JSON Schema asks.
@@ -144,12 +269,11 @@ impl TextPattern {
     }
 
     /// Whether `text` matches.
-    pub fn check(&self, at: &At<'_>, text: &str) -> Result<(), Rejection> {
-        match self.regex.get_or_init(|| compile(self.source)) {
-            Some(regex) if regex.find(text).is_none() => {
-                Err(at.reject(format!("does not match the pattern `{}`", self.source)))
-            }
-            _ => Ok(()),
+    pub fn check(&self, at: &At<'_>, text: &str) {
+        if let Some(regex) = self.regex.get_or_init(|| compile(self.source))
+            && regex.find(text).is_none()
+        {
+            at.refuse("pattern", format!("a match of `{}`", self.source), Some(&json(text)));
         }
     }
 }
@@ -160,18 +284,43 @@ fn compile(source: &str) -> Option<Regex> {
 }
 
 /// A rule that the generator could spell out in Rust.
-pub fn ensure(at: &At<'_>, holds: bool, rule: &'static str) -> Result<(), Rejection> {
-    if holds { Ok(()) } else { Err(at.reject(rule)) }
+pub fn ensure(
+    at: &At<'_>,
+    holds: bool,
+    keyword: &'static str,
+    expected: &'static str,
+    found: &dyn fmt::Display,
+) {
+    if !holds {
+        at.refuse(keyword, expected, Some(found));
+    }
+}
+
+/// Whether a text is one of those.
+pub fn texts(at: &At<'_>, text: &str, allowed: &'static [&'static str]) {
+    if !allowed.contains(&text) {
+        at.refuse("enum", one_of_texts(allowed), Some(&json(text)));
+    }
+}
+
+/// What is expected where one of these is.
+pub(super) fn one_of_texts(allowed: &[&str]) -> String {
+    match allowed {
+        [one] => json(one),
+        several => format!("one of {}", several.iter().map(json).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// Whether a value is one of those listed as a JSON array. Numbers are compared by value: `1.0` is `1`.
-pub fn one_of<T: Serialize + ?Sized>(at: &At<'_>, value: &T, values: &'static str) -> Result<(), Rejection> {
+pub fn one_of<T: Serialize + ?Sized>(at: &At<'_>, value: &T, values: &'static str) {
     let allowed: Vec<Value> = serde_json::from_str(values).unwrap_or_default();
     let found = serde_json::to_value(value).unwrap_or_default();
-    if allowed.iter().any(|allowed| same(allowed, &found)) {
-        Ok(())
-    } else {
-        Err(at.reject(format!("is not one of {values}")))
+    if !allowed.iter().any(|allowed| same(allowed, &found)) {
+        let expected = match allowed.as_slice() {
+            [one] => one.to_string(),
+            _ => format!("one of {values}"),
+        };
+        at.refuse("enum", expected, Some(&found));
     }
 }
 
@@ -200,11 +349,13 @@ pub fn is_multiple(value: f64, of: f64) -> bool {
 }
 
 /// Whether all elements differ, compared as JSON.
-pub fn unique<T: Serialize>(values: &[T]) -> bool {
+pub fn unique<T: Serialize>(at: &At<'_>, values: &[T]) {
     let mut seen = HashSet::new();
-    values
-        .iter()
-        .all(|value| serde_json::to_value(value).is_ok_and(|value| seen.insert(plain(value).to_string())))
+    let text =
+        |value: &T| serde_json::to_value(value).map(|value| plain(value).to_string()).unwrap_or_default();
+    if let Some(twice) = values.iter().find(|value| !seen.insert(text(value))) {
+        at.refuse("uniqueItems", "no item twice", Some(&json(twice)));
+    }
 }
 
 /// A value with its whole numbers written as integers.

@@ -5,7 +5,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::At;
-use crate::error::Rejection;
 
 /// A format by its name in the document; `None` for one that is not checked here.
 ///
@@ -49,8 +48,10 @@ pub(super) fn has_format(text: &str, name: &str) -> bool {
 }
 
 /// Whether a text has a format.
-pub fn format(at: &At<'_>, text: &str, name: &'static str) -> Result<(), Rejection> {
-    if has_format(text, name) { Ok(()) } else { Err(at.reject(format!("is not of the format `{name}`"))) }
+pub fn format(at: &At<'_>, text: &str, name: &'static str) {
+    if !has_format(text, name) {
+        at.refuse("format", format!("the format {name}"), Some(&serde_json::Value::from(text)));
+    }
 }
 
 /// `count` digits from `at` on, as a number.
@@ -288,6 +289,7 @@ fn is_made_of(text: &str, also: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{codegen::Violations, error::Part};
 
     #[track_caller]
     fn holds(name: &str, yes: &[&str], no: &[&str]) {
@@ -358,7 +360,9 @@ mod tests {
     #[test]
     fn a_format_that_is_not_known_is_had_by_every_text() {
         holds("color", &["", "x"], &[]);
-        let rejection = format(&At::PAYLOAD.name("at"), "x", "date").unwrap_err();
-        assert_eq!(rejection.to_string(), "payload `/at`: is not of the format `date`");
+        let out = Violations::new();
+        format(&At::root(Part::Payload, &out).name("at"), "x", "date");
+        let rejection = out.finish().unwrap_err();
+        assert_eq!(rejection.to_string(), "payload `/at`: expected the format date, found \"x\" (format)");
     }
 }

@@ -41,11 +41,36 @@ macro_rules! __text_enum {
             }
         }
 
+        impl $crate::codegen::Read for $name {
+            type Value = Self;
+
+            const EXPECTED: &'static str = "a string";
+
+            fn read<'de, D: $crate::codegen::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                $crate::codegen::text_value(deserializer)
+            }
+
+            fn repair(text: Option<&str>, at: &$crate::codegen::At<'_>) -> ::std::string::String {
+                $crate::codegen::repair_text(&[$($text),+], text, at)
+            }
+        }
+
+        $crate::__deserialize!($name);
+    };
+}
+
+/// `Deserialize` of what can be read.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __deserialize {
+    ($name:ty) => {
         impl<'de> $crate::codegen::serde::Deserialize<'de> for $name {
             fn deserialize<D: $crate::codegen::serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> ::core::result::Result<Self, D::Error> {
-                $crate::codegen::text_value(deserializer)
+                <Self as $crate::codegen::Read>::read(deserializer)
             }
         }
     };
@@ -53,17 +78,17 @@ macro_rules! __text_enum {
 
 /// `TypedMessage` of a message: its name, its examples, and how its parts are read and written.
 ///
-/// The payload has a codec, a type and, with names for the value and its place, statements that check it. Headers and
-/// bindings come with an expression that reads them and statements that write them; `<-` is written before them and `->`
-/// after them.
+/// The payload has a codec, a type and, with names for the value and its place, statements that check it; perhaps a schema for
+/// the validator, and the most bytes it may have. Headers and bindings have a block that reads them, whose value is an `Option`,
+/// and one that writes them, with names for the message, and for their place or themselves.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __message {
     (
         $name:ident = $key:literal, $examples:expr
-        $(; [$payload:ident $codec:ident: $ty:ty $(as $reader:ty)? $(, ($value:ident, $at:ident) { $($check:tt)* })? $(; $schema:literal)?])?
+        $(; [$payload:ident $codec:ident: $ty:ty $(, ($value:ident, $at:ident) { $($check:tt)* })? $(; $schema:literal)? $(; up to $most:literal)?])?
         $(; <- ($first:ident) { $($set:tt)* })?
-        $(; $part:ident($message:ident, $fields:ident) { $($read:tt)* } { $($write:tt)* })*
+        $(; $field:ident $part:ident($message:ident, $fields:ident) { $($read:tt)* } { $($write:tt)* })*
         $(; -> ($last:ident) { $($say:tt)* })?
     ) => {
         impl $crate::TypedMessage for $name {
@@ -75,22 +100,36 @@ macro_rules! __message {
             fn decode(message: &$crate::Message) -> ::core::result::Result<Self, $crate::Rejection> {
                 let _ = message;
                 $(
-                    let $payload: $ty = $crate::__message!(@read $codec message $($reader)?);
+                    let $payload = $crate::__message!(@read $codec $ty)(
+                        message,
+                        $crate::__message!(@most $($most)?),
+                        |value, at| {
+                            let _ = (value, at);
+                            $(
+                                let ($value, $at) = (value, at);
+                                $($check)*
+                            )?
+                        },
+                    );
                     $(
-                        {
-                            let ($value, $at) = (&$payload, &$crate::codegen::At::PAYLOAD);
-                            $($check)*
-                        }
+                        let $payload = $payload.and_then(|value| {
+                            $crate::codegen::schema!($schema).check(message).map(|()| value)
+                        });
                     )?
-                    $($crate::codegen::schema!($schema).check(message)?;)?
                 )?
                 $(
-                    let $part = {
+                    let $field = $crate::codegen::fields($crate::error::Part::$part, |$fields| {
                         let $message = message;
                         $($read)*
-                    };
+                    });
                 )*
-                Ok(Self { $($payload,)? $($part),* })
+                match ($($payload,)? $($field,)*) {
+                    ($(Ok($payload),)? $(Ok($field),)*) => Ok(Self { $($payload,)? $($field),* }),
+                    #[allow(unreachable_patterns)]
+                    ($($payload,)? $($field,)*) => {
+                        Err($crate::codegen::rejections([$($payload.err(),)? $($field.err(),)*]))
+                    }
+                }
             }
 
             #[inline]
@@ -98,10 +137,10 @@ macro_rules! __message {
                 let _ = &message;
                 $(
                     $(
-                        {
-                            let ($value, $at) = (&self.$payload, &$crate::codegen::At::PAYLOAD);
+                        $crate::codegen::checked($crate::error::Part::Payload, |$at| {
+                            let $value = &self.$payload;
                             $($check)*
-                        }
+                        })?;
                     )?
                     $crate::codegen::$codec::write(message, &self.$payload)?;
                     $($crate::codegen::schema!($schema).check(message)?;)?
@@ -114,7 +153,7 @@ macro_rules! __message {
                 )?
                 $(
                     {
-                        let ($message, $fields) = (&mut *message, &self.$part);
+                        let ($message, $fields) = (&mut *message, &self.$field);
                         $($write)*
                     }
                 )*
@@ -128,11 +167,17 @@ macro_rules! __message {
             }
         }
     };
-    (@read $codec:ident $message:ident) => {
-        $crate::codegen::$codec::read($message)?
+    (@read json $ty:ty) => {
+        $crate::codegen::json::read::<$ty>
     };
-    (@read $codec:ident $message:ident $reader:ty) => {
-        $crate::codegen::$codec::read::<$crate::codegen::Value<$reader>>($message)?.0
+    (@read $codec:ident $ty:ty) => {
+        $crate::codegen::$codec::read
+    };
+    (@most) => {
+        $crate::codegen::MOST_BYTES
+    };
+    (@most $most:literal) => {
+        $most
     };
 }
 
@@ -140,11 +185,11 @@ macro_rules! __message {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __check {
-    ($name:ty, ($value:ident, $at:ident) $($member:ident $($wire:literal)? { $($check:tt)* })+) => {
+    ($name:ty, ($value:ident, $at:ident) $($member:ident $($wire:literal $($secret:ident)?)? { $($check:tt)* })+) => {
         $crate::__check!($name, (this, $at) {
             $(
                 {
-                    let ($value, $at) = (&this.$member, $crate::__check!(@at $at $($wire)?));
+                    let ($value, $at) = (&this.$member, $crate::__check!(@at $at $($wire $($secret)?)?));
                     $($check)*
                 }
             )+
@@ -153,11 +198,10 @@ macro_rules! __check {
     ($name:ty, ($value:ident, $at:ident) { $($check:tt)* }) => {
         impl $crate::codegen::Check for $name {
             #[inline]
-            fn check(&self, $at: &$crate::codegen::At<'_>) -> ::core::result::Result<(), $crate::Rejection> {
+            fn check(&self, $at: &$crate::codegen::At<'_>) {
                 // Every rule may turn out to be one that the type cannot break.
                 let ($value, _) = (self, $at);
                 $($check)*
-                Ok(())
             }
         }
     };
@@ -167,6 +211,9 @@ macro_rules! __check {
     };
     (@at $at:ident $wire:literal) => {
         &$at.name($wire)
+    };
+    (@at $at:ident $wire:literal secret) => {
+        &$at.name($wire).secret()
     };
 }
 
@@ -181,22 +228,25 @@ macro_rules! __group {
     };
 }
 
-/// `Deserialize` of a struct: from a map, and nothing else. For each member its field, its name, what a missing one means
-/// (`required`, `optional`: the field is an `Option` that no null fills, `default`: its empty value, `value`: what a function
-/// gives), and how it is read; behind `..` the field for all others. Others are dropped, or `Refused`.
+/// `Read` and `Deserialize` of a struct: from a map, and nothing else. For each member its place, its field, its name, its type,
+/// and what a missing one means (`required`, `optional`: the field is an `Option` that no null fills, `default`: its empty value,
+/// `value`: what a function gives), and whether it is `secret`; behind `..` the field for all others. Others are dropped, or
+/// `Refused`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __object {
     ($name:ty $(: $other:ident)? {
-        $($field:ident $wire:literal: $kind:ident $(($function:path))? [$reader:ty];)*
-        $(.. $rest:ident [$rest_reader:ty])?
+        $($place:literal $field:ident $wire:literal: $ty:ty, $kind:ident $(($function:path))? $([$secret:ident])?;)*
+        $(.. $rest:ident: $rest_ty:ty)?
     }) => {
-        impl<'de> $crate::codegen::serde::Deserialize<'de> for $name {
-            fn deserialize<D: $crate::codegen::serde::Deserializer<'de>>(
+        impl $crate::codegen::Read for $name {
+            type Value = Self;
+
+            const EXPECTED: &'static str = "an object";
+
+            fn read<'de, D: $crate::codegen::serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> ::core::result::Result<Self, D::Error> {
-                #[allow(non_camel_case_types)]
-                enum Place { $($field,)* End }
                 struct Members;
 
                 impl<'de> $crate::codegen::serde::de::Visitor<'de> for Members {
@@ -212,7 +262,6 @@ macro_rules! __object {
                         mut map: A,
                     ) -> ::core::result::Result<$name, A::Error> {
                         const NAMES: &[&str] = &[$($wire),*];
-                        let _ = Place::End;
                         $(let mut $field = None;)*
                         $(let mut $rest = ::std::collections::BTreeMap::new();)?
                         let mut name = ::std::string::String::new();
@@ -221,14 +270,11 @@ macro_rules! __object {
                             let other = $crate::__object!(@other name $($other)? $(.. $rest)?);
                             let seed = $crate::codegen::Member { names: NAMES, next, other };
                             let Some(place) = map.next_key_seed(seed)? else { break };
-                            $(
-                                if place == Place::$field as usize {
-                                    next = place + 1;
-                                    $crate::codegen::member::<$reader, A>(&mut $field, $wire, &mut map)?;
-                                    continue;
-                                }
-                            )*
-                            $crate::__object!(@keep map name $(.. $rest [$rest_reader])?);
+                            next = place.wrapping_add(1);
+                            match place {
+                                $($place => $crate::codegen::member::<$ty, A>(&mut $field, $wire, &mut map),)*
+                                _ => $crate::__object!(@keep map name $(.. $rest [$rest_ty])?),
+                            }?;
                         }
                         Ok(Self::Value {
                             $($field: $crate::__object!(@$kind $field $wire $($function)?),)*
@@ -239,7 +285,19 @@ macro_rules! __object {
 
                 deserializer.deserialize_map(Members)
             }
+
+            fn repair(text: Option<&str>, at: &$crate::codegen::At<'_>) -> ::std::string::String {
+                const MEMBERS: &[$crate::codegen::MemberInfo] = &[$($crate::codegen::MemberInfo {
+                    name: $wire,
+                    required: $crate::__object!(@is_required $kind),
+                    secret: $crate::__object!(@is_secret $($secret)?),
+                    repair: <$ty as $crate::codegen::Read>::repair,
+                }),*];
+                $crate::codegen::repair_object(MEMBERS, $crate::__object!(@others $($other)? $(.. $rest_ty)?), text, at)
+            }
         }
+
+        $crate::__deserialize!($name);
     };
     (@other $name:ident) => {
         $crate::codegen::Other::Dropped
@@ -250,11 +308,32 @@ macro_rules! __object {
     (@other $name:ident $($other:ident)? .. $rest:ident) => {
         $crate::codegen::Other::Kept(&mut $name)
     };
-    (@keep $map:ident $name:ident) => {
-        $map.next_value::<$crate::codegen::serde::de::IgnoredAny>()?;
+    (@others) => {
+        $crate::codegen::Others::Dropped
     };
-    (@keep $map:ident $name:ident .. $rest:ident [$reader:ty]) => {
-        $rest.insert(::core::mem::take(&mut $name), $map.next_value::<$crate::codegen::Value<$reader>>()?.0);
+    (@others $other:ident) => {
+        $crate::codegen::Others::$other
+    };
+    (@others $($other:ident)? .. $rest_ty:ty) => {
+        $crate::codegen::Others::Read(<$rest_ty as $crate::codegen::Read>::repair)
+    };
+    (@keep $map:ident $name:ident) => {
+        $map.next_value::<$crate::codegen::serde::de::IgnoredAny>().map(|_| ())
+    };
+    (@keep $map:ident $name:ident .. $rest:ident [$ty:ty]) => {
+        $crate::codegen::other::<$ty, A>(&mut $rest, &mut $name, &mut $map)
+    };
+    (@is_required required) => {
+        true
+    };
+    (@is_required $kind:ident) => {
+        false
+    };
+    (@is_secret) => {
+        false
+    };
+    (@is_secret secret) => {
+        true
     };
     (@required $field:ident $wire:literal) => {
         match $field {
@@ -270,6 +349,93 @@ macro_rules! __object {
     };
     (@value $field:ident $wire:literal $function:path) => {
         $field.unwrap_or_else($function)
+    };
+}
+
+/// `Read` and `Deserialize` of an enum of alternatives: `any` that fits, the first in their order, or the only `one`. Where
+/// alternatives have rules, a value `holds` them; otherwise it `always` does.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __union {
+    ($name:ty: $how:ident $holds:ident { $($variant:ident($ty:ty)),+ $(,)? }) => {
+        impl $crate::codegen::Read for $name {
+            type Value = Self;
+
+            const EXPECTED: &'static str = "one of several alternatives";
+
+            fn read<'de, D: $crate::codegen::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                let text = $crate::codegen::Alternatives::take(deserializer)?;
+                $crate::__union!(@$how text $holds { $($variant($ty)),+ })
+            }
+
+            fn repair(text: Option<&str>, at: &$crate::codegen::At<'_>) -> ::std::string::String {
+                let all = [$($crate::codegen::Alternative {
+                    name: stringify!($variant),
+                    repair: $crate::__union!(@repair $holds $variant $ty),
+                }),+];
+                $crate::codegen::alternatives::<Self>($crate::__union!(@keyword $how), &all, text, at)
+            }
+        }
+
+        $crate::__deserialize!($name);
+    };
+    (@any $text:ident $holds:ident { $($variant:ident($ty:ty)),+ }) => {{
+        $(
+            if let Some(value) = $text.read::<$ty, Self>(Self::$variant, $crate::codegen::$holds) {
+                return Ok(value);
+            }
+        )+
+        Err($text.none())
+    }};
+    (@one $text:ident $holds:ident { $($variant:ident($ty:ty)),+ }) => {{
+        let mut found = None;
+        $(
+            if let Some(value) = $text.read::<$ty, Self>(Self::$variant, $crate::codegen::$holds) {
+                if found.replace(value).is_some() {
+                    return Err($text.several());
+                }
+            }
+        )+
+        found.ok_or_else(|| $text.none())
+    }};
+    (@repair always $variant:ident $ty:ty) => {
+        $crate::codegen::alternative::<$ty>
+    };
+    (@repair holds $variant:ident $ty:ty) => {
+        |text, at| $crate::codegen::checked_alternative::<$ty, Self>(text, at, Self::$variant)
+    };
+    (@keyword any) => {
+        "anyOf"
+    };
+    (@keyword one) => {
+        "oneOf"
+    };
+}
+
+/// `Read` and `Deserialize` of a struct around one value.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __newtype {
+    ($name:ty: $ty:ty) => {
+        impl $crate::codegen::Read for $name {
+            type Value = Self;
+
+            const EXPECTED: &'static str = <$ty as $crate::codegen::Read>::EXPECTED;
+
+            fn read<'de, D: $crate::codegen::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                <$ty as $crate::codegen::Read>::read(deserializer).map(Self)
+            }
+
+            fn repair(text: Option<&str>, at: &$crate::codegen::At<'_>) -> ::std::string::String {
+                <$ty as $crate::codegen::Read>::repair(text, at)
+            }
+        }
+
+        $crate::__deserialize!($name);
     };
 }
 
@@ -297,6 +463,6 @@ macro_rules! __schema {
 }
 
 pub use crate::{
-    __check as check, __group as group, __message as message, __object as object, __schema as schema,
-    __text_enum as text_enum,
+    __check as check, __group as group, __message as message, __newtype as newtype, __object as object,
+    __schema as schema, __text_enum as text_enum, __union as union,
 };

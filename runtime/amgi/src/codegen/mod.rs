@@ -6,6 +6,7 @@ mod format;
 mod macros;
 pub mod payload;
 mod read;
+mod repair;
 mod select;
 #[cfg(feature = "validate")]
 mod validate;
@@ -23,11 +24,18 @@ use std::{
 #[cfg(feature = "validate")]
 pub use self::validate::Schema;
 pub use self::{
-    check::{At, Check, TextPattern, ensure, is_multiple, length, one_of, size, unique},
+    check::{
+        At, Check, TextPattern, Violations, ensure, holds, is_multiple, items, length, members, one_of,
+        texts, unique,
+    },
     format::format,
-    macros::{check, group, message, object, schema, text_enum},
-    payload::{json, raw, text},
-    read::{Boxed, Dict, Int, List, Maybe, Member, Other, Plain, Read, Value, member},
+    macros::{check, group, message, newtype, object, schema, text_enum, union},
+    payload::{MOST_BYTES, json, raw, text},
+    read::{Alternatives, Foreign, Member, Other, Read, Readable, always, member, other},
+    repair::{
+        Alternative, MemberInfo, Others, alternative, alternatives, checked_alternative,
+        object as repair_object, text as repair_text,
+    },
     select::{Choice, Key, Select, When},
 };
 pub use bytes::Bytes;
@@ -38,7 +46,7 @@ pub use serde_json;
 
 use serde::{
     Serialize,
-    de::{DeserializeOwned, Deserializer, Visitor, value::StrDeserializer},
+    de::{Deserializer, IgnoredAny, Visitor, value::StrDeserializer},
 };
 use serde_json::Value as Json;
 
@@ -250,56 +258,96 @@ pub enum Scalar {
     Loose,
 }
 
-fn read_scalar<T: DeserializeOwned>(
-    part: Part,
-    name: &str,
-    kind: Scalar,
-    bytes: &[u8],
-) -> Result<T, Rejection> {
-    let result = match kind {
-        Scalar::Json => codec::from_json_scalar(part, bytes),
-        Scalar::Text => codec::from_text(part, bytes).and_then(|text| {
-            T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text))
-                .map_err(|error| Rejection::new(part, "", error.to_string()))
-        }),
-        Scalar::Loose => read_loose(part, bytes),
+/// Reads a value, or says what is wrong with it.
+fn read_scalar<R: Read>(at: &At<'_>, kind: Scalar, bytes: &[u8]) -> Option<R::Value> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        at.refuse("", "UTF-8", None);
+        return None;
     };
-    result.map_err(|rejection| at(rejection, name))
+    match kind {
+        Scalar::Json => read_json::<R>(at, text),
+        Scalar::Text => R::read(StrDeserializer::<serde::de::value::Error>::new(text))
+            .map_err(|_| refuse::<R>(at, &quoted(text)))
+            .ok(),
+        // What fits neither is taken for text.
+        Scalar::Loose => serde_json::from_str(text)
+            .or_else(|_| serde_json::from_str(&quoted(text)))
+            .map(|value: Readable<R>| value.0)
+            .map_err(|_| refuse::<R>(at, &quoted(text)))
+            .ok(),
+    }
 }
 
-fn read_loose<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Rejection> {
-    serde_json::from_slice(bytes).or_else(|_| {
-        let text = codec::from_text(part, bytes)?.to_owned();
-        T::deserialize(Json::String(text)).map_err(|error| Rejection::new(part, "", error.to_string()))
-    })
+fn read_json<R: Read>(at: &At<'_>, text: &str) -> Option<R::Value> {
+    let value = serde_json::from_str::<Readable<R>>(text);
+    value.map_err(|_| refuse::<R>(at, text)).map(|value| value.0).ok()
 }
 
+/// Says what is wrong with a value that could not be read.
 #[cold]
-fn at(rejection: Rejection, name: &str) -> Rejection {
-    let mut pointer = String::new();
-    codec::push_token(&mut pointer, name);
-    pointer.push_str(&rejection.pointer);
-    Rejection { pointer, ..rejection }
+fn refuse<R: Read>(at: &At<'_>, json: &str) {
+    let text = json.trim();
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        return at.refuse("type", R::EXPECTED, Some(&json));
+    }
+    let said = at.out().len();
+    R::repair(Some(text), at);
+    if at.out().len() == said {
+        at.refuse("type", R::EXPECTED, Some(&text));
+    }
 }
 
-/// Reads a header that may be missing.
-pub fn optional_header<T: DeserializeOwned>(
-    headers: &Headers,
-    name: &'static str,
-    kind: Scalar,
-) -> Result<Option<T>, Rejection> {
-    headers.get(name).map(|bytes| read_scalar(Part::Headers, name, kind, bytes)).transpose()
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    Json::from(text).to_string()
 }
 
-/// Reads a header that must be there.
-pub fn header<T: DeserializeOwned>(
+/// The rules of a part of a message that is about to be sent.
+pub fn checked(part: Part, check: impl FnOnce(&At<'_>)) -> Result<(), Rejection> {
+    let out = Violations::new();
+    check(&At::root(part, &out));
+    out.finish()
+}
+
+/// A part of a message that is read field by field; every field says by itself what is wrong with it.
+pub fn fields<T>(part: Part, read: impl FnOnce(&At<'_>) -> Option<T>) -> Result<T, Rejection> {
+    let out = Violations::new();
+    let value = read(&At::root(part, &out));
+    let fine = out.finish();
+    match value {
+        Some(value) => fine.map(|()| value),
+        None => Err(fine.err().unwrap_or_else(|| Rejection::new(part, "", "", "fields that can be read"))),
+    }
+}
+
+/// What is wrong with the parts of a message.
+#[cold]
+pub fn rejections<const N: usize>(parts: [Option<Rejection>; N]) -> Rejection {
+    let all = parts.into_iter().flatten().reduce(Rejection::and);
+    all.unwrap_or_else(|| Rejection::new(Part::Payload, "", "", "a message"))
+}
+
+/// Reads a header that may be missing; `at` is its place.
+pub fn optional_header<R: Read>(
     headers: &Headers,
+    at: &At<'_>,
     name: &'static str,
     kind: Scalar,
-) -> Result<T, Rejection> {
+) -> Option<Option<R::Value>> {
     match headers.get(name) {
-        Some(bytes) => read_scalar(Part::Headers, name, kind, bytes),
-        None => Err(at(Rejection::new(Part::Headers, "", "the header is missing"), name)),
+        Some(bytes) => read_scalar::<R>(at, kind, bytes).map(Some),
+        None => Some(None),
+    }
+}
+
+/// Reads a header that must be there; `at` is its place.
+pub fn header<R: Read>(headers: &Headers, at: &At<'_>, name: &'static str, kind: Scalar) -> Option<R::Value> {
+    match headers.get(name) {
+        Some(bytes) => read_scalar::<R>(at, kind, bytes),
+        None => {
+            at.refuse("required", "a header", None);
+            None
+        }
     }
 }
 
@@ -310,29 +358,42 @@ pub fn set_header<T: Serialize + ?Sized>(
     kind: Scalar,
     value: &T,
 ) -> Result<(), Rejection> {
-    let value = write_scalar(Part::Headers, kind, value).map_err(|rejection| at(rejection, name))?;
+    let value = write_scalar(Part::Headers, &[name], kind, value)?;
     headers.push(Bytes::from_static(name.as_bytes()), value);
     Ok(())
 }
 
-fn write_scalar<T: Serialize + ?Sized>(part: Part, kind: Scalar, value: &T) -> Result<Bytes, Rejection> {
+fn write_scalar<T: Serialize + ?Sized>(
+    part: Part,
+    place: &[&str],
+    kind: Scalar,
+    value: &T,
+) -> Result<Bytes, Rejection> {
     let written = match kind {
         Scalar::Json => codec::to_json(value),
         Scalar::Text | Scalar::Loose => codec::to_text(value),
     };
-    written.map_err(|error| Rejection::new(part, "", error.to_string()))
+    written.map_err(|error| unwritable(part, place, &error))
 }
 
-/// Reads a binding that may be missing, such as the Kafka key.
-pub fn binding<T: DeserializeOwned>(
+#[cold]
+fn unwritable(part: Part, place: &[&str], error: &serde_json::Error) -> Rejection {
+    let mut pointer = String::new();
+    place.iter().for_each(|name| codec::push_token(&mut pointer, name));
+    Rejection::new(part, pointer, "", "a value that JSON can hold").found(error.to_string())
+}
+
+/// Reads a binding that may be missing, such as the Kafka key; `at` is its place.
+pub fn binding<R: Read>(
     bindings: &Bindings,
+    at: &At<'_>,
     protocol: &'static str,
     field: &'static str,
     kind: Scalar,
-) -> Result<Option<T>, Rejection> {
+) -> Option<Option<R::Value>> {
     let text;
     let bytes = match bindings.get(protocol, field) {
-        None | Some(BindingValue::Null) => return Ok(None),
+        None | Some(BindingValue::Null) => return Some(None),
         Some(BindingValue::Int(number)) => {
             text = number.to_string();
             text.as_bytes()
@@ -342,7 +403,7 @@ pub fn binding<T: DeserializeOwned>(
         Some(BindingValue::Text(text)) => text.as_bytes(),
         Some(BindingValue::Bytes(bytes)) => bytes,
     };
-    read_scalar(Part::Bindings, field, kind, bytes).map(Some).map_err(|rejection| at(rejection, protocol))
+    read_scalar::<R>(at, kind, bytes).map(Some)
 }
 
 /// Writes a binding.
@@ -353,7 +414,7 @@ pub fn set_binding<T: Serialize + ?Sized>(
     kind: Scalar,
     value: &T,
 ) -> Result<(), Rejection> {
-    let value = write_scalar(Part::Bindings, kind, value).map_err(|rejection| at(rejection, field))?;
+    let value = write_scalar(Part::Bindings, &[protocol, field], kind, value)?;
     bindings.set(protocol, field, value);
     Ok(())
 }
@@ -376,12 +437,14 @@ pub fn set_content_type(message: &mut Message, content_type: &'static str) {
 }
 
 /// Reads a parameter of the address.
-pub fn parameter<T: DeserializeOwned>(name: &'static str, encoded: &str) -> Result<T, Rejection> {
-    read_scalar(Part::Address, name, Scalar::Text, crate::address::decode(encoded).as_bytes())
+pub fn parameter<R: Read>(name: &'static str, encoded: &str) -> Result<R::Value, Rejection> {
+    let text = crate::address::decode(encoded);
+    fields(Part::Address, |at| read_scalar::<R>(&at.name(name), Scalar::Text, text.as_bytes()))
 }
 
 /// An address that does not fit the pattern of its type.
 #[cold]
 pub fn no_address(address: &str, pattern: &'static str) -> Rejection {
-    Rejection::new(Part::Address, "", format!("`{address}` does not fit `{pattern}`"))
+    Rejection::new(Part::Address, "", "", format!("an address like `{pattern}`"))
+        .found(format!("`{address}`"))
 }

@@ -1,45 +1,87 @@
 //! How values of generated types are read, where serde's own way is not JSON Schema's: objects from maps only, `null` only
 //! where it is allowed, `1.0` for an integer.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{cell::Cell, collections::BTreeMap, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::{Map, Value, value::RawValue};
 
-/// A way to read a value.
+use super::{check::At, repair};
+
+/// A type that is read as its schema says, or the way to read one that is not ours.
 pub trait Read {
-    /// What comes of it.
+    /// What is read: the type itself, mostly.
     type Value;
 
-    /// Reads it.
+    /// What is expected where one is, for people.
+    const EXPECTED: &'static str;
+
+    /// Reads a value.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error>;
+
+    /// Says everything that keeps a JSON text from being read, and gives one that can be. Without a text one that can be.
+    ///
+    /// Only called for what could not be read.
+    fn repair(text: Option<&str>, at: &At<'_>) -> String;
 }
 
-/// A value as serde reads it.
-#[derive(Debug)]
-pub struct Plain<T>(PhantomData<T>);
+/// A type that is read as serde reads it.
+macro_rules! plain {
+    ($($ty:ty = $expected:literal or $stand_in:literal;)+) => {$(
+        impl Read for $ty {
+            type Value = Self;
 
-impl<T: for<'de> Deserialize<'de>> Read for Plain<T> {
-    type Value = T;
+            const EXPECTED: &'static str = $expected;
 
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        T::deserialize(deserializer)
-    }
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::deserialize(deserializer)
+            }
+
+            #[cold]
+            fn repair(text: Option<&str>, at: &At<'_>) -> String {
+                repair::value::<Self>(text, at, $stand_in)
+            }
+        }
+    )+};
+}
+
+plain! {
+    String = "a string" or "\"\"";
+    bool = "a boolean" or "false";
+    f64 = "a number" or "0";
+    f32 = "a number" or "0";
+    () = "null" or "null";
+    Value = "any value" or "null";
+    Map<String, Value> = "an object" or "{}";
 }
 
 /// An integer, however it is written: `1`, `1.0`, `1e0`.
-#[derive(Debug)]
-pub struct Int<T>(PhantomData<T>);
+macro_rules! integer {
+    ($($ty:ty)+) => {$(
+        impl Read for $ty {
+            type Value = Self;
 
-impl<T: TryFrom<i64> + TryFrom<u64>> Read for Int<T> {
-    type Value = T;
+            const EXPECTED: &'static str = "an integer";
 
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_i64(Self(PhantomData))
-    }
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_i64(Int(PhantomData))
+            }
+
+            #[cold]
+            fn repair(text: Option<&str>, at: &At<'_>) -> String {
+                #[allow(clippy::cast_precision_loss)] // a number beyond it is beyond it
+                repair::integer::<Self>(text, at, (<$ty>::MIN as f64, &<$ty>::MIN), &<$ty>::MAX)
+            }
+        }
+    )+};
 }
+
+integer!(i8 i16 i32 i64 u8 u16 u32 u64);
+
+struct Int<T>(PhantomData<T>);
 
 /// A number that is no value of its type.
 #[cold]
@@ -76,42 +118,56 @@ impl<T: TryFrom<i64> + TryFrom<u64>> Visitor<'_> for Int<T> {
     }
 }
 
-/// A value, or null.
-#[derive(Debug)]
-pub struct Maybe<R>(PhantomData<R>);
-
-impl<R: Read> Read for Maybe<R> {
+impl<R: Read> Read for Option<R> {
     type Value = Option<R::Value>;
 
+    const EXPECTED: &'static str = R::EXPECTED;
+
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
-        let found = Option::<Value<R>>::deserialize(deserializer)?;
+        let found = Option::<Readable<R>>::deserialize(deserializer)?;
         Ok(found.map(|value| value.0))
+    }
+
+    #[cold]
+    fn repair(text: Option<&str>, at: &At<'_>) -> String {
+        match text {
+            None | Some("null") => "null".to_owned(),
+            text => R::repair(text, at),
+        }
     }
 }
 
-/// A value on the heap.
-#[derive(Debug)]
-pub struct Boxed<R>(PhantomData<R>);
-
-impl<R: Read> Read for Boxed<R> {
+impl<R: Read> Read for Box<R> {
     type Value = Box<R::Value>;
+
+    const EXPECTED: &'static str = R::EXPECTED;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
         R::read(deserializer).map(Box::new)
     }
-}
 
-/// An array.
-#[derive(Debug)]
-pub struct List<R>(PhantomData<R>);
-
-impl<R: Read> Read for List<R> {
-    type Value = Vec<R::Value>;
-
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(Self(PhantomData))
+    #[cold]
+    fn repair(text: Option<&str>, at: &At<'_>) -> String {
+        R::repair(text, at)
     }
 }
+
+impl<R: Read> Read for Vec<R> {
+    type Value = Vec<R::Value>;
+
+    const EXPECTED: &'static str = "an array";
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(List::<R>(PhantomData))
+    }
+
+    #[cold]
+    fn repair(text: Option<&str>, at: &At<'_>) -> String {
+        repair::array(R::repair, text, at)
+    }
+}
+
+struct List<R>(PhantomData<R>);
 
 impl<'de, R: Read> Visitor<'de> for List<R> {
     type Value = Vec<R::Value>;
@@ -122,24 +178,29 @@ impl<'de, R: Read> Visitor<'de> for List<R> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element::<Value<R>>()? {
+        while let Some(item) = items.next_element::<Readable<R>>()? {
             list.push(item.0);
         }
         Ok(list)
     }
 }
 
-/// An object whose members are all alike.
-#[derive(Debug)]
-pub struct Dict<R>(PhantomData<R>);
-
-impl<R: Read> Read for Dict<R> {
+impl<R: Read> Read for BTreeMap<String, R> {
     type Value = BTreeMap<String, R::Value>;
 
+    const EXPECTED: &'static str = "an object";
+
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(Self(PhantomData))
+        deserializer.deserialize_map(Dict::<R>(PhantomData))
+    }
+
+    #[cold]
+    fn repair(text: Option<&str>, at: &At<'_>) -> String {
+        repair::object(&[], repair::Others::Read(R::repair), text, at)
     }
 }
+
+struct Dict<R>(PhantomData<R>);
 
 impl<'de, R: Read> Visitor<'de> for Dict<R> {
     type Value = BTreeMap<String, R::Value>;
@@ -150,24 +211,43 @@ impl<'de, R: Read> Visitor<'de> for Dict<R> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = BTreeMap::new();
-        while let Some((name, value)) = map.next_entry::<String, Value<R>>()? {
+        while let Some((name, value)) = map.next_entry::<String, Readable<R>>()? {
             members.insert(name, value.0);
         }
         Ok(members)
     }
 }
 
-/// A value that serde reads in the way of `R`.
+/// A value that serde reads as its schema says.
 #[derive(Debug)]
-pub struct Value<R: Read>(pub R::Value);
+pub struct Readable<R: Read>(pub R::Value);
 
-impl<'de, R: Read> Deserialize<'de> for Value<R> {
+impl<'de, R: Read> Deserialize<'de> for Readable<R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         R::read(deserializer).map(Self)
     }
 }
 
-/// The name of a member, read as its place among the names of a type.
+/// A type that is not ours, such as one of `x-rust-type`: serde reads it.
+#[derive(Debug)]
+pub struct Foreign<T>(PhantomData<T>);
+
+impl<T: DeserializeOwned> Read for Foreign<T> {
+    type Value = T;
+
+    const EXPECTED: &'static str = "a value of its type";
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        T::deserialize(deserializer)
+    }
+
+    #[cold]
+    fn repair(text: Option<&str>, at: &At<'_>) -> String {
+        repair::value::<Self>(text, at, "null")
+    }
+}
+
+/// Names of the members of a type, and what becomes of another: a name is read as its place among them.
 #[derive(Debug)]
 pub struct Member<'a> {
     /// Names of all members that have a field.
@@ -229,84 +309,103 @@ pub fn member<'de, R: Read, A: MapAccess<'de>>(
     if place.is_some() {
         return Err(A::Error::duplicate_field(name));
     }
-    *place = Some(map.next_value::<Value<R>>()?.0);
+    *place = Some(map.next_value::<Readable<R>>()?.0);
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Reads the value of a member that no field has the name of into the map of those; `name` is free for the next.
+pub fn other<'de, R: Read, A: MapAccess<'de>>(
+    rest: &mut BTreeMap<String, R::Value>,
+    name: &mut String,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    rest.insert(std::mem::take(name), map.next_value::<Readable<R>>()?.0);
+    Ok(())
+}
 
-    #[derive(Debug, PartialEq, Default)]
-    struct Order {
-        id: i64,
-        note: Option<String>,
-        count: Option<u32>,
-        tags: Vec<i32>,
-        level: u64,
-        rest: BTreeMap<String, i64>,
-    }
+/// The JSON text of a value that is one of several alternatives, each of which reads it on its own.
+#[derive(Debug)]
+pub struct Alternatives(Box<RawValue>);
 
-    fn seven() -> u64 {
-        7
-    }
+/// Values deeper than this are refused, as `serde_json` does it.
+pub(super) const MOST_DEPTH: usize = 128;
 
-    crate::codegen::object!(Order {
-        id "id": required [Int<i64>];
-        note "the note": optional [Plain<String>];
-        count "count": default [Maybe<Int<u32>>];
-        tags "tags": default [List<Int<i32>>];
-        level "level": value(seven) [Int<u64>];
-        .. rest [Int<i64>]
-    });
+thread_local! {
+    /// How many alternatives enclose what is being read, and how many bytes may still be read for them.
+    static TRIED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
 
-    #[derive(Debug, PartialEq)]
-    struct Closed {
-        r#type: bool,
-    }
-
-    crate::codegen::object!(Closed: Refused {
-        r#type "type": required [Plain<bool>];
-    });
-
-    fn order(text: &str) -> Result<Order, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn members_are_read_by_name_in_any_order() {
-        let read =
-            order(r#"{"tags":[1.0,2e0],"the note":"n","id":3,"more":-1.0,"count":null}"#).expect("it fits");
-        let rest = BTreeMap::from([("more".to_owned(), -1)]);
-        assert_eq!(
-            read,
-            Order { id: 3, note: Some("n".into()), tags: vec![1, 2], level: 7, rest, count: None }
-        );
-    }
-
-    #[test]
-    fn what_the_schema_refuses_is_refused() {
-        for (text, problem) in [
-            ("{}", "missing field `id`"),
-            ("[1]", "expected an object"),
-            (r#"{"id":1,"the note":null}"#, "invalid type: null"),
-            (r#"{"id":1,"id":1}"#, "duplicate field `id`"),
-            (r#"{"id":1.5}"#, "number `1.5`, expected i64"),
-            (r#"{"id":9223372036854775808}"#, "expected i64"),
-            (r#"{"id":1e19}"#, "expected i64"),
-            (r#"{"id":1,"count":-1.0}"#, "expected u32"),
-            (r#"{"id":1,"level":18446744073709551616}"#, "expected u64"),
-            (r#"{"id":1,"more":"x"}"#, "expected an integer"),
-        ] {
-            let error = order(text).expect_err(text);
-            assert!(error.contains(problem), "{text}: {error}");
+impl Alternatives {
+    /// Takes the text.
+    pub fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        // The text is skipped without a look at its depth, and each reader of a part of it counts anew.
+        if is_deep(text.get()) {
+            return Err(D::Error::custom("recursion limit exceeded"));
         }
-        assert_eq!(
-            order(r#"{"id":1,"level":1e19}"#).map(|order| order.level),
-            Ok(10_000_000_000_000_000_000)
-        );
-        let closed = |text| serde_json::from_str::<Closed>(text).map_err(|error| error.to_string());
-        assert_eq!(closed(r#"{"type":true}"#), Ok(Closed { r#type: true }));
-        assert!(closed(r#"{"type":true,"x":1}"#).unwrap_err().contains("unknown field `x`"));
+        let (depth, left) = TRIED.get();
+        if depth > MOST_DEPTH {
+            return Err(D::Error::custom("recursion limit exceeded"));
+        }
+        // Alternatives within alternatives are read once for each of those: a text made for it would take for ever.
+        let left =
+            if depth == 0 { text.get().len().saturating_mul(1000).saturating_add(1 << 20) } else { left };
+        TRIED.set((depth + 1, left));
+        Ok(Self(text))
     }
+
+    /// The value as one alternative, when it is one and keeps its rules.
+    pub fn read<R: Read, U>(&self, make: fn(R::Value) -> U, holds: fn(&U) -> bool) -> Option<U> {
+        let text = self.0.get();
+        let (depth, left) = TRIED.get();
+        let left = left.checked_sub(text.len())?;
+        TRIED.set((depth, left));
+        let value: Readable<R> = serde_json::from_str(text).ok()?;
+        Some(make(value.0)).filter(holds)
+    }
+
+    /// It is none of them.
+    #[cold]
+    pub fn none<E: Error>(&self) -> E {
+        E::custom("fits none of the alternatives")
+    }
+
+    /// It is one, and may be only that.
+    #[cold]
+    pub fn several<E: Error>(&self) -> E {
+        E::custom("fits several alternatives")
+    }
+}
+
+impl Drop for Alternatives {
+    fn drop(&mut self) {
+        let (depth, left) = TRIED.get();
+        TRIED.set((depth.saturating_sub(1), left));
+    }
+}
+
+/// Whether objects and arrays lie within each other too deep.
+fn is_deep(json: &str) -> bool {
+    let (mut depth, mut text, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if text => escaped = true,
+            b'"' => text = !text,
+            b'[' | b'{' if !text => {
+                depth += 1;
+                if depth > MOST_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' if !text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// For alternatives that have no rules.
+pub fn always<T>(_: &T) -> bool {
+    true
 }

@@ -6,9 +6,9 @@
 
 use std::{borrow::Cow, cmp::Reverse};
 
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
-use super::{TypedMessage, at, json};
+use super::{MOST_BYTES, TypedMessage, check::shown, json};
 use crate::{
     codec,
     contract::{Message, media_type},
@@ -104,7 +104,10 @@ impl Key {
                 path.iter().for_each(|name| codec::push_token(&mut pointer, name));
                 (Part::Payload, pointer)
             }
-            Self::Header(name) => (Part::Headers, at(Rejection::new(Part::Headers, "", ""), name).pointer),
+            Self::Header(name) => {
+                codec::push_token(&mut pointer, name);
+                (Part::Headers, pointer)
+            }
             Self::ContentType => (Part::Headers, "/content-type".to_owned()),
         }
     }
@@ -152,7 +155,7 @@ impl<const K: usize, const N: usize> Choice<'_, K, N> {
         match self.tried.len() {
             0 => self.unmarked(),
             1 => self.tried.remove(0).1,
-            _ => no_alternative(&self.tried),
+            _ => no_alternative(self.tried),
         }
     }
 
@@ -168,14 +171,14 @@ impl<const K: usize, const N: usize> Choice<'_, K, N> {
         };
         let key = (0..K).find(wrong).unwrap_or_default();
         let Some(place) = select.keys.get(key) else {
-            return Rejection::new(Part::Payload, "", "there is no message that it could be");
+            return Rejection::new(Part::Payload, "", "", "a message of this channel");
         };
         let (part, pointer) = place.place();
         // In a payload that is not JSON at all no member can be blamed.
         if part == Part::Payload
-            && let Err(rejection) = json::read::<IgnoredAny>(self.message)
+            && let Err(rejection) = json::read::<Value>(self.message, MOST_BYTES, |_, _| ())
         {
-            return Rejection { pointer: String::new(), ..rejection };
+            return rejection;
         }
         let mut expected: Vec<String> = Vec::new();
         for value in at_key(key).flat_map(|when| when.values) {
@@ -184,24 +187,29 @@ impl<const K: usize, const N: usize> Choice<'_, K, N> {
                 expected.push(value);
             }
         }
-        let expected = expected.join(" or ");
-        let detail = match &self.found[key] {
-            Found::Missing => format!("expected {expected}, to tell the messages of this channel apart"),
-            Found::Text(found) => format!("`{found}` names no message of this channel, expected {expected}"),
-            Found::Json(found) => format!("`{found}` names no message of this channel, expected {expected}"),
-        };
-        Rejection::new(part, pointer, detail)
+        let expected = format!("{}, which tells the messages of this channel apart", expected.join(" or "));
+        let rejection = Rejection::new(part, pointer, "", expected);
+        match &self.found[key] {
+            Found::Missing => rejection,
+            Found::Text(found) => rejection.found(shown(&Value::from(found.as_ref()).to_string())),
+            Found::Json(found) => rejection.found(shown(found)),
+        }
     }
 }
 
-/// None of several messages fits. The rejection is where the one that came furthest failed, since that one was meant
-/// most likely.
-fn no_alternative(tried: &[(&str, Rejection)]) -> Rejection {
-    let detail: Vec<String> =
-        tried.iter().map(|(name, rejection)| format!("not `{name}`: {rejection}")).collect();
-    let deepest = tried.iter().min_by_key(|(_, rejection)| Reverse(rejection.pointer.matches('/').count()));
-    let (part, pointer) = deepest.map_or((Part::Payload, ""), |(_, r)| (r.part, r.pointer.as_str()));
-    Rejection::new(part, pointer, format!("fits none of the messages ({})", detail.join("; ")))
+/// None of several messages fits. The one that came furthest has its say, since that one was meant most likely.
+fn no_alternative(tried: Vec<(&'static str, Rejection)>) -> Rejection {
+    let names: Vec<String> = tried.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let expected = format!("one of the messages {}", names.join(", "));
+    let furthest =
+        tried.into_iter().min_by_key(|(_, rejection)| Reverse(rejection.pointer().matches('/').count()));
+    match furthest {
+        Some((name, rejection)) => {
+            let (part, pointer) = (rejection.part(), rejection.pointer().to_owned());
+            Rejection::new(part, pointer, "", format!("{expected}, most likely `{name}`")).and(rejection)
+        }
+        None => Rejection::new(Part::Payload, "", "", expected),
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +230,9 @@ mod tests {
         fn decode(message: &Message) -> Result<Self, Rejection> {
             let name = NAME.to_string();
             match peek(message.payload.as_deref().unwrap_or_default(), &[&name]) {
-                Found::Missing => Err(Rejection::new(Part::Payload, format!("/{name}"), "missing")),
+                Found::Missing => {
+                    Err(Rejection::new(Part::Payload, format!("/{name}"), "required", "a member"))
+                }
                 _ => Ok(Self),
             }
         }
@@ -277,24 +287,27 @@ mod tests {
     #[test]
     fn a_message_without_marks_says_what_was_expected() {
         let wrong = which(&json("{}").header("content-type", "text/plain")).unwrap_err();
-        assert_eq!((wrong.part, wrong.pointer.as_str()), (Part::Headers, "/content-type"));
+        assert_eq!((wrong.part(), wrong.pointer()), (Part::Headers, "/content-type"));
         assert!(
-            wrong.detail.contains("`text/plain`") && wrong.detail.contains("`application/cbor`"),
+            wrong.to_string().contains("\"text/plain\"") && wrong.to_string().contains("`application/cbor`"),
             "{wrong}"
         );
         // Only one had the marks, so its own rejection is the answer.
         let json_only = json(r#"{"meta":{"type":"b"}}"#).header("content-type", "application/json");
-        assert_eq!(which(&json_only).unwrap_err().pointer, "/b");
+        assert_eq!(which(&json_only).unwrap_err().pointer(), "/b");
         let unknown = json(r#"{"meta":{"type":"c"}}"#).header("content-type", "application/json");
         let unknown = which(&unknown).unwrap_err();
-        assert_eq!((unknown.part, unknown.pointer.as_str()), (Part::Payload, "/meta/type"));
-        assert!(unknown.detail.contains("`c`") && unknown.detail.contains("`a` or `A` or `b`"), "{unknown}");
+        assert_eq!((unknown.part(), unknown.pointer()), (Part::Payload, "/meta/type"));
+        assert!(
+            unknown.to_string().contains("\"c\"") && unknown.to_string().contains("`a` or `A` or `b`"),
+            "{unknown}"
+        );
         let broken = json(r#"{"x":[1,}"#).header("content-type", "application/json");
         let broken = which(&broken).unwrap_err();
-        assert_eq!(broken.pointer, "");
-        assert!(broken.detail.contains("line 1 column 9"), "{broken}");
+        assert_eq!(broken.pointer(), "");
+        assert!(broken.to_string().contains("line 1 column 9"), "{broken}");
         let several = which(&json(r#"{"meta":{"type":"b"}}"#)).unwrap_err();
-        assert!(several.detail.contains("fits none of the messages"), "{several}");
+        assert!(several.to_string().contains("one of the messages"), "{several}");
     }
 
     #[test]
@@ -322,15 +335,15 @@ mod tests {
 
     #[test]
     fn the_one_that_came_furthest_is_blamed() {
-        let rejection = |part, pointer: &str| Rejection::new(part, pointer, "no");
+        let rejection = |part, pointer: &str| Rejection::new(part, pointer, "", "no");
         let tried = [
             ("A", rejection(Part::Payload, "/a")),
             ("B", rejection(Part::Payload, "/b/c")),
             ("C", rejection(Part::Headers, "/c/d")),
             ("D", rejection(Part::Payload, "")),
         ];
-        let found = no_alternative(&tried);
-        assert_eq!((found.part, found.pointer.as_str()), (Part::Payload, "/b/c"));
-        assert!(found.detail.contains("`A`") && found.detail.contains("`D`"), "{found}");
+        let found = no_alternative(tried.into());
+        assert_eq!((found.part(), found.pointer()), (Part::Payload, "/b/c"));
+        assert!(found.to_string().contains("`A`") && found.to_string().contains("`D`"), "{found}");
     }
 }

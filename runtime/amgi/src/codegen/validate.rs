@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use jsonschema::Validator;
 use serde_json::Value;
 
-use super::format;
+use super::{check::shown, format};
 use crate::{
     contract::Message,
-    error::{Part, Rejection},
+    error::{Part, Rejection, Violation},
 };
 
 /// A schema, compiled when it is first needed.
@@ -24,18 +24,38 @@ impl Schema {
         Self { text, validator: OnceLock::new() }
     }
 
-    /// Whether the payload of a message is a value of the schema. The first violation is the rejection.
+    /// Whether the payload of a message is a value of the schema.
     pub fn check(&self, message: &Message) -> Result<(), Rejection> {
-        let reject = |detail: String| Rejection::new(Part::Payload, "", detail);
         let validator = self.validator.get_or_init(|| compile(self.text));
-        let validator =
-            validator.as_ref().map_err(|error| reject(format!("its schema cannot be read: {error}")))?;
+        let validator = validator.as_ref().map_err(|error| {
+            Rejection::new(Part::Payload, "", "", "a schema that can be read").found(error.clone())
+        })?;
         let payload = message.payload.as_deref().unwrap_or_default();
-        let value: Value = serde_json::from_slice(payload).map_err(|error| reject(error.to_string()))?;
+        let value: Value = serde_json::from_slice(payload)
+            .map_err(|error| Rejection::new(Part::Payload, "", "", "JSON").found(error.to_string()))?;
         if validator.is_valid(&value) {
             return Ok(());
         }
-        Err(violation(validator, &value))
+        Err(self.violations(validator, &value))
+    }
+
+    #[cold]
+    fn violations(&self, validator: &Validator, value: &Value) -> Rejection {
+        // Which of its values are secret nobody says of an error; where there are such, none is shown.
+        let secret = [r#""x-sensitive":true"#, r#""format":"password""#];
+        let secret = secret.iter().any(|keyword| self.text.contains(keyword));
+        let violation = |error: jsonschema::ValidationError<'_>| {
+            let path = error.schema_path().to_string();
+            let keyword = path.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default();
+            Violation {
+                part: Part::Payload,
+                pointer: error.instance_path().to_string(),
+                keyword: keyword.to_owned().into(),
+                expected: format!("what `{keyword}` asks for: {}", error.masked()).into(),
+                found: (!secret).then(|| shown(&error.instance().to_string())),
+            }
+        };
+        validator.iter_errors(value).take(Rejection::MOST).map(violation).collect::<Vec<_>>().into()
     }
 }
 
@@ -47,18 +67,6 @@ fn compile(text: &str) -> Result<Validator, String> {
             options.with_format(*name, |text: &str| format::has_format(text, name))
         });
     options.build(&schema).map_err(|error| error.to_string())
-}
-
-#[cold]
-fn violation(validator: &Validator, value: &Value) -> Rejection {
-    let Err(error) = validator.validate(value) else {
-        return Rejection::new(Part::Payload, "", "is not what its schema allows");
-    };
-    let keyword = error.schema_path().to_string();
-    let keyword =
-        keyword.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default().to_owned();
-    let detail = format!("breaks `{keyword}`: {}", error.masked());
-    Rejection::new(Part::Payload, error.instance_path().to_string(), detail)
 }
 
 #[cfg(test)]
@@ -77,16 +85,17 @@ mod tests {
     #[test]
     fn a_violation_has_its_pointer_and_keyword() {
         assert_eq!(check(r#"{"a/b": 1}"#), Ok(()));
-        let rejection = check(r#"{"a/b": "secret"}"#).unwrap_err();
-        assert_eq!(rejection.pointer, "/a~1b");
-        assert!(rejection.detail.contains("`not`") && !rejection.detail.contains("secret"), "{rejection}");
-        assert!(check("{").unwrap_err().detail.contains("EOF"));
+        let rejection = check(r#"{"a/b": "text"}"#).unwrap_err();
+        assert_eq!(rejection.pointer(), "/a~1b");
+        assert_eq!(rejection.violations()[0].keyword, "not");
+        assert_eq!(rejection.violations()[0].found.as_deref(), Some("\"text\""));
+        assert!(check("{").unwrap_err().to_string().contains("EOF"));
     }
 
     #[test]
     fn a_schema_that_is_none_refuses_everything() {
         static BROKEN: Schema = Schema::new(r#"{"type": "thing"}"#);
         let rejection = BROKEN.check(&Message::new("x").payload("1")).unwrap_err();
-        assert!(rejection.detail.starts_with("its schema cannot be read"), "{rejection}");
+        assert!(rejection.to_string().contains("a schema that can be read"), "{rejection}");
     }
 }

@@ -248,8 +248,8 @@ impl<'a> Report<'a> {
         report.note = note;
         report.message = reason.map(ToString::to_string);
         if let Some(Reason::Rejected(rejection)) = reason {
-            report.part = Some(rejection.part.to_string());
-            report.pointer = Some(&rejection.pointer);
+            report.part = Some(rejection.part().to_string());
+            report.pointer = Some(rejection.pointer());
         }
         report
     }
