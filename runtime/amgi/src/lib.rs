@@ -10,6 +10,7 @@ pub mod contract;
 pub mod error;
 pub mod lifespan;
 pub mod memory;
+mod number;
 mod peek;
 pub mod reply;
 mod sender;
@@ -30,6 +31,7 @@ pub use crate::{
         Disposition, Error, Failure, HandlerError, NotImplemented, Reason, Rejection, Result, SendError,
         StartupError, UnknownValue, Violation,
     },
+    number::{NoNumber, Number},
     sender::{NoSender, Outgoing, SendFuture},
 };
 

@@ -38,7 +38,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
         &[
             // The contract names the context and the errors that pass through it: they are one floor.
             &["contract", "error", "address", "context", "sender"],
-            &["codec", "peek", "bindings"],
+            &["codec", "number", "peek", "bindings"],
             &["lifespan", "reply"],
             &["server"],
             &["memory", "codegen", "testing"],

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::{
     codec,
     error::{Part, Rejection, Violation},
+    number::Number,
 };
 
 /// What was found to be wrong.
@@ -293,6 +294,27 @@ pub fn ensure(
 ) {
     if !holds {
         at.refuse(keyword, expected, Some(found));
+    }
+}
+
+/// A rule of a number of any size: `type` asks for a whole one, the others have a bound, written as JSON.
+pub fn exact(at: &At<'_>, value: &Number, keyword: &'static str, bound: &'static str) {
+    let bound: Number = bound.parse().unwrap_or_default();
+    let (holds, words) = match keyword {
+        "minimum" => (*value >= bound, "at least"),
+        "exclusiveMinimum" => (*value > bound, "more than"),
+        "maximum" => (*value <= bound, "at most"),
+        "exclusiveMaximum" => (*value < bound, "less than"),
+        "multipleOf" => (value.is_multiple_of(&bound), "a multiple of"),
+        _ => {
+            if !value.is_integer() {
+                at.refuse(keyword, "an integer", Some(value));
+            }
+            return;
+        }
+    };
+    if !holds {
+        at.refuse(keyword, format!("{words} {bound}"), Some(value));
     }
 }
 

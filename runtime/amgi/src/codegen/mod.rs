@@ -25,8 +25,8 @@ use std::{
 pub use self::validate::Schema;
 pub use self::{
     check::{
-        At, Check, TextPattern, Violations, ensure, holds, is_multiple, items, length, members, one_of,
-        texts, unique,
+        At, Check, TextPattern, Violations, ensure, exact, holds, is_multiple, items, length, members,
+        one_of, texts, unique,
     },
     format::format,
     macros::{check, group, message, newtype, object, schema, text_enum, union},
@@ -260,27 +260,26 @@ pub enum Scalar {
 
 /// Reads a value, or says what is wrong with it.
 fn read_scalar<R: Read>(at: &At<'_>, kind: Scalar, bytes: &[u8]) -> Option<R::Value> {
+    if kind == Scalar::Json {
+        // Most likely a number: there is no text in it to look at.
+        let value = serde_json::from_slice::<Readable<R>>(bytes);
+        return value.map_err(|_| refuse::<R>(at, &String::from_utf8_lossy(bytes))).map(|value| value.0).ok();
+    }
     let Ok(text) = std::str::from_utf8(bytes) else {
         at.refuse("", "UTF-8", None);
         return None;
     };
     match kind {
-        Scalar::Json => read_json::<R>(at, text),
         Scalar::Text => R::read(StrDeserializer::<serde::de::value::Error>::new(text))
             .map_err(|_| refuse::<R>(at, &quoted(text)))
             .ok(),
         // What fits neither is taken for text.
-        Scalar::Loose => serde_json::from_str(text)
+        Scalar::Loose | Scalar::Json => serde_json::from_str(text)
             .or_else(|_| serde_json::from_str(&quoted(text)))
             .map(|value: Readable<R>| value.0)
             .map_err(|_| refuse::<R>(at, &quoted(text)))
             .ok(),
     }
-}
-
-fn read_json<R: Read>(at: &At<'_>, text: &str) -> Option<R::Value> {
-    let value = serde_json::from_str::<Readable<R>>(text);
-    value.map_err(|_| refuse::<R>(at, text)).map(|value| value.0).ok()
 }
 
 /// Says what is wrong with a value that could not be read.

@@ -10,6 +10,7 @@ use serde::{
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{check::At, repair};
+use crate::number::Number;
 
 /// A type that is read as its schema says, or the way to read one that is not ours.
 pub trait Read {
@@ -56,6 +57,7 @@ plain! {
     () = "null" or "null";
     Value = "any value" or "null";
     Map<String, Value> = "an object" or "{}";
+    Number = "a number" or "0";
 }
 
 /// An integer, however it is written: `1`, `1.0`, `1e0`.
