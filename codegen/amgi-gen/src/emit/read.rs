@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{ident, outer_ty, types::default_name};
-use crate::ir::{Content, Field, Missing, Tagging, Ty, TypeDef, TypeKind};
+use crate::ir::{Content, Field, Missing, Ty, TypeDef, TypeKind};
 
 /// Whether `wire` says how a type is read; serde derives it otherwise.
 pub(super) fn is_ours(def: &TypeDef) -> bool {
@@ -15,7 +15,7 @@ pub(super) fn is_ours(def: &TypeDef) -> bool {
 pub(super) fn read(def: &TypeDef) -> TokenStream {
     match &def.kind {
         TypeKind::Struct { fields, closed, .. } => structure(def, fields, *closed),
-        TypeKind::Union { .. } => union(def),
+        TypeKind::Union { exactly_one, .. } => union(def, *exactly_one),
         _ => TokenStream::new(),
     }
 }
@@ -90,53 +90,66 @@ fn structure(def: &TypeDef, fields: &[Field], closed: bool) -> TokenStream {
     quote!(codegen::object!(types::#name #closed { #(#members)* #rest });)
 }
 
-/// Variants of a union that rules or the spelling of integers tell apart too: the derived `Deserialize` knows neither.
+/// Variants of a union that rules or the spelling of integers tell apart too, or of which exactly one may fit: the derived
+/// `Deserialize` knows nothing of that.
 pub(super) fn union_variants(def: &TypeDef) -> Option<Vec<(proc_macro2::Ident, &Ty)>> {
-    let TypeKind::Union { tagging: Tagging::Untagged, variants } = &def.kind else { return None };
+    let TypeKind::Union { exactly_one, variants } = &def.kind else { return None };
     let variants = variants.iter().map(|variant| match &variant.content {
         Content::Value(ty, _) => Some((ident(&variant.name), ty)),
-        _ => None,
+        Content::Unit => None,
     });
     let variants = variants.collect::<Option<Vec<_>>>()?;
-    (def.checked || variants.iter().any(|(_, ty)| has_integer(ty))).then_some(variants)
+    (*exactly_one || def.checked || variants.iter().any(|(_, ty)| has_integer(ty))).then_some(variants)
 }
 
-fn union(def: &TypeDef) -> TokenStream {
+fn union(def: &TypeDef, exactly_one: bool) -> TokenStream {
     let name = ident(&def.name);
     let variants = union_variants(def).unwrap_or_default();
+    let fits = if exactly_one {
+        quote! {
+            if fit.replace(variant).is_some() {
+                return Err(codegen::serde::de::Error::custom("fits more than one of the alternatives"));
+            }
+        }
+    } else {
+        quote!(return Ok(variant);)
+    };
     let variants = variants.iter().map(|(member, ty)| {
         let reader = reader(ty);
         let found = if def.checked {
             quote! {
-                let variant = Self::#member(value.0);
                 if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() {
-                    return Ok(variant);
+                    #fits
+                } else {
+                    // Kept, so that the check of the whole says what is wrong and where.
+                    first.get_or_insert(variant);
                 }
-                // Kept, so that the check of the whole says what is wrong and where.
-                first.get_or_insert(variant);
             }
         } else {
-            quote!(return Ok(Self::#member(value.0));)
+            fits.clone()
         };
         quote! {
             if let Ok(value) = <codegen::Value<#reader> as codegen::serde::Deserialize>::deserialize(&value) {
+                let variant = Self::#member(value.0);
                 #found
             }
         }
     });
-    let (start, end) = if def.checked {
-        (
-            quote!(let mut first = None;),
-            quote!(first.ok_or_else(|| codegen::serde::de::Error::custom("fits none of the alternatives"))),
-        )
-    } else {
-        (quote!(), quote!(Err(codegen::serde::de::Error::custom("fits none of the alternatives"))))
+    let fit = exactly_one.then(|| quote!(let mut fit = None;));
+    let first = def.checked.then(|| quote!(let mut first = None;));
+    let none = quote!(codegen::serde::de::Error::custom("fits none of the alternatives"));
+    let end = match (exactly_one, def.checked) {
+        (true, true) => quote!(fit.or(first).ok_or_else(|| #none)),
+        (true, false) => quote!(fit.ok_or_else(|| #none)),
+        (false, true) => quote!(first.ok_or_else(|| #none)),
+        (false, false) => quote!(Err(#none)),
     };
     quote! {
         impl<'de> codegen::serde::Deserialize<'de> for types::#name {
             fn deserialize<D: codegen::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let value = <codegen::serde_json::Value as codegen::serde::Deserialize>::deserialize(deserializer)?;
-                #start
+                #fit
+                #first
                 #(#variants)*
                 #end
             }

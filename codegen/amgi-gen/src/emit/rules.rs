@@ -74,6 +74,10 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
         (Rule::Unique, Ty::Vec(_)) => {
             quote!(codegen::ensure(#at, codegen::unique(#value), "holds the same item twice")?;)
         }
+        (Rule::Required(names), Ty::Map(_) | Ty::JsonObject) => {
+            let missing = names.iter().map(|name| format!("missing field `{name}`"));
+            quote!(#(codegen::ensure(#at, #value.contains_key(#names), #missing)?;)*)
+        }
         (Rule::OneOf(values), Ty::String) if values.iter().all(Value::is_string) => {
             let texts = values.iter().filter_map(Value::as_str);
             let rule = format!("is not one of {}", Value::Array(values.clone()));

@@ -26,7 +26,7 @@ pub use self::{
     check::{At, Check, TextPattern, ensure, is_multiple, length, one_of, size, unique},
     format::format,
     macros::{check, group, message, object, schema, text_enum},
-    payload::{json, raw, text},
+    payload::{json, raw, reread_json, text},
     read::{Boxed, Dict, Int, List, Maybe, Member, Other, Plain, Read, Value, member},
     select::{Choice, Key, Select, When},
 };

@@ -30,6 +30,19 @@ pub mod json {
     }
 }
 
+/// A payload of JSON of which only the text tells whether it fits exactly one of several alternatives.
+pub mod reread_json {
+    pub use super::json::read;
+
+    use super::{DeserializeOwned, Message, Rejection, Serialize, json};
+
+    /// Writes it, and reads what was written.
+    pub fn write<T: Serialize + DeserializeOwned>(message: &mut Message, value: &T) -> Result<(), Rejection> {
+        json::write(message, value)?;
+        json::read::<T>(message).map(drop)
+    }
+}
+
 /// A payload of text.
 pub mod text {
     use super::{Bytes, Message, Part, Rejection, codec, payload};
