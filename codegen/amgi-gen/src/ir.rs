@@ -236,6 +236,8 @@ pub struct Payload {
     pub rules: Vec<Rule>,
     /// The schema as a JSON text for a validator, where type and rules do not say all of it.
     pub schema: Option<String>,
+    /// Whether what is written is read again: only the text tells whether a value fits exactly one alternative.
+    pub reread: bool,
 }
 
 /// How bytes become a value.
@@ -443,10 +445,10 @@ pub enum TypeKind {
         /// Variants.
         variants: Vec<StringVariant>,
     },
-    /// An enum of alternatives.
+    /// An enum of alternatives, told apart by what fits.
     Union {
-        /// Serde's tagging.
-        tagging: Tagging,
+        /// Whether a value that fits a second one is refused, so that all are tried; else the first that fits is taken.
+        exactly_one: bool,
         /// Variants.
         variants: Vec<Variant>,
     },
@@ -462,20 +464,6 @@ pub enum TypeKind {
         /// The type, as Rust writes it.
         ty: String,
     },
-}
-
-/// Serde's enum representations.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Tagging {
-    /// By the only member.
-    External,
-    /// By a member within.
-    Internal(String),
-    /// By a member beside the content.
-    Adjacent(String, String),
-    /// By what fits.
-    Untagged,
 }
 
 /// A field of a struct.
@@ -529,8 +517,6 @@ pub struct StringVariant {
 pub struct Variant {
     /// Variant name.
     pub name: String,
-    /// Tag on the wire.
-    pub wire: String,
     /// Documentation.
     pub docs: Vec<String>,
     /// Content.
@@ -545,10 +531,6 @@ pub enum Content {
     Unit,
     /// One value and the rules for it.
     Value(Ty, Vec<Rule>),
-    /// Several values.
-    Tuple(Vec<Ty>),
-    /// Named fields.
-    Fields(Vec<Field>),
 }
 
 /// A Rust type.
@@ -605,6 +587,8 @@ pub enum Rule {
     Size(usize, Option<usize>),
     /// `uniqueItems`
     Unique,
+    /// `required`, where members have no fields.
+    Required(Vec<String>),
     /// `const`, or `enum` of what is no enum type.
     OneOf(Vec<serde_json::Value>),
     /// Rules for every element of an array or map.

@@ -15,7 +15,7 @@ use schemars::schema::Schema;
 use serde_json::{Value, json};
 use typify::{TypeDetails, TypeEnum, TypeEnumVariant, TypeId, TypeSpace, TypeSpaceSettings};
 
-use crate::ir::{Tagging, Ty};
+use crate::ir::Ty;
 
 /// As many definitions typify gets at once where they have nothing to do with each other.
 const PART: usize = 64;
@@ -39,7 +39,7 @@ pub enum Shape {
     /// An enum without content: the texts.
     Strings(Vec<String>),
     /// An enum with content.
-    Union(Tagging, Vec<ShapeVariant>),
+    Union(Vec<ShapeVariant>),
     /// A struct around one value.
     Newtype(Ty),
 }
@@ -60,8 +60,6 @@ pub struct ShapeField {
 pub struct ShapeVariant {
     /// Typify's name, `Variant0` where it found none.
     pub name: String,
-    /// Tag on the wire.
-    pub wire: String,
     /// Content.
     pub content: ShapeContent,
 }
@@ -71,10 +69,8 @@ pub struct ShapeVariant {
 pub enum ShapeContent {
     /// Nothing.
     Unit,
-    /// Values.
-    Tuple(Vec<Ty>),
-    /// Named fields.
-    Fields(Vec<ShapeField>),
+    /// A value.
+    Value(Ty),
 }
 
 /// Shapes by definition name, and the names of those that typify could not take.
@@ -313,19 +309,11 @@ impl Reader<'_> {
             .map(|variant| {
                 let content = match variant.details {
                     TypeEnumVariant::Simple => ShapeContent::Unit,
-                    TypeEnumVariant::Tuple(types) => {
-                        ShapeContent::Tuple(types.iter().map(|ty| self.ty(ty)).collect())
-                    }
-                    TypeEnumVariant::Struct(members) => ShapeContent::Fields(
-                        members
-                            .into_iter()
-                            .map(|(name, ty)| {
-                                let ty = self.ty(&ty);
-                                let optional = matches!(ty, Ty::Option(_));
-                                ShapeField { wire: self.members.wire(name), ty, optional }
-                            })
-                            .collect(),
-                    ),
+                    TypeEnumVariant::Tuple(types) => match types.as_slice() {
+                        [only] => ShapeContent::Value(self.ty(only)),
+                        _ => ShapeContent::Value(Ty::Json),
+                    },
+                    TypeEnumVariant::Struct(_) => ShapeContent::Value(Ty::Json),
                 };
                 (variant.name.to_owned(), content)
             })
@@ -333,11 +321,7 @@ impl Reader<'_> {
         if variants.iter().all(|(_, content)| *content == ShapeContent::Unit) {
             return Shape::Strings(variants.into_iter().map(|(name, _)| name).collect());
         }
-        let variants = variants
-            .into_iter()
-            .map(|(name, content)| ShapeVariant { wire: name.clone(), name, content })
-            .collect();
-        Shape::Union(Tagging::Untagged, variants)
+        Shape::Union(variants.into_iter().map(|(name, content)| ShapeVariant { name, content }).collect())
     }
 
     fn ty(&self, id: &TypeId) -> Ty {

@@ -179,12 +179,6 @@ impl<'a> Follow<'a> {
                             match &variant.content {
                                 Content::Unit => {}
                                 Content::Value(ty, _) => self.follow(places, ty),
-                                Content::Tuple(types) => {
-                                    for ty in types {
-                                        self.follow(places.clone(), ty);
-                                    }
-                                }
-                                Content::Fields(fields) => self.fields_of(&places, fields, name),
                             }
                         }
                     }
@@ -391,12 +385,6 @@ impl<'a> Follow<'a> {
                         for variant in variants {
                             match &variant.content {
                                 Content::Value(ty, _) => self.reach(ty),
-                                Content::Tuple(types) => types.iter().for_each(|ty| self.reach(ty)),
-                                Content::Fields(fields) => {
-                                    for field in fields {
-                                        self.reach(&field.ty);
-                                    }
-                                }
                                 Content::Unit => {}
                             }
                         }

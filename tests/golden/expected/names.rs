@@ -562,7 +562,7 @@ pub mod types {
         /// Alternative `Integer`.
         Integer(i64),
         /// Alternative `Null`.
-        Null,
+        Null(()),
     }
 
     /// Payload of message `2fa`.
@@ -668,7 +668,7 @@ mod wire {
     codegen::newtype!(types::NestedList: Vec<types::NestedList>);
     codegen::union!(types::StringType: any always { Option(types::StringTypeOption), Text(String), Integer(i64) });
     codegen::object!(types::StringTypeOption { 0 x "x": f64, required; });
-    codegen::union!(types::ResultMessagePayloadMixed: any always { Text(String), Integer(i64) });
+    codegen::union!(types::ResultMessagePayloadMixed: any always { Text(String), Integer(i64), Null(()) });
     codegen::object!(types::N2faPayload { 0 kind "kind": types::N2faPayloadKind, required; });
     codegen::text_enum!(types::N2faPayloadKind { N2fa = "2fa" });
     codegen::text_enum!(types::MessageType { SelfValue = "Self", SelfValue2 = "self", Hash = "#", HashHash = "##", NullIsh = "null-ish" });

@@ -11,7 +11,7 @@ pub(super) fn read(api: &Api, def: &TypeDef) -> TokenStream {
     let name = ident(&def.name);
     match &def.kind {
         TypeKind::Struct { fields, closed, .. } => structure(api, def, fields, *closed),
-        TypeKind::Union { variants, .. } => union(api, def, variants),
+        TypeKind::Union { exactly_one, variants } => union(api, def, *exactly_one, variants),
         TypeKind::Newtype { ty, .. } => {
             let reader = reader(api, ty);
             quote!(codegen::newtype!(types::#name: #reader);)
@@ -83,15 +83,16 @@ fn structure(api: &Api, def: &TypeDef, fields: &[Field], closed: bool) -> TokenS
     quote!(codegen::object!(types::#name #closed { #(#members)* #rest });)
 }
 
-fn union(api: &Api, def: &TypeDef, variants: &[Variant]) -> TokenStream {
+fn union(api: &Api, def: &TypeDef, exactly_one: bool, variants: &[Variant]) -> TokenStream {
     let name = ident(&def.name);
     let variants = variants.iter().filter_map(|variant| match &variant.content {
         Content::Value(ty, _) => {
             let (member, reader) = (ident(&variant.name), reader(api, ty));
             Some(quote!(#member(#reader)))
         }
-        _ => None,
+        Content::Unit => None,
     });
+    let how = if exactly_one { quote!(one) } else { quote!(any) };
     let holds = if def.checked { quote!(holds) } else { quote!(always) };
-    quote!(codegen::union!(types::#name: any #holds { #(#variants),* });)
+    quote!(codegen::union!(types::#name: #how #holds { #(#variants),* });)
 }

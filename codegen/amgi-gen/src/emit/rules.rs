@@ -76,6 +76,9 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
         (Rule::Unique, Ty::Vec(_)) => {
             quote!(codegen::unique(#at, #value);)
         }
+        (Rule::Required(names), Ty::Map(_) | Ty::JsonObject) => {
+            quote!(#(codegen::required(#at, #value.contains_key(#names), #names);)*)
+        }
         (Rule::OneOf(values), Ty::String) if values.iter().all(Value::is_string) => {
             let texts = values.iter().filter_map(Value::as_str);
             quote!(codegen::texts(#at, #value, &[#(#texts),*]);)

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use serde_json::Value;
 
 use super::{Module, Piece, divided, docs, ident, ty};
-use crate::ir::{Api, Content, Field, Missing, StringVariant, Tagging, Ty, TypeDef, TypeKind, Variant};
+use crate::ir::{Api, Content, Field, Missing, StringVariant, Ty, TypeDef, TypeKind, Variant};
 
 /// Types in a file of a large document.
 const TYPES: usize = 100;
@@ -56,7 +56,7 @@ fn item(api: &Api, def: &TypeDef) -> TokenStream {
     match &def.kind {
         TypeKind::Struct { fields, default, .. } => structure(def, fields, *default),
         TypeKind::Strings { variants } => strings(def, &name, &lines, variants),
-        TypeKind::Union { tagging, variants } => union(api, def, &lines, tagging, variants),
+        TypeKind::Union { variants, .. } => union(api, def, &lines, variants),
         TypeKind::Foreign { ty: of } => {
             let of = written([of]);
             quote!(#lines pub type #name = #(#of)*;)
@@ -90,7 +90,7 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     let with_default = (default && !own_default).then(|| quote!(, Default));
     let flags = fields.iter().filter(|field| field.ty == Ty::Bool).count();
     let allow = (flags > 3).then(|| quote!(#[allow(clippy::struct_excessive_bools)]));
-    let members = fields.iter().map(|field| self::field(def, field, true));
+    let members = fields.iter().map(|field| self::field(field));
     let default_impl = own_default.then(|| {
         let values = fields.iter().map(|field| {
             let member = ident(&field.name);
@@ -122,7 +122,7 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     }
 }
 
-fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
+fn field(field: &Field) -> TokenStream {
     let name = ident(&field.name);
     let lines = docs(&field.docs);
     let of = ty(&field.ty, &quote!());
@@ -131,19 +131,11 @@ fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
         let wire = &field.wire;
         words.push(quote!(rename = #wire));
     }
-    // `wire` knows what a missing member means; an enum's own fields are read by what serde derives.
-    let derived = !public;
+    // What a missing member means is said where the type is read, in `wire`.
     match &field.missing {
-        Missing::Refused => {}
-        Missing::Null => words.extend(derived.then(|| quote!(default))),
+        Missing::Refused | Missing::Null | Missing::Value(_) => {}
         Missing::Flatten => words.push(quote!(flatten)),
-        Missing::Value(_) if !derived => {}
-        Missing::Value(_) => {
-            let function = format!("defaults::{}", default_name(def, field));
-            words.push(quote!(default = #function));
-        }
         Missing::Empty => {
-            words.extend(derived.then(|| quote!(default)));
             let empty = match &field.ty {
                 Ty::Option(_) => Some("Option::is_none"),
                 Ty::Vec(_) => Some("Vec::is_empty"),
@@ -158,8 +150,7 @@ fn field(def: &TypeDef, field: &Field, public: bool) -> TokenStream {
         }
     }
     let serde = (!words.is_empty()).then(|| quote!(#[serde(#(#words),*)]));
-    let public = public.then(|| quote!(pub));
-    quote!(#lines #serde #public #name: #of,)
+    quote!(#lines #serde pub #name: #of,)
 }
 
 pub(super) fn default_name(def: &TypeDef, field: &Field) -> proc_macro2::Ident {
@@ -240,51 +231,18 @@ fn strings(
     }
 }
 
-fn union(
-    api: &Api,
-    def: &TypeDef,
-    lines: &TokenStream,
-    tagging: &Tagging,
-    variants: &[Variant],
-) -> TokenStream {
+fn union(api: &Api, def: &TypeDef, lines: &TokenStream, variants: &[Variant]) -> TokenStream {
     let name = ident(&def.name);
-    let words = match tagging {
-        Tagging::External => quote!(),
-        Tagging::Internal(tag) => quote!(, tag = #tag),
-        Tagging::Adjacent(tag, content) => quote!(, tag = #tag, content = #content),
-        Tagging::Untagged => quote!(, untagged),
-    };
-    let untagged = *tagging == Tagging::Untagged;
     let members = variants.iter().map(|variant| {
         let (member, lines) = (ident(&variant.name), docs(&variant.docs));
-        let rename = (!untagged && variant.name != variant.wire).then(|| {
-            let wire = &variant.wire;
-            quote!(#[serde(rename = #wire)])
-        });
         let content = match &variant.content {
             Content::Unit => quote!(),
             Content::Value(of, _) => {
                 let of = ty(of, &quote!());
                 quote!((#of))
             }
-            Content::Tuple(types) => {
-                let types = types.iter().map(|of| ty(of, &quote!()));
-                quote!((#(#types),*))
-            }
-            Content::Fields(fields) => {
-                let owner = TypeDef {
-                    name: format!("{name}{}", variant.name),
-                    docs: Vec::new(),
-                    kind: TypeKind::Strings { variants: Vec::new() },
-                    checked: false,
-                    derives: Vec::new(),
-                    attributes: Vec::new(),
-                };
-                let fields = fields.iter().map(|field| self::field(&owner, field, false));
-                quote!({ #(#fields)* })
-            }
         };
-        quote!(#lines #rename #member #content,)
+        quote!(#lines #member #content,)
     });
     // A conversion where the content says which variant it is.
     let conversions = variants.iter().filter_map(|variant| {
@@ -315,7 +273,7 @@ fn union(
     quote! {
         #lines
         #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize)]
-        #[serde(crate = "amgi::codegen::serde" #words)]
+        #[serde(crate = "amgi::codegen::serde", untagged)]
         #(#attributes)*
         #[allow(clippy::large_enum_variant)]
         pub enum #name { #(#members)* }

@@ -140,6 +140,7 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
     let payload = message.payload.as_ref().map(|payload| {
         let ty = read::reader(api, &payload.ty);
         let codec = match payload.codec {
+            Codec::Json if payload.reread => quote!(reread_json),
             Codec::Json => quote!(json),
             Codec::Text => quote!(text),
             Codec::Raw => quote!(raw),

@@ -152,7 +152,7 @@ fn texts(node: &Node) -> Option<Json> {
 /// Types that exist.
 fn types(node: &Node) -> Option<Json> {
     let known = ["array", "boolean", "integer", "null", "number", "object", "string"];
-    let mut names = super::shape::type_names(node);
+    let mut names = super::schema::type_names(node);
     names.retain(|name| known.contains(name));
     names.sort_unstable();
     names.dedup();

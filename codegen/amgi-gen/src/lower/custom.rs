@@ -212,10 +212,6 @@ fn members(def: &TypeDef) -> Box<dyn Iterator<Item = (&str, &Ty)> + '_> {
             let all: Vec<(&str, &Ty)> = match &variant.content {
                 Content::Unit => Vec::new(),
                 Content::Value(ty, _) => vec![(variant.name.as_str(), ty)],
-                Content::Tuple(types) => types.iter().map(|ty| (variant.name.as_str(), ty)).collect(),
-                Content::Fields(fields) => {
-                    fields.iter().map(|field| (field.name.as_str(), &field.ty)).collect()
-                }
             };
             all
         })),

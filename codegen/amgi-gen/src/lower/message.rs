@@ -113,9 +113,11 @@ impl<'d> Lowering<'d> {
             (Some((Some(site), node)), _) => {
                 let ty = types.site(*site);
                 let rules = types.prune(rules(&self.shaper, node, &ty), &ty);
-                let reason = exact::reason(&self.shaper, node);
-                let schema = reason.is_some().then(|| bundle(self.doc, node, self.shaper.asserts_formats));
-                if let Some((keyword, place)) = reason {
+                let verdict = exact::verdict(&self.shaper, node);
+                let schema =
+                    verdict.reason.is_some().then(|| bundle(self.doc, node, self.shaper.asserts_formats));
+                let reread = schema.is_none() && verdict.exactly_one.is_some();
+                if let Some((keyword, place)) = verdict.reason {
                     validated = Some(keyword);
                     self.shaper.diagnostics.push(
                         Diagnostic::info(
@@ -129,17 +131,24 @@ impl<'d> Lowering<'d> {
                         .help("it needs the feature `validate` of `amgi`, which a generated Cargo.toml has"),
                     );
                 }
-                Some(ir::Payload { codec: ir::Codec::Json, ty, rules, schema })
+                Some(ir::Payload { codec: ir::Codec::Json, ty, rules, schema, reread })
             }
             (Some((None, node)), ir::Codec::Text) => {
                 let rules = rules(&self.shaper, node, &ir::Ty::String);
-                Some(ir::Payload { codec: ir::Codec::Text, ty: ir::Ty::String, rules, schema: None })
+                Some(ir::Payload {
+                    codec: ir::Codec::Text,
+                    ty: ir::Ty::String,
+                    rules,
+                    schema: None,
+                    reread: false,
+                })
             }
             (Some(_), _) | (None, ir::Codec::Raw) => Some(ir::Payload {
                 codec: ir::Codec::Raw,
                 ty: ir::Ty::Bytes,
                 rules: Vec::new(),
                 schema: None,
+                reread: false,
             }),
             (None, _) => None,
         };
@@ -208,7 +217,10 @@ impl<'d> Lowering<'d> {
                 let default = default.filter(|default| types.takes(&ty, default));
                 let optional = !part.required && default.is_none();
                 let rules = types.prune(rules(&self.shaper, part.node, &ty), &ty);
-                if let Some((keyword, place)) = exact::reason(&self.shaper, part.node) {
+                // What is sent here is not read again, so "exactly one" is not certain.
+                let verdict = exact::verdict(&self.shaper, part.node);
+                let one_of = verdict.exactly_one.map(|place| ("oneOf", place));
+                if let Some((keyword, place)) = verdict.reason.or(one_of) {
                     self.shaper.diagnostics.push(
                         Diagnostic::warning(
                             codes::SCHEMA_UNCHECKED,

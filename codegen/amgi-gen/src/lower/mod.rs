@@ -2,14 +2,17 @@
 //!
 //! Names are claimed in the order of the document. Problems are collected; what can be lowered is lowered.
 
+mod apart;
 mod bindings;
 mod bundle;
 mod custom;
 mod exact;
 mod message;
 mod operation;
+mod parts;
 mod route;
 mod rules;
+mod schema;
 mod select;
 mod shape;
 mod typedefs;

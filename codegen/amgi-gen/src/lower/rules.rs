@@ -6,7 +6,7 @@ use amgi_asyncapi::{
 };
 use serde_json::Number;
 
-use super::{custom, shape::Shaper};
+use super::{custom, schema, shape::Shaper};
 use crate::ir::{Rule, Ty};
 
 /// Reports what a schema says of Rust and cannot be read.
@@ -117,9 +117,13 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
         }
         Ty::Map(inner) => {
             out.extend(size(node, "minProperties", "maxProperties"));
+            out.extend(required(node));
             each(shaper, node.get("additionalProperties"), inner, depth, out);
         }
-        Ty::JsonObject => out.extend(size(node, "minProperties", "maxProperties")),
+        Ty::JsonObject => {
+            out.extend(size(node, "minProperties", "maxProperties"));
+            out.extend(required(node));
+        }
         _ => {}
     }
     literals(node, ty, out);
@@ -134,14 +138,16 @@ fn each<'d>(shaper: &Shaper<'d>, node: Option<&'d Node>, inner: &Ty, depth: usiz
     }
 }
 
+fn required(node: &Node) -> Option<Rule> {
+    let names = node.get("required").map(Node::items).unwrap_or_default().iter();
+    let names: Vec<String> = names.filter_map(Node::as_str).map(str::to_owned).collect();
+    (!names.is_empty()).then_some(Rule::Required(names))
+}
+
 fn literals(node: &Node, ty: &Ty, out: &mut Vec<Rule>) {
-    let values = match (node.get("const"), node.get("enum")) {
-        (Some(constant), _) => vec![constant.to_json()],
-        (_, Some(values)) => values.items().iter().map(Node::to_json).collect(),
-        _ => return,
-    };
+    let Some(values) = schema::literals(node) else { return };
     if !matches!(ty, Ty::Unit) {
-        out.push(Rule::OneOf(values));
+        out.push(Rule::OneOf(values.iter().map(Node::to_json).collect()));
     }
 }
 

@@ -11,10 +11,7 @@ use amgi_asyncapi::{
     node::{Node, Value},
 };
 
-use super::{
-    Lowering,
-    shape::{Shaper, types},
-};
+use super::{Lowering, schema::types, shape::Shaper};
 use crate::{codes, ir};
 
 mod covers;

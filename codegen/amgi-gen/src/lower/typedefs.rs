@@ -11,8 +11,10 @@ use serde_json::Value as Json;
 
 use super::{
     custom::{self, Wishes},
+    exact,
     rules::rules,
-    shape::{self, Definition, Shaper},
+    schema,
+    shape::{Definition, Shaper},
 };
 use crate::{
     codes, docs,
@@ -101,6 +103,25 @@ pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
             .help("keywords such as `not` inside an object are not turned into types"),
         );
     }
+    // Where alternatives have become something else, such as any JSON because one of them takes it, types say less than the
+    // schema.
+    for definition in &shaper.definitions {
+        let [node] = definition.nodes.as_slice() else { continue };
+        let target = shaper.resolve(node);
+        let branches = shaper.branches(target).map_or(0, |branches| branches.len());
+        if branches < 2 || schema::strings(target).is_some() || custom::rust_type(target).is_some() {
+            continue;
+        }
+        let kept = match found.get(&definition.name) {
+            Some(Shape::Union(variants)) => {
+                variants.len() == branches && variants.iter().all(|v| v.content != ShapeContent::Unit)
+            }
+            _ => false,
+        };
+        if !kept {
+            shaper.refused.push(std::ptr::from_ref(*node));
+        }
+    }
     let sites = shaper.sites().map(|site| site.take(&mut found).unwrap_or(Ty::Json)).collect();
     let mut defs = Vec::new();
     let mut texts = Vec::new();
@@ -108,7 +129,7 @@ pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
     for definition in &shaper.definitions {
         if let Some(node) = definition.nodes.first() {
             wishes.insert(definition.name.clone(), Wishes::of(node));
-            if shape::types(node).contains(&"string") && custom::rust_type(node).is_some() {
+            if schema::types(node).contains(&"string") && custom::rust_type(node).is_some() {
                 texts.push(definition.name.clone());
             }
         }
@@ -146,11 +167,11 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
             TypeKind::Struct { fields, closed, default }
         }
         // Typify was only told how many there are: it knows no texts that differ in nothing but case.
-        Shape::Strings(values) => match node.and_then(|node| shape::strings(shaper.resolve(node))) {
+        Shape::Strings(values) => match texts_of(shaper, &definition.nodes) {
             Some(texts) => strings(texts.into_iter().map(str::to_owned)),
             None => strings(values),
         },
-        Shape::Union(tagging, variants) => {
+        Shape::Union(variants) => {
             let branches = node.and_then(|node| shaper.branches(shaper.resolve(node))).unwrap_or_default();
             let branches = if branches.len() == variants.len() { branches } else { Vec::new() };
             let mut names = Namer::members();
@@ -168,7 +189,8 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
                     )
                 })
                 .collect();
-            TypeKind::Union { tagging, variants }
+            let exactly_one = node.is_some_and(|node| exact::takes_one(shaper, node));
+            TypeKind::Union { exactly_one, variants }
         }
         Shape::Newtype(ty) => {
             let rules = node.map(|node| rules(shaper, node, &ty)).unwrap_or_default();
@@ -177,6 +199,14 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
     };
     let (derives, attributes) = (Vec::new(), Vec::new());
     TypeDef { name: definition.name.clone(), docs, kind, checked: false, derives, attributes }
+}
+
+/// The texts of an enum that schemas describe.
+fn texts_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node]) -> Option<Vec<&'d str>> {
+    match nodes {
+        [only] => schema::strings(shaper.resolve(only)),
+        several => shaper.texts(several),
+    }
 }
 
 fn strings(values: impl IntoIterator<Item = String>) -> TypeKind {
@@ -251,7 +281,7 @@ fn field<'d>(
     let rules = rules_of(&ty);
     if missing == Missing::Empty
         && matches!(ty, Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject)
-        && rules.iter().any(|rule| matches!(rule, Rule::Size(1.., _)))
+        && rules.iter().any(|rule| matches!(rule, Rule::Size(1.., _) | Rule::Required(_)))
     {
         // Empty is not the same as missing: it is refused.
         ty = Ty::Option(Box::new(ty));
@@ -312,30 +342,25 @@ fn variant_of<'d>(
 ) -> Variant {
     // Named by what it holds, so that one alternative more renames none of the others.
     let wanted = match &shape.content {
-        ShapeContent::Tuple(types) => {
-            let name = types.first().map_or("Nothing", ty_name);
+        ShapeContent::Value(ty) => {
+            let name = ty_name(ty);
             let short = name.strip_prefix(owner).filter(|rest| rest.starts_with(char::is_uppercase));
             short.unwrap_or(name).to_owned()
         }
-        _ => shape.name,
+        ShapeContent::Unit => shape.name,
     };
     let fallback = format!("Alternative `{wanted}`.");
     let docs = branch
         .map_or_else(|| vec![fallback.clone()], |b| docs::lines(&describe(shaper.resolve(b)), &fallback));
     let content = match shape.content {
-        ShapeContent::Unit => Content::Unit,
-        ShapeContent::Tuple(mut types) if types.len() == 1 => {
-            let ty = types.remove(0);
+        ShapeContent::Unit => Content::Value(Ty::Unit, Vec::new()),
+        ShapeContent::Value(ty) => {
             // `type: [string, integer]` has its rules beside the types.
             let rules = branch.or(whole).map(|node| rules(shaper, node, &ty)).unwrap_or_default();
             Content::Value(ty, rules)
         }
-        ShapeContent::Tuple(types) => Content::Tuple(types),
-        ShapeContent::Fields(fields) => {
-            Content::Fields(fields_of(shaper, &branch.into_iter().collect::<Vec<_>>(), fields))
-        }
     };
-    Variant { name: names.variant(&wanted).name, wire: shape.wire, docs, content }
+    Variant { name: names.variant(&wanted).name, docs, content }
 }
 
 /// What a value of a type is called where it has no name.
@@ -388,7 +413,7 @@ fn fits(ty: &Ty, value: &Json) -> bool {
 }
 
 /// Whether a default keeps the rules of its member.
-fn keeps(rules: &[Rule], value: &Json) -> bool {
+pub(super) fn keeps(rules: &[Rule], value: &Json) -> bool {
     let (number, text) = (value.as_f64(), value.as_str());
     rules.iter().all(|rule| match rule {
         Rule::Minimum(bound, exclusive) => number
@@ -452,10 +477,7 @@ fn mark_checked(defs: &mut [TypeDef]) -> BTreeSet<String> {
                 }
                 TypeKind::Union { variants, .. } => variants.iter().any(|variant| match &variant.content {
                     Content::Value(ty, rules) => leads(rules, ty, &checked),
-                    Content::Fields(fields) => {
-                        fields.iter().any(|field| leads(&field.rules, &field.ty, &checked))
-                    }
-                    _ => false,
+                    Content::Unit => false,
                 }),
                 TypeKind::Newtype { ty, rules } => leads(rules, ty, &checked),
                 TypeKind::Strings { .. } | TypeKind::Foreign { .. } => false,
@@ -468,21 +490,18 @@ fn mark_checked(defs: &mut [TypeDef]) -> BTreeSet<String> {
             break;
         }
     }
-    let clean = |fields: &mut Vec<Field>| {
-        for field in fields {
-            field.rules = prune(std::mem::take(&mut field.rules), &field.ty, &checked);
-        }
-    };
     for def in defs {
         def.checked = checked.contains(&def.name);
         match &mut def.kind {
-            TypeKind::Struct { fields, .. } => clean(fields),
+            TypeKind::Struct { fields, .. } => {
+                for field in fields {
+                    field.rules = prune(std::mem::take(&mut field.rules), &field.ty, &checked);
+                }
+            }
             TypeKind::Union { variants, .. } => {
                 for variant in variants {
-                    match &mut variant.content {
-                        Content::Value(ty, rules) => *rules = prune(std::mem::take(rules), ty, &checked),
-                        Content::Fields(fields) => clean(fields),
-                        _ => {}
+                    if let Content::Value(ty, rules) = &mut variant.content {
+                        *rules = prune(std::mem::take(rules), ty, &checked);
                     }
                 }
             }

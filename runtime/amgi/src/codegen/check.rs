@@ -297,6 +297,13 @@ pub fn ensure(
     }
 }
 
+/// A member that must be there, of an object without fields.
+pub fn required(at: &At<'_>, holds: bool, name: &'static str) {
+    if !holds {
+        at.refuse("required", format!("the member `{name}`"), None);
+    }
+}
+
 /// A rule of a number of any size: `type` asks for a whole one, the others have a bound, written as JSON.
 pub fn exact(at: &At<'_>, value: &Number, keyword: &'static str, bound: &'static str) {
     let bound: Number = bound.parse().unwrap_or_default();

@@ -142,7 +142,7 @@ macro_rules! __message {
                             $($check)*
                         })?;
                     )?
-                    $crate::codegen::$codec::write(message, &self.$payload)?;
+                    $crate::__message!(@write $codec $ty)(message, &self.$payload)?;
                     $($crate::codegen::schema!($schema).check(message)?;)?
                 )?
                 $(
@@ -170,8 +170,17 @@ macro_rules! __message {
     (@read json $ty:ty) => {
         $crate::codegen::json::read::<$ty>
     };
+    (@read reread_json $ty:ty) => {
+        $crate::codegen::reread_json::read::<$ty>
+    };
     (@read $codec:ident $ty:ty) => {
         $crate::codegen::$codec::read
+    };
+    (@write reread_json $ty:ty) => {
+        $crate::codegen::reread_json::write::<$ty>
+    };
+    (@write $codec:ident $ty:ty) => {
+        $crate::codegen::$codec::write
     };
     (@most) => {
         $crate::codegen::MOST_BYTES

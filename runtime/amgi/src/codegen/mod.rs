@@ -26,11 +26,11 @@ pub use self::validate::Schema;
 pub use self::{
     check::{
         At, Check, TextPattern, Violations, ensure, exact, holds, is_multiple, items, length, members,
-        one_of, texts, unique,
+        one_of, required, texts, unique,
     },
     format::format,
     macros::{check, group, message, newtype, object, schema, text_enum, union},
-    payload::{MOST_BYTES, json, raw, text},
+    payload::{MOST_BYTES, json, raw, reread_json, text},
     read::{Alternatives, Foreign, Member, Other, Read, Readable, always, member, other},
     repair::{
         Alternative, MemberInfo, Others, alternative, alternatives, checked_alternative,

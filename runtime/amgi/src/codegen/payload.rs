@@ -78,6 +78,23 @@ pub mod json {
     }
 }
 
+/// A payload of JSON of which only the text tells whether it fits exactly one of several alternatives.
+pub mod reread_json {
+    use serde::Serialize;
+
+    pub use super::json::read;
+    use super::{Message, Read, Rejection, json};
+
+    /// Writes it, and reads what was written.
+    pub fn write<R: Read<Value: Serialize>>(
+        message: &mut Message,
+        value: &R::Value,
+    ) -> Result<(), Rejection> {
+        json::write(message, value)?;
+        json::read::<R>(message, usize::MAX, |_, _| ()).map(drop)
+    }
+}
+
 /// A payload of text.
 pub mod text {
     use super::{At, Bytes, Message, Part, Rejection, checked, codec, payload};
