@@ -236,6 +236,8 @@ pub struct Payload {
     pub rules: Vec<Rule>,
     /// The schema as a JSON text for a validator, where type and rules do not say all of it.
     pub schema: Option<String>,
+    /// The most bytes it may have, when that is not the runtime's own choice.
+    pub most_bytes: Option<usize>,
     /// Whether what is written is read again: only the text tells whether a value fits exactly one alternative.
     pub reread: bool,
 }
@@ -543,6 +545,8 @@ pub enum Ty {
     Bool,
     /// A number type by name, such as `i64`.
     Number(String),
+    /// A number of any size, with every digit.
+    Exact,
     /// Any JSON.
     Json,
     /// Any JSON object.
@@ -583,6 +587,8 @@ pub enum Rule {
     Maximum(serde_json::Number, bool),
     /// `multipleOf`
     MultipleOf(serde_json::Number),
+    /// `type: integer`, of a number of any size.
+    Whole,
     /// `minItems`, `maxItems`, or the same of properties.
     Size(usize, Option<usize>),
     /// `uniqueItems`

@@ -44,6 +44,12 @@ pub struct Settings {
     pub dependencies: Vec<(String, String)>,
     /// Whether `format` is checked.
     pub formats: Formats,
+    /// What becomes of members that a schema does not name.
+    pub additional: Additional,
+    /// How numbers are held that 64 bits may not hold.
+    pub numbers: Numbers,
+    /// The most bytes that a payload may have; by default 16 MiB.
+    pub payload_limit: Option<usize>,
     /// How the module is laid out.
     pub layout: Layout,
     /// What a settings file adds to the document, and what is wrong with the file.
@@ -92,6 +98,29 @@ pub enum Formats {
     Assert,
     /// It says what is meant, and nothing is refused for it.
     Annotate,
+}
+
+/// What becomes of members that a schema does not name, and does not refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Additional {
+    /// They are dropped.
+    #[default]
+    Drop,
+    /// They are kept, in a field of their own, and so is every difference between a member that is missing and one that is
+    /// null, empty or has its default: what comes in goes out unchanged.
+    Keep,
+}
+
+/// How numbers are held that 64 bits may not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Numbers {
+    /// As Rust's own types: `i64` where no bound says otherwise, and `f64`. Integers beyond are refused, digits beyond are lost.
+    #[default]
+    Native,
+    /// As `amgi::Number`, which keeps every digit, wherever bounds do not promise that 64 bits do.
+    Exact,
 }
 
 /// How the generated module is laid out.

@@ -20,6 +20,11 @@ use crate::ir::Ty;
 /// As many definitions typify gets at once where they have nothing to do with each other.
 const PART: usize = 64;
 
+/// What stands for a number of any size: typify has a type for it that is of no other use.
+pub fn exact_number() -> Value {
+    json!({"type": "number", "format": "float"})
+}
+
 /// What a reference to a definition begins with.
 const REFERENCE: &str = "#/definitions/";
 
@@ -341,8 +346,9 @@ impl Reader<'_> {
             TypeDetails::Tuple(inner) => Ty::Tuple(inner.map(|id| self.ty(&id)).collect()),
             TypeDetails::Array(inner, length) => Ty::Array(boxed(&inner), length),
             TypeDetails::Builtin("bool") => Ty::Bool,
+            TypeDetails::Builtin("f32") => Ty::Exact,
             TypeDetails::Builtin(
-                name @ ("i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "f32" | "f64"),
+                name @ ("i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "f64"),
             ) => Ty::Number(name.to_owned()),
             TypeDetails::Builtin(_) => Ty::Json,
             TypeDetails::Unit => Ty::Unit,

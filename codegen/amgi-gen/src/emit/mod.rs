@@ -188,6 +188,7 @@ fn ty(ty: &Ty, prefix: &TokenStream) -> TokenStream {
         Ty::String => quote!(String),
         Ty::Bool => quote!(bool),
         Ty::Number(name) => ident(name).to_token_stream(),
+        Ty::Exact => quote!(amgi::Number),
         Ty::Json => quote!(amgi::codegen::serde_json::Value),
         Ty::JsonObject => quote!(amgi::codegen::serde_json::Map<String, amgi::codegen::serde_json::Value>),
         Ty::Bytes => quote!(amgi::Bytes),

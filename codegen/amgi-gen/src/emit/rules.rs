@@ -43,6 +43,16 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
             }
         },
         (Rule::Format(name), Ty::String) => quote!(codegen::format(#at, #value, #name);),
+        (Rule::Whole, Ty::Exact) => quote!(codegen::exact(#at, #value, "type", "1");),
+        (Rule::Minimum(bound, exclusive), Ty::Exact) => {
+            let keyword = if *exclusive { "exclusiveMinimum" } else { "minimum" };
+            exact(keyword, bound, value, at)
+        }
+        (Rule::Maximum(bound, exclusive), Ty::Exact) => {
+            let keyword = if *exclusive { "exclusiveMaximum" } else { "maximum" };
+            exact(keyword, bound, value, at)
+        }
+        (Rule::MultipleOf(of), Ty::Exact) => exact("multipleOf", of, value, at),
         (Rule::Minimum(least, exclusive), Ty::Number(name)) => {
             bound(name, least, value, at, *exclusive, true)
         }
@@ -97,6 +107,12 @@ fn check(rule: &Rule, ty: &Ty, value: &TokenStream, at: &TokenStream) -> TokenSt
         }
         _ => TokenStream::new(),
     }
+}
+
+/// A rule of a number of any size.
+fn exact(keyword: &str, bound: &Number, value: &TokenStream, at: &TokenStream) -> TokenStream {
+    let bound = bound.to_string();
+    quote!(codegen::exact(#at, #value, #keyword, #bound);)
 }
 
 /// `minimum` and `maximum`. A bound beyond the type holds by itself.

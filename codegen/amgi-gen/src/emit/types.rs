@@ -90,6 +90,9 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     let with_default = (default && !own_default).then(|| quote!(, Default));
     let flags = fields.iter().filter(|field| field.ty == Ty::Bool).count();
     let allow = (flags > 3).then(|| quote!(#[allow(clippy::struct_excessive_bools)]));
+    let twice = |ty: &Ty| matches!(ty, Ty::Option(inner) if matches!(**inner, Ty::Option(_)));
+    let allow_twice =
+        fields.iter().any(|field| twice(&field.ty)).then(|| quote!(#[allow(clippy::option_option)]));
     let members = fields.iter().map(|field| self::field(field));
     let default_impl = own_default.then(|| {
         let values = fields.iter().map(|field| {
@@ -117,6 +120,7 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
         #[serde(crate = "amgi::codegen::serde")]
         #(#attributes)*
         #allow
+        #allow_twice
         pub struct #name { #(#members)* }
         #default_impl
     }
@@ -177,6 +181,10 @@ pub(super) fn literal(api: &Api, of: &Ty, value: &Value, prefix: &TokenStream) -
     match (of, value) {
         (Ty::String, Value::String(text)) => quote!(#text.to_owned()),
         (Ty::Bool, Value::Bool(flag)) => quote!(#flag),
+        (Ty::Exact, Value::Number(number)) => {
+            let text = number.to_string();
+            quote!(#text.parse().unwrap_or_default())
+        }
         (Ty::Number(name), Value::Number(number)) => number_literal(name, number),
         (Ty::Named(name), Value::String(text)) => {
             let variant = api.types.iter().find(|def| def.name == *name).and_then(|def| match &def.kind {

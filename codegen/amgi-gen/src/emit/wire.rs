@@ -148,7 +148,11 @@ fn typed_message(api: &Api, message: &Message) -> TokenStream {
         let check = checks(&payload.rules, &payload.ty, &quote!(value), &quote!(at));
         let check = (!check.is_empty()).then(|| quote!(, (value, at) { #check }));
         let schema = payload.schema.as_ref().map(|schema| quote!(; #schema));
-        quote!(; [payload #codec: #ty #check #schema])
+        let most = payload.most_bytes.map(|most| {
+            let most = proc_macro2::Literal::usize_unsuffixed(most);
+            quote!(; up to #most)
+        });
+        quote!(; [payload #codec: #ty #check #schema #most])
     });
     let parts = [(&message.headers, "headers", "Headers"), (&message.bindings, "bindings", "Bindings")];
     let parts = parts.into_iter().filter_map(|(fields, member, part)| {

@@ -225,6 +225,7 @@ fn holds(ty: &Ty, derive: &str, has: &BTreeSet<(String, String)>) -> bool {
         Ty::String | Ty::Bytes => derive != "Copy",
         Ty::Bool | Ty::Unit => true,
         Ty::Number(number) => !number.starts_with('f') || ["Copy", "Default", "PartialOrd"].contains(&derive),
+        Ty::Exact => derive != "Copy",
         Ty::Json | Ty::JsonObject => ["Default", "Eq"].contains(&derive),
         Ty::Option(inner) => derive == "Default" || holds(inner, derive, has),
         Ty::Vec(inner) | Ty::Map(inner) => {

@@ -109,6 +109,7 @@ impl<'d> Lowering<'d> {
     pub(super) fn message(&mut self, draft: &Draft<'d>, types: &Types) -> ir::Message {
         let message = draft.message;
         let mut validated = None;
+        let most_bytes = self.settings.payload_limit;
         let payload = match (&draft.payload, draft.codec) {
             (Some((Some(site), node)), _) => {
                 let ty = types.site(*site);
@@ -131,7 +132,7 @@ impl<'d> Lowering<'d> {
                         .help("it needs the feature `validate` of `amgi`, which a generated Cargo.toml has"),
                     );
                 }
-                Some(ir::Payload { codec: ir::Codec::Json, ty, rules, schema, reread })
+                Some(ir::Payload { codec: ir::Codec::Json, ty, rules, schema, most_bytes, reread })
             }
             (Some((None, node)), ir::Codec::Text) => {
                 let rules = rules(&self.shaper, node, &ir::Ty::String);
@@ -140,6 +141,7 @@ impl<'d> Lowering<'d> {
                     ty: ir::Ty::String,
                     rules,
                     schema: None,
+                    most_bytes,
                     reread: false,
                 })
             }
@@ -148,6 +150,7 @@ impl<'d> Lowering<'d> {
                 ty: ir::Ty::Bytes,
                 rules: Vec::new(),
                 schema: None,
+                most_bytes,
                 reread: false,
             }),
             (None, _) => None,

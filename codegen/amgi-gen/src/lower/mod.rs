@@ -29,7 +29,7 @@ use self::{bindings::binding_json, shape::Shaper, typedefs::Types};
 use crate::{
     codes, docs, ir,
     name::{Namer, pascal, snake},
-    settings::{Formats, Perspective, Settings},
+    settings::{Perspective, Settings},
 };
 
 /// What the IR says about where it came from.
@@ -49,7 +49,7 @@ pub fn lower(document: &Document, origin: Origin, settings: &Settings) -> (ir::A
         doc: document,
         perspective: settings.perspective,
         settings,
-        shaper: Shaper::new(document, settings.formats == Formats::Assert),
+        shaper: Shaper::new(document, settings),
         names: Namer::types(),
         message_ids: Vec::new(),
         messages: Vec::new(),

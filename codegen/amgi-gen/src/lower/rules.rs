@@ -6,7 +6,11 @@ use amgi_asyncapi::{
 };
 use serde_json::Number;
 
-use super::{custom, schema, shape::Shaper};
+use super::{
+    custom,
+    schema::{self, types},
+    shape::Shaper,
+};
 use crate::ir::{Rule, Ty};
 
 /// Reports what a schema says of Rust and cannot be read.
@@ -108,6 +112,13 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
             }
         }
         Ty::Number(name) => numbers(node, name, out),
+        Ty::Exact => {
+            let types = types(node);
+            if types.contains(&"integer") && !types.contains(&"number") {
+                out.push(Rule::Whole);
+            }
+            numbers(node, "f64", out);
+        }
         Ty::Vec(inner) => {
             out.extend(size(node, "minItems", "maxItems"));
             if matches!(node.get("uniqueItems"), Some(Node { value: Value::Bool(true), .. })) {

@@ -171,8 +171,8 @@ pub(super) fn literal_type(node: &Node) -> Json {
     }
 }
 
-/// As wide as the bounds need, `i64` where there are none.
-pub(super) fn integer_format(node: &Node) -> &'static str {
+/// As wide as the bounds need: `None` where that is more than 64 bits. Where there are no bounds, `i64`, unless all must be held.
+pub(super) fn integer_format(node: &Node, all: bool) -> Option<&'static str> {
     let bound = |keys: [&str; 2]| {
         keys.iter().filter_map(|key| node.get(key)).find_map(|node| match &node.value {
             Value::Number(number) => number.as_f64(),
@@ -181,10 +181,18 @@ pub(super) fn integer_format(node: &Node) -> &'static str {
     };
     let least = bound(["minimum", "exclusiveMinimum"]);
     let most = bound(["maximum", "exclusiveMaximum"]);
+    let (lowest, highest, highest_unsigned) = (-(2_f64.powi(63)), 2_f64.powi(63), 2_f64.powi(64));
     match (least, most) {
-        (Some(least), Some(most)) if least >= 0.0 && most <= f64::from(u32::MAX) => "uint32",
-        (Some(least), Some(most)) if least >= f64::from(i32::MIN) && most <= f64::from(i32::MAX) => "int32",
-        (Some(least), _) if least >= 0.0 => "uint64",
-        _ => "int64",
+        (Some(least), Some(most)) if least >= 0.0 && most <= f64::from(u32::MAX) => Some("uint32"),
+        (Some(least), Some(most)) if least >= f64::from(i32::MIN) && most <= f64::from(i32::MAX) => {
+            Some("int32")
+        }
+        (None, _) | (_, None) if all => None,
+        (Some(least), most) if least >= 0.0 => {
+            most.is_none_or(|most| most <= highest_unsigned).then_some("uint64")
+        }
+        (least, most) => (least.is_none_or(|least| least >= lowest)
+            && most.is_none_or(|most| most <= highest))
+        .then_some("int64"),
     }
 }

@@ -24,7 +24,8 @@ use crate::{
     codes,
     ir::Ty,
     name::{self, Namer, class, pascal},
-    types::Shape,
+    settings::{Additional, Formats, Numbers, Settings},
+    types::{Shape, exact_number},
 };
 
 /// A named type to be.
@@ -54,6 +55,10 @@ pub(super) struct Shaper<'d> {
     pub refused: Vec<*const Node>,
     /// Whether `format` is checked.
     pub asserts_formats: bool,
+    /// Whether what comes in must be able to go out unchanged.
+    pub keeps: bool,
+    /// Whether numbers keep every digit.
+    exact_numbers: bool,
     sites: Vec<Json>,
     /// What the next type to be named is, where the document does not say.
     about: Option<String>,
@@ -86,7 +91,7 @@ impl Site {
 }
 
 impl<'d> Shaper<'d> {
-    pub(super) fn new(doc: &'d Document, asserts_formats: bool) -> Self {
+    pub(super) fn new(doc: &'d Document, settings: &Settings) -> Self {
         Self {
             doc,
             names: Namer::types(),
@@ -96,7 +101,9 @@ impl<'d> Shaper<'d> {
             active: Vec::new(),
             forced: HashMap::new(),
             refused: Vec::new(),
-            asserts_formats,
+            asserts_formats: settings.formats == Formats::Assert,
+            keeps: settings.additional == Additional::Keep,
+            exact_numbers: settings.numbers == Numbers::Exact,
             sites: Vec::new(),
             about: None,
             diagnostics: Diagnostics::default(),
@@ -459,8 +466,12 @@ impl<'d> Shaper<'d> {
         match ty {
             "string" => json!({"type": "string"}),
             "boolean" => json!({"type": "boolean"}),
+            "number" if self.exact_numbers => exact_number(),
             "number" => json!({"type": "number", "format": "double"}),
-            "integer" => json!({"type": "integer", "format": integer_format(node)}),
+            "integer" => match integer_format(node, self.exact_numbers) {
+                Some(format) => json!({"type": "integer", "format": format}),
+                None => exact_number(),
+            },
             "null" => json!({"type": "null"}),
             "array" => match node.get("items") {
                 Some(items) if matches!(items.value, Value::Object(_)) => {

@@ -161,7 +161,7 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
     let kind = match found {
         _ if foreign.is_some() => TypeKind::Foreign { ty: foreign.unwrap_or_default() },
         Shape::Struct { fields, closed } => {
-            let fields = fields_of(shaper, &definition.nodes, fields);
+            let fields = fields_of(shaper, &definition.nodes, fields, closed);
             let default =
                 fields.iter().all(|field| matches!(field.missing, Missing::Empty | Missing::Flatten));
             TypeKind::Struct { fields, closed, default }
@@ -216,17 +216,24 @@ fn strings(values: impl IntoIterator<Item = String>) -> TypeKind {
     TypeKind::Strings { variants }
 }
 
-fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut members: Vec<ShapeField>) -> Vec<Field> {
+fn fields_of<'d>(
+    shaper: &Shaper<'d>,
+    nodes: &[&'d Node],
+    mut members: Vec<ShapeField>,
+    closed: bool,
+) -> Vec<Field> {
     let object = shaper.object(nodes).unwrap_or_default();
     let place =
         |wire: &str| object.properties.iter().position(|(name, _)| *name == wire).unwrap_or(usize::MAX);
     members.sort_by_key(|field| place(&field.wire));
+    if shaper.keeps && !closed && !members.iter().any(is_rest) {
+        members.push(ShapeField { wire: String::new(), ty: Ty::JsonObject, optional: true });
+    }
     let mut names = Namer::members();
     members
         .into_iter()
         .map(|shape| {
-            // A member may be called nothing, too.
-            if shape.wire.is_empty() && matches!(shape.ty, Ty::Map(_) | Ty::JsonObject) {
+            if is_rest(&shape) {
                 return Field {
                     name: names.member("additional").name,
                     docs: vec!["Members that have no field.".to_owned()],
@@ -248,6 +255,11 @@ fn fields_of<'d>(shaper: &Shaper<'d>, nodes: &[&'d Node], mut members: Vec<Shape
         .collect()
 }
 
+/// Whether a field holds the members that have none. A member may be called nothing, too.
+fn is_rest(field: &ShapeField) -> bool {
+    field.wire.is_empty() && matches!(field.ty, Ty::Map(_) | Ty::JsonObject)
+}
+
 fn field<'d>(
     shaper: &Shaper<'d>,
     nodes: &[&'d Node],
@@ -258,7 +270,7 @@ fn field<'d>(
     let default = (!required.contains(shape.wire.as_str()))
         .then(|| nodes.iter().find_map(|node| default_of(shaper, node)))
         .flatten();
-    let nullable = nodes.iter().all(|node| shaper.takes_null(node));
+    let mut nullable = nodes.iter().all(|node| shaper.takes_null(node));
     let rules_of = |ty: &Ty| {
         nodes.iter().flat_map(|node| rules(shaper, node, ty)).fold(Vec::new(), |mut all, rule| {
             if !all.contains(&rule) {
@@ -270,7 +282,7 @@ fn field<'d>(
     // A default that the schema itself refuses is none, and neither is one in whose place null may stand.
     let (mut ty, missing) = match (shape.ty, default) {
         (Ty::Option(inner), Some(default))
-            if fits(&inner, &default) && !nullable && keeps(&rules_of(&inner), &default) =>
+            if !shaper.keeps && fits(&inner, &default) && !nullable && keeps(&rules_of(&inner), &default) =>
         {
             (*inner, Missing::Value(default))
         }
@@ -279,12 +291,18 @@ fn field<'d>(
         (ty, _) => (ty, Missing::Refused),
     };
     let rules = rules_of(&ty);
-    if missing == Missing::Empty
-        && matches!(ty, Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject)
-        && rules.iter().any(|rule| matches!(rule, Rule::Size(1.., _) | Rule::Required(_)))
-    {
-        // Empty is not the same as missing: it is refused.
-        ty = Ty::Option(Box::new(ty));
+    let refuses_empty = || rules.iter().any(|rule| matches!(rule, Rule::Size(1.., _) | Rule::Required(_)));
+    if missing == Missing::Empty {
+        // Where empty is refused, or kept, it is not the same as missing; and neither is null, where that is kept.
+        let told_apart = match ty {
+            Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject => shaper.keeps || refuses_empty(),
+            Ty::Option(_) => shaper.keeps && nullable,
+            _ => shaper.keeps,
+        };
+        if told_apart {
+            ty = Ty::Option(Box::new(ty));
+            nullable = false;
+        }
     }
     let fallback = match shape.wire.trim() {
         "" => "Member without a name.".to_owned(),
@@ -368,6 +386,7 @@ fn ty_name(ty: &Ty) -> &str {
     match ty {
         Ty::String => "Text",
         Ty::Bool => "Flag",
+        Ty::Exact => "Number",
         Ty::Number(name) if name.starts_with('f') => "Number",
         Ty::Number(_) => "Integer",
         Ty::Json => "Any",
@@ -400,6 +419,7 @@ pub(super) fn default_of<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Option<Json
 fn fits(ty: &Ty, value: &Json) -> bool {
     match (ty, value) {
         (Ty::String | Ty::Named(_), Json::String(_)) | (Ty::Bool, Json::Bool(_)) | (Ty::Json, _) => true,
+        (Ty::Exact, Json::Number(_)) => true,
         (Ty::Number(name), Json::Number(number)) => match name.as_str() {
             "i32" => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
             "u32" => number.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),

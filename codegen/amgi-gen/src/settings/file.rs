@@ -23,7 +23,10 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use super::{Edition, Formats, Layout, Perspective, Runtime, Settings, attribute, check_name, derive};
+use super::{
+    Additional, Edition, Formats, Layout, Numbers, Perspective, Runtime, Settings, attribute, check_name,
+    derive,
+};
 use crate::codes;
 
 /// Dependencies that the crate has anyway.
@@ -64,6 +67,12 @@ struct File {
     dependencies: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
     /// Whether a text that is not of its `format` is refused.
     formats: Formats,
+    /// What becomes of members that a schema does not name, and does not refuse.
+    additional: Additional,
+    /// How numbers are held that 64 bits may not hold.
+    numbers: Numbers,
+    /// The most bytes that a payload may have; 16 MiB unless it is said.
+    payload_limit: Option<usize>,
     /// How the module is laid out.
     layout: Layout,
 }
@@ -219,6 +228,9 @@ impl Reader {
             derives,
             attributes,
             formats: file.formats,
+            additional: file.additional,
+            numbers: file.numbers,
+            payload_limit: file.payload_limit,
             layout: file.layout,
             overlay: None,
         }
