@@ -10,8 +10,11 @@
 pub mod compile;
 pub mod documents;
 pub mod guard;
+pub mod instance;
 pub mod json;
 pub mod mutate;
+pub mod program;
+pub mod reference;
 pub mod tree;
 pub mod typed;
 pub mod walk;
