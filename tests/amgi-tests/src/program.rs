@@ -150,7 +150,8 @@ impl Program {
                 verdicts.push(serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?);
             }
             if !output.status.success() {
-                verdicts.push(Verdict::Crashed(shown(&output).trim().to_owned()));
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                verdicts.push(Verdict::Crashed(format!("the program ended: {said}")));
             }
         }
         Ok(verdicts)

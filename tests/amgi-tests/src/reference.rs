@@ -1,9 +1,10 @@
 //! Schemas of a document as JSON Schemas that stand alone, for another implementation to judge by.
 //!
 //! It knows nothing of the generator but what that says of itself: how OpenAPI's `nullable` is read, and [`implied`]. Nothing
-//! is mended: what is no JSON Schema stays as it is, for the other implementation to refuse.
+//! is mended: what is no JSON Schema stays as it is, for the other implementation to refuse. Only patterns are written so that
+//! it reads them as ECMA-262 does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -117,13 +118,18 @@ impl Bundle<'_> {
                     }
                     value => self.schema(&at, value, dialect)?,
                 },
-                "dependencies" | "dependentSchemas" | "patternProperties" | "properties" => {
-                    self.map(&at, value, dialect)?
-                }
+                "dependencies" | "dependentSchemas" | "properties" => self.map(&at, value, dialect)?,
+                "patternProperties" => match self.map(&at, value, dialect)? {
+                    Value::Object(map) => {
+                        map.into_iter().map(|(name, value)| (pattern(&name), value)).collect()
+                    }
+                    value => value,
+                },
                 "const" | "contentEncoding" | "contentMediaType" | "dependentRequired" | "enum"
                 | "exclusiveMaximum" | "exclusiveMinimum" | "format" | "maxItems" | "maxLength"
                 | "maxProperties" | "maximum" | "minItems" | "minLength" | "minProperties" | "minimum"
-                | "multipleOf" | "pattern" | "required" | "type" | "uniqueItems" => data(value),
+                | "multipleOf" | "required" | "type" | "uniqueItems" => data(value),
+                "pattern" => value.as_str().map_or_else(|| data(value), |text| json!(pattern(text))),
                 _ => continue,
             };
             schema.insert(keyword.clone(), value);
@@ -178,6 +184,48 @@ fn implied(schema: &mut Map<String, Value>) {
     }
 }
 
+/// A pattern in which `.` stands for what it stands for in ECMA-262: not for the ends of lines other than `\n` either.
+fn pattern(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut escaped, mut class) = (false, false);
+    for c in text.chars() {
+        match c {
+            '.' if !escaped && !class => out.push_str("[^\n\r\u{2028}\u{2029}]"),
+            c => out.push(c),
+        }
+        class = if escaped { class } else { (class || c == '[') && c != ']' };
+        escaped = c == '\\' && !escaped;
+    }
+    out
+}
+
+/// Whether a schema comes back to itself about the same value. What that means, draft-07 leaves undefined (8.3).
+pub fn is_endless(root: &Value) -> bool {
+    fn visit<'s>(
+        root: &'s Value,
+        schema: &'s Value,
+        path: &mut Vec<&'s str>,
+        done: &mut HashSet<&'s str>,
+    ) -> bool {
+        if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+            if path.contains(&name) {
+                return true;
+            }
+            let target = name.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+            let Some(target) = target.filter(|_| done.insert(name)) else { return false };
+            path.push(name);
+            let found = visit(root, target, path, done);
+            path.pop();
+            return found;
+        }
+        let one = ["if", "then", "else", "not"].into_iter().filter_map(|keyword| schema.get(keyword));
+        let several =
+            ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|keyword| schema.get(keyword)?.as_array());
+        one.chain(several.flatten()).any(|schema| visit(root, schema, path, done))
+    }
+    visit(root, root, &mut Vec::new(), &mut HashSet::new())
+}
+
 fn data(node: &Tree) -> Value {
     match node {
         Tree::Null => Value::Null,
@@ -210,6 +258,22 @@ mod tests {
                 "1": {"properties": {"a": {"$ref": "#/definitions/1"}}},
             })
         );
+    }
+
+    #[test]
+    fn a_schema_without_an_end_is_known() {
+        let within = "a: {type: object, properties: {b: {anyOf: [{$ref: '#/a'}, {type: string}]}}}";
+        let endless = "a: {anyOf: [{type: object}, {allOf: [{$ref: '#/a'}]}]}";
+        for (text, expected) in [(within, false), (endless, true)] {
+            let files = Files::of(Tree::read(text).expect("YAML"));
+            let schema = schema(&files, &Place::root().child("a"), None).expect("it is there");
+            assert_eq!(is_endless(&schema), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_dot_is_no_end_of_a_line() {
+        assert_eq!(pattern(r"^[.]\.\\.$"), "^[.]\\.\\\\[^\n\r\u{2028}\u{2029}]$");
     }
 
     #[test]
