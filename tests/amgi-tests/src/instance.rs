@@ -299,7 +299,7 @@ impl<'s> Source<'s> {
             };
             for _ in 0..6 {
                 let item = self.additional(&own, depth);
-                let known = unique && items.iter().any(|other| *other == item);
+                let known = unique && items.contains(&item);
                 if !known {
                     items.push(item);
                     break;

@@ -199,7 +199,7 @@ fn pattern(text: &str) -> String {
     out
 }
 
-/// Whether a schema comes back to itself about the same value. What that means, draft-07 leaves undefined (8.3).
+/// Whether a part of a bundled schema comes back to itself about the same value. What that means, draft-07 leaves undefined (8.3).
 pub fn is_endless(root: &Value) -> bool {
     fn visit<'s>(
         root: &'s Value,
@@ -223,7 +223,9 @@ pub fn is_endless(root: &Value) -> bool {
             ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|keyword| schema.get(keyword)?.as_array());
         one.chain(several.flatten()).any(|schema| visit(root, schema, path, done))
     }
-    visit(root, root, &mut Vec::new(), &mut HashSet::new())
+    // References lead to definitions only, so a circle goes through one.
+    let definitions = root["definitions"].as_object().into_iter().flatten();
+    definitions.into_iter().any(|(_, schema)| visit(root, schema, &mut Vec::new(), &mut HashSet::new()))
 }
 
 fn data(node: &Tree) -> Value {
@@ -263,7 +265,7 @@ mod tests {
     #[test]
     fn a_schema_without_an_end_is_known() {
         let within = "a: {type: object, properties: {b: {anyOf: [{$ref: '#/a'}, {type: string}]}}}";
-        let endless = "a: {anyOf: [{type: object}, {allOf: [{$ref: '#/a'}]}]}";
+        let endless = "a: {items: {$ref: '#/b'}}\nb: {anyOf: [{type: object}, {allOf: [{$ref: '#/b'}]}]}";
         for (text, expected) in [(within, false), (endless, true)] {
             let files = Files::of(Tree::read(text).expect("YAML"));
             let schema = schema(&files, &Place::root().child("a"), None).expect("it is there");

@@ -8,13 +8,13 @@ use crate::tree::Tree;
 /// Changes an instance at a random place. `other` is another instance of the same schema, to take from.
 pub fn change(tree: &mut Tree, other: &Tree, rng: &mut Rng) {
     let (copy, at) = (tree.clone(), rng.usize(..count(tree)));
-    let node = nth(tree, &mut { at });
+    let node = nth(tree, at);
     match rng.u8(..14) {
         0 => *node = Tree::Null,
         1 => *node = scrap(rng),
         2 => {
-            *node = [Tree::Map(Vec::new()), Tree::List(Vec::new()), Tree::Text(String::new())][rng.usize(..3)]
-                .clone()
+            let empty = [Tree::Map(Vec::new()), Tree::List(Vec::new()), Tree::Text(String::new())];
+            *node = empty[rng.usize(..3)].clone();
         }
         // A part of the instance, moved or made deeper.
         3 => *node = part(&copy, rng),
@@ -114,7 +114,7 @@ fn renamed(name: &str, rng: &mut Rng) -> String {
 fn part(tree: &Tree, rng: &mut Rng) -> Tree {
     let mut tree = tree.clone();
     let at = rng.usize(..count(&tree));
-    std::mem::replace(nth(&mut tree, &mut { at }), Tree::Null)
+    std::mem::replace(nth(&mut tree, at), Tree::Null)
 }
 
 /// How many values there are, those inside included.
@@ -124,24 +124,22 @@ fn count(tree: &Tree) -> usize {
 }
 
 /// The value of that number, from the outside in.
-fn nth<'t>(tree: &'t mut Tree, at: &mut usize) -> &'t mut Tree {
-    if *at == 0 {
-        return tree;
-    }
-    *at -= 1;
-    let mut inner: Vec<&mut Tree> = match tree {
-        Tree::List(items) => items.iter_mut().collect(),
-        Tree::Map(members) => members.iter_mut().map(|(_, value)| value).collect(),
-        _ => Vec::new(),
-    };
-    let found = inner.iter().position(|value| {
+fn nth(tree: &mut Tree, at: usize) -> &mut Tree {
+    let Some(mut left) = at.checked_sub(1) else { return tree };
+    let mut is_in = |value: &Tree| {
         let size = count(value);
-        let here = *at < size;
-        if !here {
-            *at -= size;
-        }
-        here
-    });
-    let Some(found) = found else { unreachable!("a number below the count") };
-    nth(inner.swap_remove(found), at)
+        let found = left < size;
+        left -= if found { 0 } else { size };
+        found
+    };
+    let inner = match tree {
+        Tree::List(items) => items.iter().position(is_in),
+        Tree::Map(members) => members.iter().position(|(_, value)| is_in(value)),
+        _ => None,
+    };
+    match (tree, inner) {
+        (Tree::List(items), Some(index)) => nth(&mut items[index], left),
+        (Tree::Map(members), Some(index)) => nth(&mut members[index].1, left),
+        (tree, _) => tree,
+    }
 }
