@@ -15,6 +15,8 @@ use amgi_gen::{
 use amgi_golden_tests::{cargo, generated_crate, root, shown};
 use serde_json::Value;
 
+use crate::program::write;
+
 /// Where a crate goes, and how it is to be.
 #[derive(Debug, Clone)]
 pub struct Slot {
@@ -143,9 +145,4 @@ impl Workspace {
         }
         Ok(found)
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    let result = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
-    result.map_err(|error| format!("{}: {error}", path.display()))
 }

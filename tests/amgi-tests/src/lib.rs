@@ -3,6 +3,7 @@
 //! * `corpus` generates from every document, builds what comes of it, and counts.
 //! * `fuzz` changes documents at random and looks for panics, hangs, and problems without a place.
 //! * `semantics` drives applications that were generated from documents, and looks at what they do.
+//! * `property` holds generated types of documents to the verdicts of another implementation, on random instances.
 //! * `suite` holds generated types to the verdicts of a folder of JSON schemas and instances.
 //!
 //! Nothing of the material is kept here.
@@ -10,8 +11,11 @@
 pub mod compile;
 pub mod documents;
 pub mod guard;
+pub mod instance;
 pub mod json;
 pub mod mutate;
+pub mod program;
+pub mod reference;
 pub mod tree;
 pub mod typed;
 pub mod walk;

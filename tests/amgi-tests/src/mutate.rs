@@ -3,8 +3,6 @@
 //! Most changes know what a document is made of: nodes are dropped, copied and moved, references retargeted, keys renamed,
 //! keywords of schemas put where they do not belong. Some change bytes and know nothing.
 
-use std::fmt::Write as _;
-
 use fastrand::Rng;
 
 use crate::tree::Tree;
@@ -243,8 +241,7 @@ pub fn mutate(text: &str, tree: &Tree, other: &Tree, rng: &mut Rng) -> String {
             if schemas.is_empty() || rng.bool() { "#" } else { schemas[rng.usize(..schemas.len())].as_str() };
         change(&mut tree, start, other, &pointers, rng);
     }
-    let mut out = String::new();
-    write(&tree, &mut out);
+    let out = tree.json();
     if rng.u8(..20) == 0 { bytes(&out, rng) } else { out }
 }
 
@@ -407,41 +404,6 @@ fn change(tree: &mut Tree, start: &str, other: &Tree, pointers: &[String], rng: 
 }
 
 /// As JSON, which is YAML too. Numbers are written as they are, keys may stand twice.
-fn write(tree: &Tree, out: &mut String) {
-    let text = |text: &str| serde_json::Value::from(text).to_string();
-    match tree {
-        Tree::Null => out.push_str("null"),
-        Tree::Bool(value) => {
-            // Writing to a string does not fail.
-            let _ = write!(out, "{value}");
-        }
-        Tree::Number(number) => out.push_str(number),
-        Tree::Text(value) => out.push_str(&text(value)),
-        Tree::List(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(", ");
-                }
-                write(item, out);
-            }
-            out.push(']');
-        }
-        Tree::Map(entries) => {
-            out.push('{');
-            for (index, (key, value)) in entries.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(", ");
-                }
-                out.push_str(&text(key));
-                out.push_str(": ");
-                write(value, out);
-            }
-            out.push('}');
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,6 +71,13 @@ impl Tree {
         self.get(key)?.as_str()
     }
 
+    /// As JSON; numbers as they are written.
+    pub fn json(&self) -> String {
+        let mut out = String::new();
+        write_json(self, &mut out);
+        out
+    }
+
     fn child(&self, token: &str) -> Option<&Self> {
         match self {
             Self::Map(_) => self.get(token),
@@ -357,6 +364,38 @@ impl Files {
             Place { file: place.file, tokens: place.tokens[..length.min(place.tokens.len())].to_vec() };
         let wrapped = self.at(&place).is_some_and(|node| node.get("schemaFormat").is_some());
         if wrapped { place.child("schema") } else { place }
+    }
+}
+
+fn write_json(tree: &Tree, out: &mut String) {
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    match tree {
+        Tree::Null => out.push_str("null"),
+        Tree::Bool(value) => out.push_str(&value.to_string()),
+        Tree::Number(number) => out.push_str(number),
+        Tree::Text(value) => out.push_str(&text(value)),
+        Tree::List(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                write_json(item, out);
+            }
+            out.push(']');
+        }
+        Tree::Map(entries) => {
+            out.push('{');
+            for (index, (key, value)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                out.push_str(&text(key));
+                out.push_str(": ");
+                write_json(value, out);
+            }
+            out.push('}');
+        }
     }
 }
 

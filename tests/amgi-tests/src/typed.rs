@@ -78,6 +78,56 @@ pub fn count(files: &Files, api: &Api) -> Counts {
     counts
 }
 
+/// Each message of the walk with the index of the one that was made of it, operation by operation, and where there are not as
+/// many.
+pub fn pairs<'w>(walk: &'w Walk, api: &Api) -> (Vec<(&'w Place, usize)>, Vec<String>) {
+    let mut made: HashMap<(&str, bool), &[usize]> = HashMap::new();
+    let mut replies: HashMap<&str, &[usize]> = HashMap::new();
+    for handler in api.channels.iter().filter_map(|channel| channel.handler.as_ref()) {
+        for operation in &handler.operations {
+            made.insert((&operation.key, true), &operation.messages);
+        }
+        for method in &handler.methods {
+            if let (Some(reply), Some(operation)) = (&method.reply, method.operations.first()) {
+                replies.insert(operation, &reply.messages);
+            }
+        }
+    }
+    for send in &api.sends {
+        made.insert((&send.operation, false), &send.messages);
+    }
+    let mut pairs = Vec::new();
+    let mut disagreements = Vec::new();
+    let mut pair = |operation: &str, said: &'w [Place], made: &[usize]| {
+        if said.len() == made.len() {
+            pairs.extend(said.iter().zip(made.iter().copied()));
+        } else {
+            let (said, made) = (said.len(), made.len());
+            disagreements.push(format!("operation `{operation}` has {said} messages, {made} made"));
+        }
+    };
+    for operation in walk.operations.iter().filter(|operation| !operation.messages.is_empty()) {
+        let key = operation.key.as_str();
+        let found = made.get(&(key, operation.receives)).copied().unwrap_or_default();
+        pair(key, &operation.messages, found);
+        match &operation.reply {
+            Some(reply) if operation.receives => {
+                pair(key, reply, replies.get(key).copied().unwrap_or_default());
+            }
+            // Replies to what is sent are types that nothing awaits yet; their key tells them.
+            Some(reply) => {
+                for place in reply {
+                    let name = place.tokens.last().map_or("", String::as_str);
+                    let made = api.messages.iter().position(|message| message.key == name);
+                    pair(key, std::slice::from_ref(place), made.as_slice());
+                }
+            }
+            None => {}
+        }
+    }
+    (pairs, disagreements)
+}
+
 struct Follow<'a> {
     files: &'a Files,
     defs: HashMap<&'a str, &'a TypeDef>,
@@ -89,51 +139,10 @@ struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    /// Pairs the messages of each operation with those that were made.
     fn messages(&mut self, walk: &Walk, api: &'a Api) {
-        let mut made: HashMap<(&str, bool), Vec<usize>> = HashMap::new();
-        let mut replies: HashMap<&str, &[usize]> = HashMap::new();
-        for handler in api.channels.iter().filter_map(|channel| channel.handler.as_ref()) {
-            for operation in &handler.operations {
-                made.insert((&operation.key, true), operation.messages.clone());
-            }
-            for method in &handler.methods {
-                if let (Some(reply), Some(operation)) = (&method.reply, method.operations.first()) {
-                    replies.insert(operation, &reply.messages);
-                }
-            }
-        }
-        for send in &api.sends {
-            made.insert((&send.operation, false), send.messages.clone());
-        }
-        for operation in walk.operations.iter().filter(|operation| !operation.messages.is_empty()) {
-            let key = operation.key.as_str();
-            let found = made.get(&(key, operation.receives)).map_or(&[][..], Vec::as_slice);
-            self.pair(key, walk, &operation.messages, api, found);
-            match &operation.reply {
-                Some(reply) if operation.receives => {
-                    self.pair(key, walk, reply, api, replies.get(key).copied().unwrap_or_default());
-                }
-                // Replies to what is sent are types that nothing awaits yet; their key tells them.
-                Some(reply) => {
-                    for place in reply {
-                        let key = place.tokens.last().map_or("", String::as_str);
-                        let made = api.messages.iter().position(|message| message.key == key);
-                        self.pair(&operation.key, walk, std::slice::from_ref(place), api, made.as_slice());
-                    }
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn pair(&mut self, operation: &str, walk: &Walk, said: &[Place], api: &'a Api, made: &[usize]) {
-        if said.len() != made.len() {
-            let (said, made) = (said.len(), made.len());
-            self.disagreements.push(format!("operation `{operation}` has {said} messages, {made} made"));
-            return;
-        }
-        for (place, &index) in said.iter().zip(made) {
+        let (pairs, disagreements) = pairs(walk, api);
+        self.disagreements.extend(disagreements);
+        for (place, index) in pairs {
             let (message, made) = (&walk.messages[place], &api.messages[index]);
             if let (Some(schema), Some(payload)) = (&message.payload, &made.payload) {
                 self.follow(vec![schema.clone()], &payload.ty);

@@ -36,6 +36,8 @@ pub struct Operation {
 pub struct Message {
     /// The payload's schema, when the payload is JSON and its schema is one that describes JSON.
     pub payload: Option<Place>,
+    /// How the payload's schema is written: `schemaFormat`, of the message or of the schema, where there is one.
+    pub format: Option<String>,
     /// The headers' schemas: the message's own, and those of its traits.
     pub headers: Vec<Place>,
 }
@@ -225,23 +227,25 @@ fn message(files: &Files, root: &Tree, place: &Place) -> Message {
     let payload = parts.iter().rev().find(|(_, node)| node.get("payload").is_some());
     let payload = payload.map(|(place, _)| place.child("payload")).filter(|_| is_json(content_type));
     let headers = parts.iter().filter(|(_, node)| node.get("headers").is_some());
-    Message {
-        payload: payload.and_then(|place| schema(files, &place, format)),
-        headers: headers.filter_map(|(place, _)| schema(files, &place.child("headers"), None)).collect(),
-    }
+    let payload = payload.and_then(|place| schema(files, &place, format));
+    let (payload, format) = payload.map_or((None, None), |(place, format)| (Some(place), format));
+    let headers = headers.filter_map(|(place, _)| schema(files, &place.child("headers"), None));
+    Message { payload, format, headers: headers.map(|(place, _)| place).collect() }
 }
 
-/// The schema at a place, which may be a Multi Format Schema Object; `None` when it is none that describes JSON.
-fn schema(files: &Files, place: &Place, format: Option<&str>) -> Option<Place> {
+/// The schema at a place, which may be a Multi Format Schema Object, and its format; `None` when it is none that describes
+/// JSON.
+fn schema(files: &Files, place: &Place, format: Option<&str>) -> Option<(Place, Option<String>)> {
     let (place, node) = files.resolve(place)?;
     let inner = node.get("schema").and_then(|_| node.text("schemaFormat"));
-    let format = inner.or(format).unwrap_or("application/schema+json").trim().to_ascii_lowercase();
+    let said = inner.or(format);
+    let format = said.unwrap_or("application/schema+json").trim().to_ascii_lowercase();
     let describes_json =
         ["application/vnd.aai.asyncapi", "application/schema", "application/vnd.oai.openapi"];
     if !describes_json.iter().any(|base| format.starts_with(base)) {
         return None;
     }
-    Some(if inner.is_some() { place.child("schema") } else { place })
+    Some((if inner.is_some() { place.child("schema") } else { place }, said.map(str::to_owned)))
 }
 
 fn is_json(content_type: &str) -> bool {

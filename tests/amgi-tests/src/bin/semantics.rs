@@ -1,15 +1,10 @@
 //! Drives applications that were generated from documents, and looks at what they do; `--help` says more.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
 
 use amgi_gen::{format, generate, ir::Api, settings::Settings};
 use amgi_golden_tests::{cargo, generated_crate, root, shown};
-use amgi_tests::say;
+use amgi_tests::{program::write, say};
 
 const USAGE: &str = "\
 usage: semantics DIR
@@ -123,9 +118,4 @@ fn untested(api: &Api, test: &str) -> Vec<String> {
     let methods = handlers.flat_map(|handler| &handler.methods).map(|method| format!("fn {}(", method.name));
     let sends = api.sends.iter().map(|send| format!(".{}(", send.name));
     methods.chain(sends).filter(|call| !test.contains(call)).collect()
-}
-
-fn write(path: &PathBuf, text: &str) -> Result<(), String> {
-    let result = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
-    result.map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,11 +1,10 @@
 //! Holds generated types to the verdicts of a folder of JSON schemas and instances; `--help` says more.
 
 use std::{
-    collections::BTreeSet,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
 use amgi_asyncapi::{Options, load_with, remote::Fetch};
@@ -13,10 +12,11 @@ use amgi_gen::{
     format, from_loaded,
     settings::{Formats, Settings},
 };
-use amgi_golden_tests::{cargo, generated_crate, generated_target, root, shown};
 use amgi_tests::{
     guard::{self, Outcome},
-    json, say,
+    json,
+    program::{Module, Program, Verdict, write},
+    say,
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -106,12 +106,10 @@ impl Instance {
     }
 }
 
-/// A schema on its way.
+/// A schema and the number of its file.
 struct Subject {
     file: usize,
     group: Group,
-    generated: Result<String, String>,
-    broken: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -152,14 +150,8 @@ impl Counts {
     }
 }
 
-/// What the program made of an instance: the payload written again, or why it was refused.
-type Verdict = Result<String, String>;
-
 fn run(flags: &Flags) -> Result<(), String> {
-    let crate_folder = generated_crate("suite");
-    if crate_folder.exists() {
-        fs::remove_dir_all(&crate_folder).map_err(|error| format!("{}: {error}", crate_folder.display()))?;
-    }
+    let folder = Program::folder("suite")?;
     let mut files: Vec<PathBuf> = fs::read_dir(&flags.folder)
         .map_err(|error| format!("{}: {error}", flags.folder.display()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -171,24 +163,32 @@ fn run(flags: &Flags) -> Result<(), String> {
     }
     let remotes = remotes(&flags.folder);
     let mut subjects = Vec::new();
+    let mut modules = Vec::new();
     for (file, path) in files.iter().enumerate() {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let groups: Vec<Group> =
             serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         for group in groups {
-            let document = crate_folder.join(format!("documents/s{:04}.json", subjects.len()));
+            let document = folder.join(format!("documents/s{:04}.json", subjects.len()));
             write(&document, &self::document(group.schema.get()))?;
-            let generated = generated(&document, remotes.clone(), settings(flags));
-            subjects.push(Subject { file, group, generated, broken: None });
+            let text = generated(&document, remotes.clone(), settings(flags));
+            modules.push(Module { text, messages: vec!["Subject".to_owned()], broken: None });
+            subjects.push(Subject { file, group });
         }
     }
-    let binary = build(&crate_folder, &mut subjects)?;
-    let verdicts = execute(&binary, &crate_folder, &subjects)?;
+    let program = Program::build("suite", &mut modules)?;
+    let instances: Vec<_> = subjects
+        .iter()
+        .enumerate()
+        .flat_map(|(index, subject)| subject.group.tests.iter().map(move |test| (index, 0, test.text())))
+        .collect();
+    let mut verdicts = program.execute(&instances)?.into_iter();
     let mut counts = vec![Counts::default(); files.len()];
     let mut list = String::new();
-    for (subject, verdicts) in subjects.iter().zip(&verdicts) {
+    for (subject, module) in subjects.iter().zip(&modules) {
         let name = files[subject.file].file_stem().unwrap_or_default().to_string_lossy();
-        counts[subject.file].add(judge(&name, subject, verdicts, &mut list));
+        let verdicts: Vec<Verdict> = verdicts.by_ref().take(subject.group.tests.len()).collect();
+        counts[subject.file].add(judge(&name, &subject.group, module, &verdicts, &mut list));
     }
     let mut total = Counts::default();
     say("file\tschemas\tgenerated\tcompiled\tinstances\tagree\tfalse accept\tfalse reject\tlosses");
@@ -274,151 +274,41 @@ fn generated(document: &Path, remotes: Option<PathBuf>, settings: Settings) -> R
     }
 }
 
-/// Compiles all modules into one program. What does not compile is left out, and the rest is built again.
-fn build(folder: &Path, subjects: &mut [Subject]) -> Result<PathBuf, String> {
-    for (index, subject) in subjects.iter().enumerate() {
-        if let Ok(text) = &subject.generated {
-            write(&folder.join(format!("src/s{index:04}.rs")), text)?;
-        }
-    }
-    let runtime = root().join("runtime/amgi").display().to_string();
-    let manifest = format!(
-        "[package]\nname = \"suite\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
-         amgi = {{ path = {runtime:?}, features = [\"validate\"] }}\nserde_json = \"1\"\n\n\
-         [profile.dev]\ndebug = false\nincremental = false\n\n[workspace]\n"
-    );
-    write(&folder.join("Cargo.toml"), &manifest)?;
-    loop {
-        write(&folder.join("src/main.rs"), &program(subjects))?;
-        let output = cargo(folder, &["build", "--quiet", "--message-format=json"]);
-        if output.status.success() {
-            return Ok(generated_target().join("debug/suite"));
-        }
-        let broken = broken(&output.stdout);
-        let mut found = false;
-        for (index, complaint) in broken {
-            if let Some(subject) = subjects.get_mut(index).filter(|subject| subject.broken.is_none()) {
-                subject.broken = Some(complaint);
-                found = true;
-            }
-        }
-        if !found {
-            return Err(shown(&output));
-        }
-    }
-}
-
-/// The modules that rustc complains of.
-fn broken(stdout: &[u8]) -> Vec<(usize, String)> {
-    let mut seen = BTreeSet::new();
-    let mut found = Vec::new();
-    for line in String::from_utf8_lossy(stdout).lines() {
-        let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
-        let message = &message["message"];
-        if message["level"] != "error" {
-            continue;
-        }
-        for span in message["spans"].as_array().into_iter().flatten() {
-            let name = span["file_name"].as_str().and_then(|name| name.strip_prefix("src/s"));
-            let index = name.and_then(|name| name.strip_suffix(".rs")).and_then(|name| name.parse().ok());
-            if let Some(index) = index.filter(|index| seen.insert(*index)) {
-                found.push((index, message["rendered"].as_str().unwrap_or_default().to_owned()));
-            }
-        }
-    }
-    found
-}
-
-fn program(subjects: &[Subject]) -> String {
-    let mut modules = String::new();
-    let mut arms = String::new();
-    for (index, _) in subjects.iter().enumerate().filter(|(_, s)| s.generated.is_ok() && s.broken.is_none()) {
-        // Writing to a string does not fail.
-        let _ = writeln!(modules, "#[allow(dead_code, unreachable_pub)]\nmod s{index:04};");
-        let _ = writeln!(arms, "        {index} => take::<s{index:04}::Subject>(text),");
-    }
-    format!(
-        "//! Reads instances as payloads.\n\n{modules}\n\
-         use amgi::TypedMessage;\n\n\
-         fn take<M: TypedMessage>(text: &str) -> Result<String, String> {{\n\
-         \x20   let message = amgi::Message::new(\"subjects\").payload(text.to_owned());\n\
-         \x20   let value = M::decode(&message).map_err(|rejection| rejection.to_string())?;\n\
-         \x20   let mut out = amgi::Message::new(\"subjects\");\n\
-         \x20   match value.encode(&mut out) {{\n\
-         \x20       Ok(()) => Ok(String::from_utf8_lossy(&out.payload.unwrap_or_default()).into_owned()),\n\
-         \x20       Err(rejection) => Ok(format!(\"not written: {{rejection}}\")),\n    }}\n}}\n\n\
-         fn subject(index: usize, text: &str) -> Result<String, String> {{\n    match index {{\n{arms}\
-         \x20       _ => Err(\"no type\".to_owned()),\n    }}\n}}\n\n\
-         fn main() {{\n\
-         \x20   std::panic::set_hook(Box::new(|_| {{}}));\n\
-         \x20   let path = std::env::args().nth(1).expect(\"a path\");\n\
-         \x20   let text = std::fs::read_to_string(path).expect(\"instances\");\n\
-         \x20   let instances: Vec<(usize, String)> = serde_json::from_str(&text).expect(\"instances\");\n\
-         \x20   for (index, text) in instances {{\n\
-         \x20       let verdict = std::panic::catch_unwind(|| subject(index, &text));\n\
-         \x20       let verdict = verdict.unwrap_or_else(|_| Err(\"panicked\".to_owned()));\n\
-         \x20       println!(\"{{}}\", serde_json::to_string(&verdict).expect(\"text\"));\n    }}\n}}\n"
-    )
-}
-
-/// Runs the program over every instance of what was compiled.
-fn execute(binary: &Path, folder: &Path, subjects: &[Subject]) -> Result<Vec<Vec<Verdict>>, String> {
-    let instances: Vec<(usize, &str)> = subjects
-        .iter()
-        .enumerate()
-        .flat_map(|(index, subject)| subject.group.tests.iter().map(move |test| (index, test.text())))
-        .collect();
-    let path = folder.join("instances.json");
-    write(&path, &json!(instances).to_string())?;
-    let output =
-        Command::new(binary).arg(&path).output().map_err(|error| format!("{}: {error}", binary.display()))?;
-    let lines: Vec<Verdict> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(|line| serde_json::from_str(line).map_err(|error| format!("{line}: {error}")))
-        .collect::<Result<_, _>>()?;
-    if lines.len() != instances.len() {
-        return Err(format!("the program ended early, with {}\n{}", output.status, shown(&output)));
-    }
-    let mut lines = lines.into_iter();
-    Ok(subjects.iter().map(|subject| lines.by_ref().take(subject.group.tests.len()).collect()).collect())
-}
-
 /// Counts for one schema; what is wrong is added to `list`.
-fn judge(file: &str, subject: &Subject, verdicts: &[Verdict], list: &mut String) -> Counts {
-    let generated = subject.generated.is_ok();
-    let compiled = generated && subject.broken.is_none();
+fn judge(file: &str, group: &Group, module: &Module, verdicts: &[Verdict], list: &mut String) -> Counts {
+    let compiled = module.is_compiled();
     let mut counts = Counts {
         schemas: 1,
-        generated: usize::from(generated),
+        generated: usize::from(module.text.is_ok()),
         compiled: usize::from(compiled),
-        instances: subject.group.tests.len(),
+        instances: group.tests.len(),
         ..Counts::default()
     };
     let mut note = |what: &str, which: &str, why: &str| {
         // Writing to a string does not fail.
-        let _ = writeln!(list, "{file}: {}: {which}: {what}: {}", subject.group.description, why.trim());
+        let _ = writeln!(list, "{file}: {}: {which}: {what}: {}", group.description, why.trim());
     };
-    if let Err(why) = &subject.generated {
+    if let Err(why) = &module.text {
         note("not generated", "-", why);
-    } else if let Some(why) = &subject.broken {
+    } else if let Some(why) = &module.broken {
         note("not compiled", "-", why);
     }
     if !compiled {
         return counts;
     }
-    for (test, verdict) in subject.group.tests.iter().zip(verdicts) {
+    for (test, verdict) in group.tests.iter().zip(verdicts) {
         match (verdict, test.valid) {
-            (Ok(_), true) | (Err(_), false) => counts.agree += 1,
-            (Ok(written), false) => {
+            (Verdict::Taken(_), true) | (Verdict::Refused(_), false) => counts.agree += 1,
+            (Verdict::Taken(written) | Verdict::Crashed(written), false) => {
                 counts.false_accept += 1;
                 note("false accept", &test.description, &format!("{} became {written}", test.text()));
             }
-            (Err(why), true) => {
+            (Verdict::Refused(why) | Verdict::Crashed(why), true) => {
                 counts.false_reject += 1;
                 note("false reject", &test.description, &format!("{}: {why}", test.text()));
             }
         }
-        if let (Ok(written), true) = (verdict, test.valid)
+        if let (Verdict::Taken(written), true) = (verdict, test.valid)
             && !json::same(test.text(), written)
         {
             counts.losses += 1;
@@ -426,9 +316,4 @@ fn judge(file: &str, subject: &Subject, verdicts: &[Verdict], list: &mut String)
         }
     }
     counts
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    let result = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
-    result.map_err(|error| format!("{}: {error}", path.display()))
 }
