@@ -10,7 +10,7 @@ use std::{
 use amgi_asyncapi::{Options, load_with, remote::Fetch};
 use amgi_gen::{
     format, from_loaded,
-    settings::{Formats, Settings},
+    settings::{Additional, Formats, Numbers, Settings},
 };
 use amgi_tests::{
     guard::{self, Outcome},
@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 const USAGE: &str = "\
-usage: suite DIR [--formats assert|annotate] [--list] [--json PATH]
+usage: suite DIR [--formats assert|annotate] [--additional keep|drop] [--numbers exact|native] [--list] [--json PATH]
 
 Takes every file in DIR (not in its subfolders) of the form that the official JSON Schema test suite has: a list of
 {description, schema, tests: [{description, data, valid}]}. Each schema becomes the payload of a message in a document of its
@@ -35,6 +35,10 @@ Prints for every file, and in total: schemas, generated, compiled, instances, ag
 of a schema without a type count as disagreements.
 
     --formats    whether `format` is checked; annotate unless said otherwise
+    --additional what becomes of members without a field, as `amgi.toml` says it; kept unless said otherwise, so that a loss is
+                 one. By default the generator drops them
+    --numbers    how numbers are held that 64 bits may not hold, as `amgi.toml` says it; exact unless said otherwise, so that
+                 integers of any size are taken. By default the generator has `i64` and `f64`
     --list       names each disagreement and each loss
     --json PATH  writes the total there too
 
@@ -54,22 +58,45 @@ fn main() -> ExitCode {
 
 struct Flags {
     folder: PathBuf,
-    assert: bool,
+    formats: Formats,
+    additional: Additional,
+    numbers: Numbers,
     list: bool,
     json: Option<PathBuf>,
 }
 
 fn options() -> Result<Flags, String> {
-    let mut flags = Flags { folder: PathBuf::new(), assert: false, list: false, json: None };
+    let mut flags = Flags {
+        folder: PathBuf::new(),
+        formats: Formats::Annotate,
+        additional: Additional::Keep,
+        numbers: Numbers::Exact,
+        list: false,
+        json: None,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--list" => flags.list = true,
             "--json" => flags.json = Some(args.next().ok_or(USAGE)?.into()),
             "--formats" => {
-                flags.assert = match args.next().as_deref() {
-                    Some("assert") => true,
-                    Some("annotate") => false,
+                flags.formats = match args.next().as_deref() {
+                    Some("assert") => Formats::Assert,
+                    Some("annotate") => Formats::Annotate,
+                    _ => return Err(USAGE.to_owned()),
+                };
+            }
+            "--additional" => {
+                flags.additional = match args.next().as_deref() {
+                    Some("keep") => Additional::Keep,
+                    Some("drop") => Additional::Drop,
+                    _ => return Err(USAGE.to_owned()),
+                };
+            }
+            "--numbers" => {
+                flags.numbers = match args.next().as_deref() {
+                    Some("exact") => Numbers::Exact,
+                    Some("native") => Numbers::Native,
                     _ => return Err(USAGE.to_owned()),
                 };
             }
@@ -221,8 +248,8 @@ fn run(flags: &Flags) -> Result<(), String> {
 }
 
 fn settings(flags: &Flags) -> Settings {
-    let formats = if flags.assert { Formats::Assert } else { Formats::Annotate };
-    Settings { name: Some("subject".to_owned()), formats, ..Settings::default() }
+    let Flags { formats, additional, numbers, .. } = *flags;
+    Settings { name: Some("subject".to_owned()), formats, additional, numbers, ..Settings::default() }
 }
 
 /// The folder that stands for the host of remote references.
