@@ -4,18 +4,18 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{ident, outer_ty, types::default_name};
-use crate::ir::{Content, Field, Missing, Ty, TypeDef, TypeKind};
+use crate::ir::{Field, Missing, Ty, TypeDef, TypeKind, Variant};
 
 /// Whether `wire` says how a type is read; serde derives it otherwise.
 pub(super) fn is_ours(def: &TypeDef) -> bool {
-    matches!(def.kind, TypeKind::Struct { .. }) || union_variants(def).is_some()
+    matches!(def.kind, TypeKind::Struct { .. } | TypeKind::Union { .. })
 }
 
 /// How a type is read, where that is ours.
 pub(super) fn read(def: &TypeDef) -> TokenStream {
     match &def.kind {
         TypeKind::Struct { fields, closed, .. } => structure(def, fields, *closed),
-        TypeKind::Union { exactly_one, .. } => union(def, *exactly_one),
+        TypeKind::Union { exactly_one, variants } => union(def, *exactly_one, variants),
         _ => TokenStream::new(),
     }
 }
@@ -90,21 +90,9 @@ fn structure(def: &TypeDef, fields: &[Field], closed: bool) -> TokenStream {
     quote!(codegen::object!(types::#name #closed { #(#members)* #rest });)
 }
 
-/// Variants of a union that rules or the spelling of integers tell apart too, or of which exactly one may fit: the derived
-/// `Deserialize` knows nothing of that.
-pub(super) fn union_variants(def: &TypeDef) -> Option<Vec<(proc_macro2::Ident, &Ty)>> {
-    let TypeKind::Union { exactly_one, variants } = &def.kind else { return None };
-    let variants = variants.iter().map(|variant| match &variant.content {
-        Content::Value(ty, _) => Some((ident(&variant.name), ty)),
-        Content::Unit => None,
-    });
-    let variants = variants.collect::<Option<Vec<_>>>()?;
-    (*exactly_one || def.checked || variants.iter().any(|(_, ty)| has_integer(ty))).then_some(variants)
-}
-
-fn union(def: &TypeDef, exactly_one: bool) -> TokenStream {
+/// The first alternative that fits, type and rules, or the only one.
+fn union(def: &TypeDef, exactly_one: bool, variants: &[Variant]) -> TokenStream {
     let name = ident(&def.name);
-    let variants = union_variants(def).unwrap_or_default();
     let fits = if exactly_one {
         quote! {
             if fit.replace(variant).is_some() {
@@ -114,8 +102,8 @@ fn union(def: &TypeDef, exactly_one: bool) -> TokenStream {
     } else {
         quote!(return Ok(variant);)
     };
-    let variants = variants.iter().map(|(member, ty)| {
-        let reader = reader(ty);
+    let variants = variants.iter().map(|variant| {
+        let (member, reader) = (ident(&variant.name), reader(&variant.ty));
         let found = if def.checked {
             quote! {
                 if codegen::Check::check(&variant, &codegen::At::root(amgi::error::Part::Payload)).is_ok() {
