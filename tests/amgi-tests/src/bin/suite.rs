@@ -30,7 +30,7 @@ own; a module is generated from that, all modules are compiled into one program,
 payload: bytes in, typed value or rejection out. What was accepted is written again and compared. An instance may carry its exact
 text in a field `raw`, which then counts instead of `data`.
 
-Prints for every file, and in total: schemas, generated, compiled, instances, agree, false accepts, false rejects, and losses
+Prints for every file, and in total: schemas, generated, compiled, those that a validator checks too, instances, agree, false accepts, false rejects, and losses
 (accepted instances that are written otherwise than they were read). The last line is the total as one JSON object. Instances
 of a schema without a type count as disagreements.
 
@@ -106,11 +106,18 @@ impl Instance {
     }
 }
 
+/// What was generated of a schema.
+struct Module {
+    text: String,
+    /// Whether types and rules do not say all of it.
+    validated: bool,
+}
+
 /// A schema on its way.
 struct Subject {
     file: usize,
     group: Group,
-    generated: Result<String, String>,
+    generated: Result<Module, String>,
     broken: Option<String>,
 }
 
@@ -119,6 +126,7 @@ struct Counts {
     schemas: usize,
     generated: usize,
     compiled: usize,
+    validated: usize,
     instances: usize,
     agree: usize,
     false_accept: usize,
@@ -131,6 +139,7 @@ impl Counts {
         self.schemas += other.schemas;
         self.generated += other.generated;
         self.compiled += other.compiled;
+        self.validated += other.validated;
         self.instances += other.instances;
         self.agree += other.agree;
         self.false_accept += other.false_accept;
@@ -143,6 +152,7 @@ impl Counts {
             "schemas": self.schemas,
             "generated": self.generated,
             "compiled": self.compiled,
+            "validated": self.validated,
             "instances": self.instances,
             "agree": self.agree,
             "false_accept": self.false_accept,
@@ -191,13 +201,16 @@ fn run(flags: &Flags) -> Result<(), String> {
         counts[subject.file].add(judge(&name, subject, verdicts, &mut list));
     }
     let mut total = Counts::default();
-    say("file\tschemas\tgenerated\tcompiled\tinstances\tagree\tfalse accept\tfalse reject\tlosses");
+    say(
+        "file\tschemas\tgenerated\tcompiled\tvalidated\tinstances\tagree\tfalse accept\tfalse reject\tlosses",
+    );
     let row = |name: &str, c: &Counts| {
         say(format!(
-            "{name}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+            "{name}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
             c.schemas,
             c.generated,
             c.compiled,
+            c.validated,
             c.instances,
             c.agree,
             c.false_accept,
@@ -256,14 +269,19 @@ fn document(schema: &str) -> String {
 }
 
 /// The module of a document, or why there is none.
-fn generated(document: &Path, remotes: Option<PathBuf>, settings: Settings) -> Result<String, String> {
+fn generated(document: &Path, remotes: Option<PathBuf>, settings: Settings) -> Result<Module, String> {
     let path = document.to_owned();
     let work = move || {
         let fetch = Folder(remotes);
         let options = Options { fetch: Some(&fetch), ..Options::default() };
         let generation = from_loaded(load_with(&path, &options), &path, &settings);
         match &generation.api {
-            Some(api) => format::module(api).map_err(|error| error.to_string()),
+            Some(api) => {
+                let payloads = api.messages.iter().filter_map(|message| message.payload.as_ref());
+                let validated = payloads.into_iter().any(|payload| payload.schema.is_some());
+                let text = format::module(api).map_err(|error| error.to_string())?;
+                Ok(Module { text, validated })
+            }
             None => Err(generation.sources.report(&generation.diagnostics)),
         }
     };
@@ -277,8 +295,8 @@ fn generated(document: &Path, remotes: Option<PathBuf>, settings: Settings) -> R
 /// Compiles all modules into one program. What does not compile is left out, and the rest is built again.
 fn build(folder: &Path, subjects: &mut [Subject]) -> Result<PathBuf, String> {
     for (index, subject) in subjects.iter().enumerate() {
-        if let Ok(text) = &subject.generated {
-            write(&folder.join(format!("src/s{index:04}.rs")), text)?;
+        if let Ok(module) = &subject.generated {
+            write(&folder.join(format!("src/s{index:04}.rs")), &module.text)?;
         }
     }
     let runtime = root().join("runtime/amgi").display().to_string();
@@ -391,6 +409,7 @@ fn judge(file: &str, subject: &Subject, verdicts: &[Verdict], list: &mut String)
         schemas: 1,
         generated: usize::from(generated),
         compiled: usize::from(compiled),
+        validated: usize::from(subject.generated.as_ref().is_ok_and(|module| module.validated)),
         instances: subject.group.tests.len(),
         ..Counts::default()
     };
