@@ -1,7 +1,8 @@
 //! `$id`: names that schemas give themselves, and what a reference among such schemas means (JSON Schema draft-07, 8.2).
 //!
 //! What must stay true: a document without `$id` is not touched; where a name and a file could both be meant, the name is,
-//! as the specification asks. An `$id` is looked for only where a schema can stand: in `const` or `enum` it is data.
+//! as the specification asks. An `$id` is looked for only where a schema can stand: in `const` or `enum` it is data, and so it
+//! is below a keyword that nobody knows.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,7 @@ use fluent_uri::{Uri, UriRef};
 
 use crate::{
     diag::Span,
+    keyword::{Position, position},
     node::{Node, Value},
 };
 
@@ -17,6 +19,19 @@ type Place = (u32, Vec<String>);
 
 /// A place in a text, which tells references apart.
 type Spot = (u32, u32, u32);
+
+/// What a value is, as far as it counts here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Something that is no schema, or not known to be one.
+    Any,
+    /// A schema, or a list of them.
+    Schema,
+    /// Schemas by name.
+    Map,
+    /// Data in a schema. References in it may be meant, names are not.
+    Data,
+}
 
 /// The names of all schemas, and the references that lie below a name.
 #[derive(Debug, Default)]
@@ -48,32 +63,42 @@ impl Ids {
         if address.is_some() {
             self.schemas.entry(base.to_string()).or_insert_with(|| (file, Vec::new()));
         }
-        self.walk(tree, &base, address.is_some(), &mut (file, Vec::new()));
+        self.walk(tree, Kind::Any, &base, address.is_some(), &mut (file, Vec::new()));
     }
 
-    fn walk(&mut self, node: &Node, base: &Uri<String>, named: bool, place: &mut Place) {
+    fn walk(&mut self, node: &Node, kind: Kind, base: &Uri<String>, named: bool, place: &mut Place) {
         match &node.value {
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     place.1.push(index.to_string());
-                    self.walk(item, base, named, place);
+                    self.walk(item, kind, base, named, place);
                     place.1.pop();
                 }
             }
             Value::Object(entries) => {
                 let reference = node.get("$ref").filter(|reference| reference.as_str().is_some());
-                let id = node.get("$id").and_then(Node::as_str).filter(|_| reference.is_none());
+                let schema = matches!(kind, Kind::Any | Kind::Schema);
+                let id = node.get("$id").and_then(Node::as_str).filter(|_| schema && reference.is_none());
                 let own = id.and_then(|id| self.name(id, base, place));
                 let (base, named) = own.as_ref().map_or((base, named), |own| (own, true));
                 if let Some(reference) = reference.filter(|reference| named || is_anchor(reference)) {
                     self.bases.insert(spot(reference.span), base.to_string());
                 }
                 for entry in entries {
-                    if matches!(entry.key.as_str(), "const" | "default" | "enum" | "example" | "examples") {
+                    let data =
+                        ["const", "default", "enum", "example", "examples"].contains(&entry.key.as_str());
+                    if data && kind != Kind::Map {
                         continue;
                     }
+                    let inner = match (kind, position(&entry.key)) {
+                        (Kind::Data, _) => Kind::Data,
+                        (Kind::Map, _) | (_, Position::Schema) => Kind::Schema,
+                        (_, Position::Map) => Kind::Map,
+                        (Kind::Schema, Position::Data) => Kind::Data,
+                        (Kind::Any, Position::Data) => Kind::Any,
+                    };
                     place.1.push(entry.key.clone());
-                    self.walk(&entry.value, base, named, place);
+                    self.walk(&entry.value, inner, base, named, place);
                     place.1.pop();
                 }
             }

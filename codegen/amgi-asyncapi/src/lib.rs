@@ -2,6 +2,7 @@
 
 pub mod codes;
 pub mod diag;
+mod keyword;
 pub mod source;
 
 pub mod model;

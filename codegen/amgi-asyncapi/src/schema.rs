@@ -10,46 +10,11 @@ use std::collections::{HashMap, VecDeque};
 use crate::{
     codes,
     diag::{Diagnostic, Diagnostics},
+    keyword::{Position, position},
     model::{Id, Schema},
     node::{Entry, Node, Value},
     refs::{MAX_HOPS, Place, Refs, cycle, endless, reference, tokens},
 };
-
-/// What the value of a keyword is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Position {
-    /// A schema, or a list of them.
-    Schema,
-    /// Schemas by name.
-    Map,
-    /// Anything else.
-    Data,
-}
-
-/// What the value of `keyword` is, in draft-07 and the later drafts that documents mix in.
-pub(crate) fn position(keyword: &str) -> Position {
-    match keyword {
-        "additionalItems"
-        | "additionalProperties"
-        | "allOf"
-        | "anyOf"
-        | "contains"
-        | "contentSchema"
-        | "else"
-        | "if"
-        | "items"
-        | "not"
-        | "oneOf"
-        | "prefixItems"
-        | "propertyNames"
-        | "then"
-        | "unevaluatedItems"
-        | "unevaluatedProperties" => Position::Schema,
-        "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties"
-        | "properties" => Position::Map,
-        _ => Position::Data,
-    }
-}
 
 /// Format and schema of a Multi Format Schema Object.
 pub(crate) fn multi_format(node: &Node) -> Option<(&Node, &Node)> {

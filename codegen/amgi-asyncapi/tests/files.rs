@@ -418,6 +418,7 @@ fn schemas_are_found_by_the_names_they_give_themselves() {
     {
         let schema = format!(
             r##"{{"$id": "http://x.example/s/a.json", "definitions": {{
+                "unknown": {{"not": {{"unknown": [{{"$id": "b.json", "type": "string"}}]}}}},
                 "one": {{"$id": "b.json", "type": "boolean"}},
                 "two": {{"$id": "#b", "type": "boolean"}},
                 "data": {{"const": {{"$id": "b.json", "type": "string"}}}}}},

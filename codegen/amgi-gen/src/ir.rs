@@ -521,18 +521,10 @@ pub struct Variant {
     pub name: String,
     /// Documentation.
     pub docs: Vec<String>,
-    /// Content.
-    pub content: Content,
-}
-
-/// Content of a variant.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Content {
-    /// Nothing.
-    Unit,
-    /// One value and the rules for it.
-    Value(Ty, Vec<Rule>),
+    /// Type of what it holds.
+    pub ty: Ty,
+    /// Rules beyond the type.
+    pub rules: Vec<Rule>,
 }
 
 /// A Rust type.

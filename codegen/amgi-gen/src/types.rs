@@ -43,8 +43,8 @@ pub enum Shape {
     },
     /// An enum without content: the texts.
     Strings(Vec<String>),
-    /// An enum with content.
-    Union(Vec<ShapeVariant>),
+    /// An enum with content: what each alternative holds.
+    Union(Vec<Ty>),
     /// A struct around one value.
     Newtype(Ty),
 }
@@ -58,24 +58,6 @@ pub struct ShapeField {
     pub ty: Ty,
     /// Whether it may be missing.
     pub optional: bool,
-}
-
-/// A variant of a shape.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ShapeVariant {
-    /// Typify's name, `Variant0` where it found none.
-    pub name: String,
-    /// Content.
-    pub content: ShapeContent,
-}
-
-/// Content of a variant.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ShapeContent {
-    /// Nothing.
-    Unit,
-    /// A value.
-    Value(Ty),
 }
 
 /// Shapes by definition name, and the names of those that typify could not take.
@@ -309,24 +291,16 @@ impl Reader<'_> {
     /// An enum. What an alternative holds is a value or a reference, never an object with members of its own, so typify
     /// sees no tag and tells alternatives apart by their content.
     fn alternatives(&self, found: &TypeEnum<'_>) -> Shape {
-        let variants: Vec<(String, ShapeContent)> = found
-            .variants_info()
-            .map(|variant| {
-                let content = match variant.details {
-                    TypeEnumVariant::Simple => ShapeContent::Unit,
-                    TypeEnumVariant::Tuple(types) => match types.as_slice() {
-                        [only] => ShapeContent::Value(self.ty(only)),
-                        _ => ShapeContent::Value(Ty::Json),
-                    },
-                    TypeEnumVariant::Struct(_) => ShapeContent::Value(Ty::Json),
-                };
-                (variant.name.to_owned(), content)
-            })
-            .collect();
-        if variants.iter().all(|(_, content)| *content == ShapeContent::Unit) {
-            return Shape::Strings(variants.into_iter().map(|(name, _)| name).collect());
+        let variants: Vec<_> = found.variants_info().collect();
+        if variants.iter().all(|variant| matches!(variant.details, TypeEnumVariant::Simple)) {
+            return Shape::Strings(variants.into_iter().map(|variant| variant.name.to_owned()).collect());
         }
-        Shape::Union(variants.into_iter().map(|(name, content)| ShapeVariant { name, content }).collect())
+        let held = |details: TypeEnumVariant<'_>| match details {
+            TypeEnumVariant::Simple => Ty::Unit,
+            TypeEnumVariant::Tuple(types) if types.len() == 1 => self.ty(&types[0]),
+            TypeEnumVariant::Tuple(_) | TypeEnumVariant::Struct(_) => Ty::Json,
+        };
+        Shape::Union(variants.into_iter().map(|variant| held(variant.details)).collect())
     }
 
     fn ty(&self, id: &TypeId) -> Ty {
@@ -337,7 +311,11 @@ impl Reader<'_> {
                 Ty::Named(found.name())
             }
             TypeDetails::Option(inner) => Ty::Option(boxed(&inner)),
-            TypeDetails::Box(inner) => Ty::Box(boxed(&inner)),
+            // What is optional is seen from outside, as other members that are.
+            TypeDetails::Box(inner) => match self.ty(&inner) {
+                Ty::Option(inner) => Ty::Option(Box::new(Ty::Box(inner))),
+                inner => Ty::Box(Box::new(inner)),
+            },
             TypeDetails::Vec(inner) | TypeDetails::Set(inner) => Ty::Vec(boxed(&inner)),
             TypeDetails::Map(_, inner) => match self.ty(&inner) {
                 Ty::Json => Ty::JsonObject,

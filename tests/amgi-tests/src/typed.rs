@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use amgi_gen::ir::{Api, Content, Field, Missing, Ty, TypeDef, TypeKind, Variant};
+use amgi_gen::ir::{Api, Field, Missing, Ty, TypeDef, TypeKind, Variant};
 
 use crate::{
     tree::{Files, Place, Tree},
@@ -185,10 +185,7 @@ impl<'a> Follow<'a> {
                     TypeKind::Newtype { ty, .. } => self.follow(places, ty),
                     TypeKind::Union { variants, .. } => {
                         for (places, variant) in self.branches(&places, variants) {
-                            match &variant.content {
-                                Content::Unit => {}
-                                Content::Value(ty, _) => self.follow(places, ty),
-                            }
+                            self.follow(places, &variant.ty);
                         }
                     }
                     TypeKind::Strings { .. } | TypeKind::Foreign { .. } => {}
@@ -342,12 +339,10 @@ impl<'a> Follow<'a> {
             Ty::JsonObject => !self.says_type(&self.additional_places(places), 0),
             Ty::Named(name) => match self.defs.get(name.as_str()).map(|def| &def.kind) {
                 Some(TypeKind::Newtype { ty, .. }) => self.is_typed(places, ty, depth),
-                Some(TypeKind::Union { variants, .. }) => {
-                    self.branches(places, variants).iter().all(|(places, variant)| match &variant.content {
-                        Content::Value(ty, _) => self.is_typed(&places[..1], ty, depth),
-                        _ => true,
-                    })
-                }
+                Some(TypeKind::Union { variants, .. }) => self
+                    .branches(places, variants)
+                    .iter()
+                    .all(|(places, variant)| self.is_typed(&places[..1], &variant.ty, depth)),
                 Some(_) => true,
                 None => false,
             },
@@ -392,10 +387,7 @@ impl<'a> Follow<'a> {
                     TypeKind::Newtype { ty, .. } => self.reach(ty),
                     TypeKind::Union { variants, .. } => {
                         for variant in variants {
-                            match &variant.content {
-                                Content::Value(ty, _) => self.reach(ty),
-                                Content::Unit => {}
-                            }
+                            self.reach(&variant.ty);
                         }
                     }
                     TypeKind::Strings { .. } | TypeKind::Foreign { .. } => {}

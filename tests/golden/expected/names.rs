@@ -508,7 +508,8 @@ pub mod types {
     #[serde(crate = "amgi::codegen::serde")]
     pub struct Tree {
         /// Member `left`.
-        pub left: Box<Option<Tree>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub left: Option<Box<Tree>>,
         /// Member `children`.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pub children: Vec<Tree>,
@@ -561,8 +562,6 @@ pub mod types {
         Text(String),
         /// Alternative `Integer`.
         Integer(i64),
-        /// Alternative `Null`.
-        Null(()),
     }
 
     /// Payload of message `2fa`.
@@ -663,12 +662,12 @@ mod wire {
     codegen::object!(types::ResultMessagePayload { 0 kind "kind": types::ResultMessagePayloadKind, required; 1 tree "tree": types::Tree, optional; 2 list "list": types::NestedList, optional; 3 string "String": types::StringType, optional; 4 mixed "mixed": Option<types::ResultMessagePayloadMixed>, default; 5 choice "choice": amgi::codegen::serde_json::Value, optional; 6 tuple "tuple": std::collections::BTreeMap<String, Vec<i64> >, default; });
     codegen::check!(types::ResultMessagePayload, (value, at) tree "tree" { if let Some(value) = value { codegen::Check::check(value, at); } } choice "choice" { if let Some(value) = value { codegen::one_of(at, value, "[1,\"two\",null,[3]]"); } } tuple "tuple" { if !value.is_empty() { for (name, item) in value { let at = (at).name(name); for (index, item) in item.iter().enumerate() { let at = (&at).index(index); codegen::ensure(&at, *item <= 5, "maximum", "at most 5", item); } } } });
     codegen::text_enum!(types::ResultMessagePayloadKind { B = "b" });
-    codegen::object!(types::Tree { 0 left "left": Box<Option<types::Tree> >, default; 1 children "children": Vec<types::Tree>, default; 2 r#box "Box": String, optional; });
-    codegen::check!(types::Tree, (value, at) left "left" { if let Some(value) = (value).as_ref() { codegen::Check::check(value, at); } } children "children" { if !value.is_empty() { for (index, item) in value.iter().enumerate() { let at = (at).index(index); codegen::Check::check(item, &at); } } } r#box "Box" { if let Some(value) = value { codegen::length(at, value, 0, 3); } });
+    codegen::object!(types::Tree { 0 left "left": Box<types::Tree>, optional; 1 children "children": Vec<types::Tree>, default; 2 r#box "Box": String, optional; });
+    codegen::check!(types::Tree, (value, at) left "left" { if let Some(value) = value { codegen::Check::check((value).as_ref(), at); } } children "children" { if !value.is_empty() { for (index, item) in value.iter().enumerate() { let at = (at).index(index); codegen::Check::check(item, &at); } } } r#box "Box" { if let Some(value) = value { codegen::length(at, value, 0, 3); } });
     codegen::newtype!(types::NestedList: Vec<types::NestedList>);
     codegen::union!(types::StringType: any always { Option(types::StringTypeOption), Text(String), Integer(i64) });
     codegen::object!(types::StringTypeOption { 0 x "x": f64, required; });
-    codegen::union!(types::ResultMessagePayloadMixed: any always { Text(String), Integer(i64), Null(()) });
+    codegen::union!(types::ResultMessagePayloadMixed: any always { Text(String), Integer(i64) });
     codegen::object!(types::N2faPayload { 0 kind "kind": types::N2faPayloadKind, required; });
     codegen::text_enum!(types::N2faPayloadKind { N2fa = "2fa" });
     codegen::text_enum!(types::MessageType { SelfValue = "Self", SelfValue2 = "self", Hash = "#", HashHash = "##", NullIsh = "null-ish" });

@@ -9,7 +9,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "codegen/amgi-asyncapi",
         &[
-            &["diag", "codes", "source", "remote"],
+            &["diag", "codes", "keyword", "source", "remote"],
             &["node", "model"],
             &["ids"],
             &["files"],

@@ -10,9 +10,10 @@ use super::{Walk, instance, shape::EXTERNAL_DOCS};
 use crate::{
     codes,
     diag::{Diagnostic, nearest},
+    keyword::{Position, position},
     node::{Entry, Node, Value},
     refs::reference,
-    schema::{Position, is_map_reference, position},
+    schema::is_map_reference,
 };
 
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::{ident, outer_ty, types::default_name};
-use crate::ir::{Api, Content, Field, Missing, Ty, TypeDef, TypeKind, Variant};
+use crate::ir::{Api, Field, Missing, Ty, TypeDef, TypeKind, Variant};
 
 /// How a type is read.
 pub(super) fn read(api: &Api, def: &TypeDef) -> TokenStream {
@@ -85,12 +85,9 @@ fn structure(api: &Api, def: &TypeDef, fields: &[Field], closed: bool) -> TokenS
 
 fn union(api: &Api, def: &TypeDef, exactly_one: bool, variants: &[Variant]) -> TokenStream {
     let name = ident(&def.name);
-    let variants = variants.iter().filter_map(|variant| match &variant.content {
-        Content::Value(ty, _) => {
-            let (member, reader) = (ident(&variant.name), reader(api, ty));
-            Some(quote!(#member(#reader)))
-        }
-        Content::Unit => None,
+    let variants = variants.iter().map(|variant| {
+        let (member, reader) = (ident(&variant.name), reader(api, &variant.ty));
+        quote!(#member(#reader))
     });
     let how = if exactly_one { quote!(one) } else { quote!(any) };
     let holds = if def.checked { quote!(holds) } else { quote!(always) };

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use serde_json::Value;
 
 use super::{Module, Piece, divided, docs, ident, ty};
-use crate::ir::{Api, Content, Field, Missing, StringVariant, Ty, TypeDef, TypeKind, Variant};
+use crate::ir::{Api, Field, Missing, StringVariant, Ty, TypeDef, TypeKind, Variant};
 
 /// Types in a file of a large document.
 const TYPES: usize = 100;
@@ -243,28 +243,18 @@ fn union(api: &Api, def: &TypeDef, lines: &TokenStream, variants: &[Variant]) ->
     let name = ident(&def.name);
     let members = variants.iter().map(|variant| {
         let (member, lines) = (ident(&variant.name), docs(&variant.docs));
-        let content = match &variant.content {
-            Content::Unit => quote!(),
-            Content::Value(of, _) => {
-                let of = ty(of, &quote!());
-                quote!((#of))
-            }
-        };
-        quote!(#lines #member #content,)
+        let of = ty(&variant.ty, &quote!());
+        quote!(#lines #member(#of),)
     });
     // A conversion where the content says which variant it is.
     let conversions = variants.iter().filter_map(|variant| {
-        let Content::Value(of @ Ty::Named(named), _) = &variant.content else { return None };
+        let of @ Ty::Named(named) = &variant.ty else { return None };
         // Two names of foreign types can be the same type.
         let foreign = |def: &TypeDef| def.name == *named && matches!(def.kind, TypeKind::Foreign { .. });
         if api.types.iter().any(foreign) {
             return None;
         }
-        let unique = variants
-            .iter()
-            .filter(|other| matches!(&other.content, Content::Value(ty, _) if ty == of))
-            .count()
-            == 1;
+        let unique = variants.iter().filter(|other| other.ty == *of).count() == 1;
         let member = ident(&variant.name);
         let of = ty(of, &quote!());
         unique.then(|| {

@@ -10,8 +10,8 @@ use super::{
     types::literal,
 };
 use crate::ir::{
-    Api, Candidate, Channel, Codec, Content, Fields, Key, Location, Message, Method, Reply, Route, Scalar,
-    Select, Ty, TypeDef, TypeKind, Union,
+    Api, Candidate, Channel, Codec, Fields, Key, Location, Message, Method, Reply, Route, Scalar, Select, Ty,
+    TypeDef, TypeKind, Union,
 };
 
 pub(super) fn module(api: &Api) -> Module<'_> {
@@ -301,13 +301,11 @@ fn type_check(def: &TypeDef) -> TokenStream {
         TypeKind::Union { variants, .. } => {
             let arms = variants.iter().map(|variant| {
                 let member = ident(&variant.name);
-                match &variant.content {
-                    Content::Value(ty, rules) if !rules.is_empty() => {
-                        let check = checks(rules, ty, &quote!(value), &quote!(at));
-                        quote!(Self::#member(value) => { #check })
-                    }
-                    _ => quote!(Self::#member { .. } => {}),
+                if variant.rules.is_empty() {
+                    return quote!(Self::#member { .. } => {});
                 }
+                let check = checks(&variant.rules, &variant.ty, &quote!(value), &quote!(at));
+                quote!(Self::#member(value) => { #check })
             });
             quote!({ match value { #(#arms)* } })
         }

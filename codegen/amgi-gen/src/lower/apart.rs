@@ -50,6 +50,11 @@ fn number(kind: &str) -> &str {
     if kind == "integer" { "number" } else { kind }
 }
 
+/// Whether a schema says that its values are objects, and nothing else.
+pub(super) fn is_object<'d>(shaper: &Shaper<'d>, node: &'d Node) -> bool {
+    kinds(shaper, node, 0).is_some_and(|kinds| kinds.iter().all(|kind| *kind == "object"))
+}
+
 /// The types that values of a schema may have, where it says so.
 pub(super) fn kinds<'d>(shaper: &Shaper<'d>, node: &'d Node, depth: usize) -> Option<Vec<&'d str>> {
     let node = shaper.resolve(node);

@@ -12,7 +12,7 @@ use amgi_asyncapi::{
 
 use crate::{
     codes,
-    ir::{Content, Ty, TypeDef, TypeKind},
+    ir::{Ty, TypeDef, TypeKind},
     settings::{self, Settings},
 };
 
@@ -208,13 +208,9 @@ fn members(def: &TypeDef) -> Box<dyn Iterator<Item = (&str, &Ty)> + '_> {
             Box::new(fields.iter().map(|field| (field.name.as_str(), &field.ty)))
         }
         TypeKind::Newtype { ty, .. } => Box::new(std::iter::once(("", ty))),
-        TypeKind::Union { variants, .. } => Box::new(variants.iter().flat_map(|variant| {
-            let all: Vec<(&str, &Ty)> = match &variant.content {
-                Content::Unit => Vec::new(),
-                Content::Value(ty, _) => vec![(variant.name.as_str(), ty)],
-            };
-            all
-        })),
+        TypeKind::Union { variants, .. } => {
+            Box::new(variants.iter().map(|variant| (variant.name.as_str(), &variant.ty)))
+        }
         TypeKind::Strings { .. } | TypeKind::Foreign { .. } => Box::new(std::iter::empty()),
     }
 }

@@ -302,8 +302,12 @@ impl<'d> Reasons<'_, 'd> {
         {
             return Some(keyword);
         }
+        // Null is no object, and no text either.
+        if nulls > 0 && parts.iter().any(|part| !types(part).is_empty()) {
+            return Some(keyword);
+        }
         let shares = branches.len() > 1 && self.shaper.shares(node, &branches);
-        if !shares && !self.adds_nothing(parts, &branches, nulls > 0) {
+        if !shares && !self.adds_nothing(parts, &branches) {
             return Some(keyword);
         }
         for branch in &branches {
@@ -327,7 +331,7 @@ impl<'d> Reasons<'_, 'd> {
     }
 
     /// Whether what stands beside alternatives is true of each of them: a type that they have.
-    fn adds_nothing(&self, parts: &[&'d Node], branches: &[&'d Node], null: bool) -> bool {
+    fn adds_nothing(&self, parts: &[&'d Node], branches: &[&'d Node]) -> bool {
         let beside = [
             STRINGS,
             NUMBERS,
@@ -346,7 +350,7 @@ impl<'d> Reasons<'_, 'd> {
             let required = part.get("required").is_none() || branches.len() > 1;
             beside.iter().all(|keywords| any(part, keywords).is_none())
                 && required
-                && (types.is_empty() || (!null && !types.contains(&"null") && branches.iter().all(implied)))
+                && (types.is_empty() || (!types.contains(&"null") && branches.iter().all(implied)))
         })
     }
 

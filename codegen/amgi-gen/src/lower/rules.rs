@@ -94,7 +94,9 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
     for part in node.get("allOf").map(Node::items).unwrap_or_default() {
         collect(shaper, part, ty, depth + 1, out);
     }
-    if let Some([only]) = shaper.branches(node).as_deref() {
+    if let Some([only]) = shaper.branches(node).as_deref()
+        && !shaper.is_opaque(node)
+    {
         collect(shaper, only, ty, depth + 1, out);
     }
     match ty {

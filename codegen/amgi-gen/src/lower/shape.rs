@@ -14,7 +14,7 @@ use amgi_asyncapi::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    custom,
+    apart, custom,
     parts::{Object, Together},
     schema::{
         integer_format, is_condition, is_null, is_open, literal_type, nullable, resolve, strings, types,
@@ -253,7 +253,7 @@ impl<'d> Shaper<'d> {
             let all = self.listed(node).map_or(&[][..], Node::items);
             let conditions =
                 all.iter().map(|branch| self.resolve(branch)).any(|b| !is_null(b) && is_condition(b));
-            if conditions && !branches.is_empty() {
+            if conditions {
                 return true;
             }
             // What describes objects beside alternatives says nothing about those that are none.
@@ -264,7 +264,7 @@ impl<'d> Shaper<'d> {
                 !std::ptr::eq(branch, node)
                     && (is_condition(branch)
                         || (!says_object && self.is_loose_object(branch))
-                        || (shares && self.object(&[branch]).is_none()))
+                        || (shares && !says_object && !apart::is_object(self, branch)))
             });
         }
         self.is_loose_object(node)
@@ -356,7 +356,9 @@ impl<'d> Shaper<'d> {
             }
             let types = types(first);
             if types.iter().filter(|ty| **ty != "null").count() > 1 {
-                let alternatives: Vec<Json> = types.iter().map(|ty| self.typed(first, ty, name)).collect();
+                // Null is none of them: what refers to the type says that it may be.
+                let types = types.iter().filter(|ty| **ty != "null");
+                let alternatives: Vec<Json> = types.map(|ty| self.typed(first, ty, name)).collect();
                 return json!({"oneOf": alternatives});
             }
         } else if let Some(values) = self.texts(nodes) {

@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     codes, docs,
-    ir::{Content, Field, Missing, Rule, Scalar, StringVariant, Ty, TypeDef, TypeKind, Variant},
+    ir::{Field, Missing, Rule, Scalar, StringVariant, Ty, TypeDef, TypeKind, Variant},
     name::Namer,
     settings::Settings,
-    types::{self, Shape, ShapeContent, ShapeField, ShapeVariant},
+    types::{self, Shape, ShapeField},
 };
 
 /// The types of a document.
@@ -44,7 +44,7 @@ impl Types {
             self.defs.iter().any(|def| {
                 def.name == name
                     && matches!(&def.kind, TypeKind::Union { variants, .. }
-                        if variants.iter().any(|v| matches!(v.content, Content::Value(Ty::String, _))))
+                        if variants.iter().any(|variant| variant.ty == Ty::String))
             })
         };
         match ty {
@@ -113,9 +113,7 @@ pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
             continue;
         }
         let kept = match found.get(&definition.name) {
-            Some(Shape::Union(variants)) => {
-                variants.len() == branches && variants.iter().all(|v| v.content != ShapeContent::Unit)
-            }
+            Some(Shape::Union(variants)) => variants.len() == branches,
             _ => false,
         };
         if !kept {
@@ -355,30 +353,19 @@ fn variant_of<'d>(
     owner: &str,
     whole: Option<&'d Node>,
     branch: Option<&'d Node>,
-    shape: ShapeVariant,
+    ty: Ty,
     names: &mut Namer,
 ) -> Variant {
     // Named by what it holds, so that one alternative more renames none of the others.
-    let wanted = match &shape.content {
-        ShapeContent::Value(ty) => {
-            let name = ty_name(ty);
-            let short = name.strip_prefix(owner).filter(|rest| rest.starts_with(char::is_uppercase));
-            short.unwrap_or(name).to_owned()
-        }
-        ShapeContent::Unit => shape.name,
-    };
+    let name = ty_name(&ty);
+    let short = name.strip_prefix(owner).filter(|rest| rest.starts_with(char::is_uppercase));
+    let wanted = short.unwrap_or(name);
     let fallback = format!("Alternative `{wanted}`.");
     let docs = branch
         .map_or_else(|| vec![fallback.clone()], |b| docs::lines(&describe(shaper.resolve(b)), &fallback));
-    let content = match shape.content {
-        ShapeContent::Unit => Content::Value(Ty::Unit, Vec::new()),
-        ShapeContent::Value(ty) => {
-            // `type: [string, integer]` has its rules beside the types.
-            let rules = branch.or(whole).map(|node| rules(shaper, node, &ty)).unwrap_or_default();
-            Content::Value(ty, rules)
-        }
-    };
-    Variant { name: names.variant(&wanted).name, docs, content }
+    // `type: [string, integer]` has its rules beside the types.
+    let rules = branch.or(whole).map(|node| rules(shaper, node, &ty)).unwrap_or_default();
+    Variant { name: names.variant(wanted).name, docs, ty, rules }
 }
 
 /// What a value of a type is called where it has no name.
@@ -495,10 +482,9 @@ fn mark_checked(defs: &mut [TypeDef]) -> BTreeSet<String> {
                 TypeKind::Struct { fields, .. } => {
                     fields.iter().any(|field| leads(&field.rules, &field.ty, &checked))
                 }
-                TypeKind::Union { variants, .. } => variants.iter().any(|variant| match &variant.content {
-                    Content::Value(ty, rules) => leads(rules, ty, &checked),
-                    Content::Unit => false,
-                }),
+                TypeKind::Union { variants, .. } => {
+                    variants.iter().any(|variant| leads(&variant.rules, &variant.ty, &checked))
+                }
                 TypeKind::Newtype { ty, rules } => leads(rules, ty, &checked),
                 TypeKind::Strings { .. } | TypeKind::Foreign { .. } => false,
             };
@@ -520,9 +506,7 @@ fn mark_checked(defs: &mut [TypeDef]) -> BTreeSet<String> {
             }
             TypeKind::Union { variants, .. } => {
                 for variant in variants {
-                    if let Content::Value(ty, rules) = &mut variant.content {
-                        *rules = prune(std::mem::take(rules), ty, &checked);
-                    }
+                    variant.rules = prune(std::mem::take(&mut variant.rules), &variant.ty, &checked);
                 }
             }
             TypeKind::Newtype { ty, rules } => *rules = prune(std::mem::take(rules), ty, &checked),

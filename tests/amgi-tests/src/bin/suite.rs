@@ -30,8 +30,8 @@ own; a module is generated from that, all modules are compiled into one program,
 payload: bytes in, typed value or rejection out. What was accepted is written again and compared. An instance may carry its exact
 text in a field `raw`, which then counts instead of `data`.
 
-Prints for every file, and in total: schemas, generated, compiled, instances, agree, false accepts, false rejects, and losses
-(accepted instances that are written otherwise than they were read). The last line is the total as one JSON object. Instances
+Prints for every file, and in total: schemas, generated, compiled, those that a validator checks too, instances, agree, false
+accepts, false rejects, and losses (accepted instances that are written otherwise than they were read). The last line is the total as one JSON object. Instances
 of a schema without a type count as disagreements.
 
     --formats    whether `format` is checked; annotate unless said otherwise
@@ -40,7 +40,7 @@ of a schema without a type count as disagreements.
     --numbers    how numbers are held that 64 bits may not hold, as `amgi.toml` says it; exact unless said otherwise, so that
                  integers of any size are taken. By default the generator has `i64` and `f64`
     --list       names each disagreement and each loss
-    --json PATH  writes the total there too
+    --json PATH  writes the total there too, with the number of schemas that a validator checks
 
 References to http://localhost:1234/ lead to the folder `remotes`, which is looked for beside DIR and beside its parents;
 those to the schema of draft-07 schemas to that.
@@ -137,6 +137,8 @@ impl Instance {
 struct Subject {
     file: usize,
     group: Group,
+    /// Whether types and rules do not say all of it.
+    validated: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -144,6 +146,7 @@ struct Counts {
     schemas: usize,
     generated: usize,
     compiled: usize,
+    validated: usize,
     instances: usize,
     agree: usize,
     false_accept: usize,
@@ -156,6 +159,7 @@ impl Counts {
         self.schemas += other.schemas;
         self.generated += other.generated;
         self.compiled += other.compiled;
+        self.validated += other.validated;
         self.instances += other.instances;
         self.agree += other.agree;
         self.false_accept += other.false_accept;
@@ -198,9 +202,11 @@ fn run(flags: &Flags) -> Result<(), String> {
         for group in groups {
             let document = folder.join(format!("documents/s{:04}.json", subjects.len()));
             write(&document, &self::document(group.schema.get()))?;
-            let text = generated(&document, remotes.clone(), settings(flags));
+            let generated = generated(&document, remotes.clone(), settings(flags));
+            let validated = generated.as_ref().is_ok_and(|(_, validated)| *validated);
+            let text = generated.map(|(text, _)| text);
             modules.push(Module { text, messages: vec!["Subject".to_owned()], broken: None });
-            subjects.push(Subject { file, group });
+            subjects.push(Subject { file, group, validated });
         }
     }
     let program = Program::build("suite", &mut modules)?;
@@ -215,16 +221,19 @@ fn run(flags: &Flags) -> Result<(), String> {
     for (subject, module) in subjects.iter().zip(&modules) {
         let name = files[subject.file].file_stem().unwrap_or_default().to_string_lossy();
         let verdicts: Vec<Verdict> = verdicts.by_ref().take(subject.group.tests.len()).collect();
-        counts[subject.file].add(judge(&name, &subject.group, module, &verdicts, &mut list));
+        counts[subject.file].add(judge(&name, subject, module, &verdicts, &mut list));
     }
     let mut total = Counts::default();
-    say("file\tschemas\tgenerated\tcompiled\tinstances\tagree\tfalse accept\tfalse reject\tlosses");
+    say(
+        "file\tschemas\tgenerated\tcompiled\tvalidated\tinstances\tagree\tfalse accept\tfalse reject\tlosses",
+    );
     let row = |name: &str, c: &Counts| {
         say(format!(
-            "{name}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+            "{name}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
             c.schemas,
             c.generated,
             c.compiled,
+            c.validated,
             c.instances,
             c.agree,
             c.false_accept,
@@ -241,7 +250,9 @@ fn run(flags: &Flags) -> Result<(), String> {
         say(list.trim_end());
     }
     if let Some(path) = &flags.json {
-        write(path, &format!("{}\n", total.json()))?;
+        let mut figures = total.json();
+        figures["validated"] = json!(total.validated);
+        write(path, &format!("{figures}\n"))?;
     }
     say(total.json().to_string());
     Ok(())
@@ -282,15 +293,24 @@ fn document(schema: &str) -> String {
     )
 }
 
-/// The module of a document, or why there is none.
-fn generated(document: &Path, remotes: Option<PathBuf>, settings: Settings) -> Result<String, String> {
+/// The module of a document and whether a validator is needed, or why there is none.
+fn generated(
+    document: &Path,
+    remotes: Option<PathBuf>,
+    settings: Settings,
+) -> Result<(String, bool), String> {
     let path = document.to_owned();
     let work = move || {
         let fetch = Folder(remotes);
         let options = Options { fetch: Some(&fetch), ..Options::default() };
         let generation = from_loaded(load_with(&path, &options), &path, &settings);
         match &generation.api {
-            Some(api) => format::module(api).map_err(|error| error.to_string()),
+            Some(api) => {
+                let payloads = api.messages.iter().filter_map(|message| message.payload.as_ref());
+                let validated = payloads.into_iter().any(|payload| payload.schema.is_some());
+                let text = format::module(api).map_err(|error| error.to_string())?;
+                Ok((text, validated))
+            }
             None => Err(generation.sources.report(&generation.diagnostics)),
         }
     };
@@ -302,12 +322,19 @@ fn generated(document: &Path, remotes: Option<PathBuf>, settings: Settings) -> R
 }
 
 /// Counts for one schema; what is wrong is added to `list`.
-fn judge(file: &str, group: &Group, module: &Module, verdicts: &[Verdict], list: &mut String) -> Counts {
+fn judge(
+    file: &str,
+    Subject { group, validated, .. }: &Subject,
+    module: &Module,
+    verdicts: &[Verdict],
+    list: &mut String,
+) -> Counts {
     let compiled = module.is_compiled();
     let mut counts = Counts {
         schemas: 1,
         generated: usize::from(module.text.is_ok()),
         compiled: usize::from(compiled),
+        validated: usize::from(*validated),
         instances: group.tests.len(),
         ..Counts::default()
     };
