@@ -212,47 +212,37 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Payload of message `parcel`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ParcelPayload {
         /// Member `id`.
         pub id: i64,
     }
 
     /// Field `headers` of the http bindings of message `parcel`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ParcelHttpHeaders {
         /// Member `x-post`.
-        #[serde(rename = "x-post")]
         pub x_post: String,
     }
 
     /// Field `query` of the http bindings of message `parcel`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, Default)]
     pub struct ParcelHttpQuery {
         /// Member `express`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub express: Option<bool>,
     }
 
     /// Payload of message `arrival`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ArrivalPayload {
         /// Member `at`.
         pub at: i64,
     }
 
     /// Payload of message `departure`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct DeparturePayload {
         /// Member `to`.
         pub to: String,

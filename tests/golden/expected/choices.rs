@@ -800,18 +800,13 @@ impl<
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Payload of message `opened`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct OpenedPayload {
         /// Member `type`.
         pub r#type: OpenedPayloadType,
         /// Member `by`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub by: Option<String>,
     }
 
@@ -823,11 +818,9 @@ pub mod types {
     }
 
     /// Payload of message `closed`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ClosedPayload {
         /// Member `type`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub r#type: Option<ClosedPayloadType>,
         /// Member `at`.
         pub at: i64,
@@ -841,8 +834,7 @@ pub mod types {
     }
 
     /// Payload of message `moved`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum MovedPayload {
         /// Alternative `Raised`.
@@ -864,8 +856,7 @@ pub mod types {
     }
 
     /// Alternative 1 of [`MovedPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct MovedPayloadRaised {
         /// Member `type`.
         pub r#type: MovedPayloadRaisedType,
@@ -881,8 +872,7 @@ pub mod types {
     }
 
     /// Alternative 2 of [`MovedPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct MovedPayloadLowered {
         /// Member `type`.
         pub r#type: MovedPayloadLoweredType,
@@ -898,32 +888,28 @@ pub mod types {
     }
 
     /// Payload of message `remark`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct RemarkPayload {
         /// Member `text`.
         pub text: String,
     }
 
     /// Schema `started`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Started {
         /// Member `event`.
         pub event: StartedEvent,
     }
 
     /// Member `event` of [`Started`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct StartedEvent {
         /// Member `header`.
         pub header: StartedEventHeader,
     }
 
     /// Member `header` of [`StartedEvent`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct StartedEventHeader {
         /// Member `type`.
         pub r#type: StartedEventHeaderType,
@@ -937,24 +923,21 @@ pub mod types {
     }
 
     /// Schema `stopped`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Stopped {
         /// Member `event`.
         pub event: StoppedEvent,
     }
 
     /// Member `event` of [`Stopped`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct StoppedEvent {
         /// Member `header`.
         pub header: StoppedEventHeader,
     }
 
     /// Member `header` of [`StoppedEvent`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct StoppedEventHeader {
         /// Member `type`.
         pub r#type: StoppedEventHeaderType,
@@ -968,77 +951,63 @@ pub mod types {
     }
 
     /// Payload of message `first`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct FirstPayload {
         /// Member `version`.
         pub version: i64,
         /// Member `a`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub a: Option<String>,
     }
 
     /// Payload of message `second`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct SecondPayload {
         /// Member `version`.
         pub version: i64,
         /// Member `a`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub a: Option<String>,
     }
 
     /// Payload of message `draft`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct DraftPayload {
         /// Member `draft`.
         pub draft: bool,
     }
 
     /// Schema `Animal`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Animal {
         /// Member `kind`.
         pub kind: String,
         /// Member `name`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
     }
 
     /// Schema `Cat`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Cat {
         /// Member `kind`.
         pub kind: String,
         /// Member `name`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// Member `lives`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub lives: Option<i64>,
     }
 
     /// Schema `Dog`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Dog {
         /// Member `kind`.
         pub kind: String,
         /// Member `name`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// Member `tricks`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub tricks: Option<i64>,
     }
 
     /// Payload of message `added`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct AddedPayload {
         /// Member `op`.
         pub op: AddedPayloadOp,
@@ -1054,8 +1023,7 @@ pub mod types {
     }
 
     /// Payload of message `removed`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct RemovedPayload {
         /// Member `op`.
         pub op: RemovedPayloadOp,
@@ -1071,25 +1039,21 @@ pub mod types {
     }
 
     /// Schema `note`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, Default)]
     pub struct Note {
         /// Member `text`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub text: Option<String>,
     }
 
     /// Payload of message `person`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct PersonPayload {
         /// Member `name`.
         pub name: String,
     }
 
     /// Payload of message `employee`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct EmployeePayload {
         /// Member `name`.
         pub name: String,
@@ -1098,8 +1062,7 @@ pub mod types {
     }
 
     /// Payload of message `askName`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct AskNamePayload {
         /// Member `ask`.
         pub ask: AskNamePayloadAsk,
@@ -1113,8 +1076,7 @@ pub mod types {
     }
 
     /// Payload of message `askAge`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct AskAgePayload {
         /// Member `ask`.
         pub ask: AskAgePayloadAsk,
@@ -1128,8 +1090,7 @@ pub mod types {
     }
 
     /// Payload of message `name`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct NamePayload {
         /// Member `is`.
         pub is: NamePayloadIs,
@@ -1145,8 +1106,7 @@ pub mod types {
     }
 
     /// Payload of message `age`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct AgePayload {
         /// Member `is`.
         pub is: AgePayloadIs,

@@ -135,13 +135,9 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Schema `Host`.
-    #[derive(Debug, Clone, PartialEq, PartialOrd, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, PartialOrd)]
     #[must_use]
     pub struct Machine {
         /// Member `name`.
@@ -149,18 +145,14 @@ pub mod types {
         /// An address of the Internet Protocol.
         pub address: Address,
         /// An address of the Internet Protocol.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub gateway: Option<Address>,
         /// Member `serial`.
         pub serial: Serial,
         /// Member `routes`.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub routes: Vec<Address>,
         /// Member `load`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub load: Option<f64>,
         /// Member `contact`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub contact: Option<Contact>,
     }
 
@@ -171,8 +163,7 @@ pub mod types {
     pub type Serial = std::num::NonZeroU32;
 
     /// Schema `Contact`.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
     #[must_use]
     #[allow(clippy::large_enum_variant)]
     pub enum Contact {
@@ -189,8 +180,7 @@ pub mod types {
     }
 
     /// Schema `Room`.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
     #[must_use]
     pub struct Room {
         /// Member `building`.
@@ -210,15 +200,13 @@ pub mod types {
     }
 
     /// Schema `Stop`.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
     #[must_use]
     #[doc(alias = "halt")]
     pub struct Stop {
         /// An address of the Internet Protocol.
         pub address: Address,
         /// Member `why`.
-        #[serde(rename = "why")]
         pub reason: String,
     }
 }

@@ -286,27 +286,20 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Payload of message `lightMeasured`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct LightMeasuredPayload {
         /// Light in lumens.
         pub lumens: u32,
         /// Charge of the battery; 1 is full.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub battery: Option<f64>,
         /// Earlier values, newest first.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub history: Vec<u64>,
     }
 
     /// Payload of message `lampSwitch`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct LampSwitchPayload {
         /// What the lamp shall do.
         pub state: LampSwitchPayloadState,

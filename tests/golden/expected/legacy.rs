@@ -282,27 +282,20 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Schema `Scan`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Scan {
         /// Member `parcelId`.
-        #[serde(rename = "parcelId")]
         pub parcel_id: String,
         /// Member `gate`.
         pub gate: u64,
     }
 
     /// Payload of message `ParcelDelivered`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ParcelDeliveredPayload {
         /// Member `parcelId`.
-        #[serde(rename = "parcelId")]
         pub parcel_id: String,
         /// Member `to`.
         pub to: ParcelDeliveredPayloadTo,
@@ -320,14 +313,11 @@ pub mod types {
     }
 
     /// Payload of message `parcels/labels`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ParcelsLabelsPayload {
         /// Member `parcelId`.
-        #[serde(rename = "parcelId")]
         pub parcel_id: String,
         /// Member `weight`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub weight: Option<f64>,
     }
 

@@ -412,54 +412,37 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Payload of message `result`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct SelfResultPayload {
         /// Member `kind`.
         pub kind: SelfResultPayloadKind,
         /// Member `type`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub r#type: Option<String>,
         /// Member `Type`.
-        #[serde(rename = "Type", skip_serializing_if = "Option::is_none")]
         pub type2: Option<i64>,
         /// Member `TYPE`.
-        #[serde(rename = "TYPE", skip_serializing_if = "Option::is_none")]
         pub type3: Option<bool>,
         /// Member `self`.
-        #[serde(rename = "self", skip_serializing_if = "Option::is_none")]
         pub self_: Option<String>,
         /// Member `a+b`.
-        #[serde(rename = "a+b", skip_serializing_if = "Option::is_none")]
         pub a_b: Option<String>,
         /// Member `a-b`.
-        #[serde(rename = "a-b", skip_serializing_if = "Option::is_none")]
         pub a_dash_b: Option<String>,
         /// Member without a name.
-        #[serde(rename = "", skip_serializing_if = "Option::is_none")]
         pub unnamed: Option<String>,
         /// Member `//`.
-        #[serde(rename = "//", skip_serializing_if = "Option::is_none")]
         pub slash_slash: Option<f64>,
         /// Member `$ref`.
-        #[serde(rename = "$ref", skip_serializing_if = "Option::is_none")]
         pub r#ref: Option<String>,
         /// Member `1st`.
-        #[serde(rename = "1st")]
         pub n1st: (),
         /// Member `flagOne`.
-        #[serde(rename = "flagOne", skip_serializing_if = "Option::is_none")]
         pub flag_one: Option<bool>,
         /// Member `flagTwo`.
-        #[serde(rename = "flagTwo", skip_serializing_if = "Option::is_none")]
         pub flag_two: Option<bool>,
         /// Member `flagThree`.
-        #[serde(rename = "flagThree", skip_serializing_if = "Option::is_none")]
         pub flag_three: Option<bool>,
     }
 
@@ -471,28 +454,21 @@ pub mod types {
     }
 
     /// Payload of message `Result`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ResultMessagePayload {
         /// Member `kind`.
         pub kind: ResultMessagePayloadKind,
         /// Member `tree`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub tree: Option<Tree>,
         /// Member `list`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub list: Option<NestedList>,
         /// Member `String`.
-        #[serde(rename = "String", skip_serializing_if = "Option::is_none")]
         pub string: Option<StringType>,
         /// Member `mixed`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub mixed: Option<ResultMessagePayloadMixed>,
         /// Member `choice`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub choice: Option<amgi::codegen::serde_json::Value>,
         /// Member `tuple`.
-        #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
         pub tuple: std::collections::BTreeMap<String, Vec<i64>>,
     }
 
@@ -504,31 +480,25 @@ pub mod types {
     }
 
     /// Schema `Tree`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, Default)]
     pub struct Tree {
         /// Member `left`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub left: Option<Box<Tree>>,
         /// Member `children`.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub children: Vec<Tree>,
         /// Member `Box`.
-        #[serde(rename = "Box", skip_serializing_if = "Option::is_none")]
         pub r#box: Option<String>,
     }
 
     /// Schema `nested-list`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", transparent)]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct NestedList(
         /// The value.
         pub Vec<NestedList>,
     );
 
     /// Schema `String`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum StringType {
         /// Option
@@ -546,16 +516,14 @@ pub mod types {
     }
 
     /// Option
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct StringTypeOption {
         /// Member `x`.
         pub x: f64,
     }
 
     /// Member `mixed` of [`ResultMessagePayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum ResultMessagePayloadMixed {
         /// Alternative `Text`.
@@ -565,8 +533,7 @@ pub mod types {
     }
 
     /// Payload of message `2fa`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct N2faPayload {
         /// Member `kind`.
         pub kind: N2faPayloadKind,
@@ -595,16 +562,14 @@ pub mod types {
     }
 
     /// Payload of message `question`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct QuestionPayload {
         /// Member `q`.
         pub q: String,
     }
 
     /// Payload of message `Vec`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct AsyncVecPayload {
         /// Member `v`.
         pub v: i64,

@@ -336,13 +336,9 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// An order.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Order {
         /// Number of the order.
         pub id: u64,
@@ -351,16 +347,14 @@ pub mod types {
     }
 
     /// The answer to an order.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Confirmation {
         /// Number of the order.
         pub id: u64,
     }
 
     /// What is told about an order.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct Stamp {
         /// Number of the order.
         pub id: u64,

@@ -396,45 +396,48 @@ impl<
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Payload of message `codes`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct CodesPayload {
         /// Member `code`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub code: Option<CodesPayloadCode>,
         /// Member `rank`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub rank: Option<CodesPayloadRank>,
         /// Member `half`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub half: Option<f64>,
         /// Member `date`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub date: Option<String>,
         /// Member `order`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub order: Option<CodesPayloadOrder>,
         /// Member `big`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub big: Option<i64>,
         /// Member `steps`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub steps: Option<u32>,
         /// Member `area_m²`.
-        #[serde(rename = "area_m²")]
         pub area_m: f64,
         /// Member `many`.
         pub many: i64,
     }
 
+    impl Default for CodesPayload {
+        fn default() -> Self {
+            Self {
+                code: Default::default(),
+                rank: Default::default(),
+                half: Default::default(),
+                date: Default::default(),
+                order: Default::default(),
+                big: Default::default(),
+                steps: Default::default(),
+                area_m: defaults::codes_payload__area_m(),
+                many: defaults::codes_payload__many(),
+            }
+        }
+    }
+
     /// Member `code` of [`CodesPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum CodesPayloadCode {
         /// Alternative `Text`.
@@ -444,8 +447,7 @@ pub mod types {
     }
 
     /// Member `rank` of [`CodesPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum CodesPayloadRank {
         /// Alternative `Integer`.
@@ -464,8 +466,7 @@ pub mod types {
     }
 
     /// Header `x-mixed`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum CodesXMixed {
         /// Alternative `Text`.
@@ -475,8 +476,7 @@ pub mod types {
     }
 
     /// Payload of message `composed`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum ComposedPayload {
         /// Alternative `X`.
@@ -498,8 +498,7 @@ pub mod types {
     }
 
     /// Alternative 1 of [`ComposedPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ComposedPayloadX {
         /// Member `x`.
         pub x: u64,
@@ -508,8 +507,7 @@ pub mod types {
     }
 
     /// Alternative 2 of [`ComposedPayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ComposedPayloadY {
         /// Member `y`.
         pub y: String,
@@ -518,50 +516,49 @@ pub mod types {
     }
 
     /// Payload of message `nullable`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct NullablePayload {
         /// Member `next`.
         pub next: Option<Node>,
         /// Member `settings`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub settings: Option<NullablePayloadSettings>,
         /// Member `settings_theme`.
         pub settings_theme: String,
         /// Members that have no field.
-        #[serde(flatten)]
         pub additional: std::collections::BTreeMap<String, u64>,
     }
 
     /// Schema `node`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, Default)]
     pub struct Node {
         /// Member `name`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
     }
 
     /// Member `settings` of [`NullablePayload`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct NullablePayloadSettings {
         /// Member `theme`.
         pub theme: String,
     }
 
+    impl Default for NullablePayloadSettings {
+        fn default() -> Self {
+            Self {
+                theme: defaults::nullable_payload_settings__theme(),
+            }
+        }
+    }
+
     /// Payload of message `A`.
-    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq, Default)]
     pub struct ChannelsAPayload {
         /// Member `H0`.
-        #[serde(rename = "H0", skip_serializing_if = "Option::is_none")]
         pub h0: Option<String>,
     }
 
     /// Schema `Pet`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum Pet {
         /// Alternative `Cat`.
@@ -583,8 +580,7 @@ pub mod types {
     }
 
     /// Alternative 1 of [`Pet`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct PetCat {
         /// Member `name`.
         pub name: String,
@@ -593,8 +589,7 @@ pub mod types {
     }
 
     /// Alternative 2 of [`Pet`].
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct PetDog {
         /// Member `name`.
         pub name: String,
@@ -603,8 +598,7 @@ pub mod types {
     }
 
     /// Payload of message `data`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct DataPayload {
         /// Member `v`.
         pub v: i64,

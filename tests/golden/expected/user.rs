@@ -348,31 +348,23 @@ impl std::fmt::Debug for Sender {
 }
 
 /// Types of the document's schemas.
-#[allow(unused_imports)]
 pub mod types {
-    use amgi::codegen::serde::Serialize;
-
     /// Payload of message `userCreated`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct UserCreatedPayload {
         /// Number of the user.
         pub id: u64,
         /// Where to write to.
         pub email: String,
         /// What to call the user.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// What the user pays for.
         pub plan: Plan,
         /// When it happened.
-        #[serde(rename = "signedUpAt", skip_serializing_if = "Option::is_none")]
         pub signed_up_at: Option<String>,
         /// Labels, for reports.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         pub tags: Vec<String>,
         /// Another way to reach the user.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub contact: Option<Contact>,
     }
 
@@ -388,8 +380,7 @@ pub mod types {
     }
 
     /// Another way to reach the user.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum Contact {
         /// Phone
@@ -411,8 +402,7 @@ pub mod types {
     }
 
     /// Phone
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ContactPhone {
         /// Member `kind`.
         pub kind: ContactPhoneKind,
@@ -428,8 +418,7 @@ pub mod types {
     }
 
     /// Post
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct ContactPost {
         /// Member `kind`.
         pub kind: ContactPostKind,
@@ -447,8 +436,7 @@ pub mod types {
     }
 
     /// Payload of message `userRenamed`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct UserRenamedPayload {
         /// When it happened.
         pub at: String,
@@ -466,15 +454,13 @@ pub mod types {
     }
 
     /// Payload of message `userDeleted`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct UserDeletedPayload {
         /// When it happened.
         pub at: String,
         /// Member `event`.
         pub event: UserDeletedPayloadEvent,
         /// Why, if the user said so.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub reason: Option<String>,
     }
 
@@ -486,24 +472,21 @@ pub mod types {
     }
 
     /// Payload of message `findUser`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct FindUserPayload {
         /// Number of the user.
         pub id: u64,
     }
 
     /// Payload of message `userFound`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct UserFoundPayload {
         /// The user; null when there is none.
         pub user: Option<User>,
     }
 
     /// A user.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct User {
         /// Number of the user.
         pub id: u64,
@@ -514,8 +497,7 @@ pub mod types {
     }
 
     /// Payload of message `userWelcome`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct UserWelcomePayload {
         /// Where to write to.
         pub email: String,

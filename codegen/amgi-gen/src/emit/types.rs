@@ -15,14 +15,8 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
     if api.types.is_empty() {
         return None;
     }
-    let uses = || {
-        quote!(
-            use amgi::codegen::serde::Serialize;
-        )
-    };
     let items = api.types.iter().map(|def| Piece::new(move || item(api, def))).collect();
-    let mut pieces = vec![Piece::new(uses)];
-    pieces.extend(divided("types", api.divided, TYPES, Some(|| quote!(pub use)), items));
+    let mut pieces = divided("types", api.divided, TYPES, Some(|| quote!(pub use)), items);
     if api.types.iter().any(|def| !defaults(api, def).is_empty()) {
         pieces.push(Piece::new(move || {
             let defaults = api.types.iter().flat_map(|def| defaults(api, def));
@@ -39,8 +33,6 @@ pub(super) fn module(api: &Api) -> Option<Module<'_>> {
         head: || {
             quote! {
                 /// Types of the document's schemas.
-                // Without an enum or struct there is nothing to derive.
-                #[allow(unused_imports)]
                 pub
             }
         },
@@ -66,8 +58,7 @@ fn item(api: &Api, def: &TypeDef) -> TokenStream {
             let (derives, attributes) = (written(&def.derives), written(&def.attributes));
             quote! {
                 #lines
-                #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize)]
-                #[serde(crate = "amgi::codegen::serde", transparent)]
+                #[derive(Debug, Clone, PartialEq, #(#derives),*)]
                 #(#attributes)*
                 pub struct #name(
                     /// The value.
@@ -93,7 +84,8 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     let twice = |ty: &Ty| matches!(ty, Ty::Option(inner) if matches!(**inner, Ty::Option(_)));
     let allow_twice =
         fields.iter().any(|field| twice(&field.ty)).then(|| quote!(#[allow(clippy::option_option)]));
-    let members = fields.iter().map(|field| self::field(field));
+    let learns = learns(def);
+    let members = fields.iter().map(|field| self::field(field, learns));
     let default_impl = own_default.then(|| {
         let values = fields.iter().map(|field| {
             let member = ident(&field.name);
@@ -116,8 +108,7 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, PartialEq #with_default, #(#derives,)* Serialize)]
-        #[serde(crate = "amgi::codegen::serde")]
+        #[derive(Debug, Clone, PartialEq #with_default, #(#derives),*)]
         #(#attributes)*
         #allow
         #allow_twice
@@ -126,35 +117,31 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     }
 }
 
-fn field(field: &Field) -> TokenStream {
-    let name = ident(&field.name);
-    let lines = docs(&field.docs);
-    let of = ty(&field.ty, &quote!());
-    let mut words = Vec::new();
-    if field.missing != Missing::Flatten && field.wire != field.name.trim_start_matches("r#") {
+fn field(field: &Field, attributes: bool) -> TokenStream {
+    let (name, lines, of) = (ident(&field.name), docs(&field.docs), ty(&field.ty, &quote!()));
+    let attributes = attributes.then(|| serde_attributes(field));
+    quote!(#lines #attributes pub #name: #of,)
+}
+
+/// Derives that learn from serde's attributes how a value is written, such as what makes a schema of a type. `wire` reads and
+/// writes the types: without such a derive they have no attributes.
+const LEARNING: &[&str] = &["JsonSchema", "ToSchema", "TS", "Type"];
+
+fn learns(def: &TypeDef) -> bool {
+    def.derives.iter().any(|path| LEARNING.contains(&path.rsplit("::").next().unwrap_or_default().trim()))
+}
+
+fn serde_attributes(field: &Field) -> TokenStream {
+    if field.missing == Missing::Flatten {
+        return quote!(#[serde(flatten)]);
+    }
+    let rename = (field.wire != field.name.trim_start_matches("r#")).then(|| {
         let wire = &field.wire;
-        words.push(quote!(rename = #wire));
-    }
-    // What a missing member means is said where the type is read, in `wire`.
-    match &field.missing {
-        Missing::Refused | Missing::Null | Missing::Value(_) => {}
-        Missing::Flatten => words.push(quote!(flatten)),
-        Missing::Empty => {
-            let empty = match &field.ty {
-                Ty::Option(_) => Some("Option::is_none"),
-                Ty::Vec(_) => Some("Vec::is_empty"),
-                Ty::Map(_) => Some("std::collections::BTreeMap::is_empty"),
-                Ty::JsonObject => Some("amgi::codegen::serde_json::Map::is_empty"),
-                Ty::Json => Some("amgi::codegen::serde_json::Value::is_null"),
-                _ => None,
-            };
-            if let Some(empty) = empty {
-                words.push(quote!(skip_serializing_if = #empty));
-            }
-        }
-    }
-    let serde = (!words.is_empty()).then(|| quote!(#[serde(#(#words),*)]));
-    quote!(#lines #serde pub #name: #of,)
+        quote!(#[serde(rename = #wire)])
+    });
+    let optional = matches!(field.missing, Missing::Empty | Missing::Value(_));
+    let default = optional.then(|| quote!(#[serde(default)]));
+    quote!(#rename #default)
 }
 
 pub(super) fn default_name(def: &TypeDef, field: &Field) -> proc_macro2::Ident {
@@ -267,11 +254,12 @@ fn union(api: &Api, def: &TypeDef, lines: &TokenStream, variants: &[Variant]) ->
             }
         })
     });
+    let untagged = learns(def).then(|| quote!(#[serde(untagged)]));
     let (derives, attributes) = (written(&def.derives), written(&def.attributes));
     quote! {
         #lines
-        #[derive(Debug, Clone, PartialEq, #(#derives,)* Serialize)]
-        #[serde(crate = "amgi::codegen::serde", untagged)]
+        #[derive(Debug, Clone, PartialEq, #(#derives),*)]
+        #untagged
         #(#attributes)*
         #[allow(clippy::large_enum_variant)]
         pub enum #name { #(#members)* }

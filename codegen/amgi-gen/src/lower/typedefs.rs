@@ -160,8 +160,9 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
         _ if foreign.is_some() => TypeKind::Foreign { ty: foreign.unwrap_or_default() },
         Shape::Struct { fields, closed } => {
             let fields = fields_of(shaper, &definition.nodes, fields, closed);
-            let default =
-                fields.iter().all(|field| matches!(field.missing, Missing::Empty | Missing::Flatten));
+            let default = fields
+                .iter()
+                .all(|field| matches!(field.missing, Missing::Empty | Missing::Flatten | Missing::Value(_)));
             TypeKind::Struct { fields, closed, default }
         }
         // Typify was only told how many there are: it knows no texts that differ in nothing but case.

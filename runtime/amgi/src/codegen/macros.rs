@@ -237,7 +237,7 @@ macro_rules! __group {
     };
 }
 
-/// `Read` and `Deserialize` of a struct: from a map, and nothing else. For each member its place, its field, its name, its type,
+/// `Read`, `Serialize` and `Deserialize` of a struct: from a map, and nothing else. For each member its place, its field, its name, its type,
 /// and what a missing one means (`required`, `optional`: the field is an `Option` that no null fills, `default`: its empty value,
 /// `value`: what a function gives), and whether it is `secret`; behind `..` the field for all others. Others are dropped, or
 /// `Refused`.
@@ -306,7 +306,29 @@ macro_rules! __object {
             }
         }
 
+        impl $crate::codegen::serde::Serialize for $name {
+            fn serialize<S: $crate::codegen::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                #[allow(unused_mut)]
+                let mut map = $crate::codegen::serde::Serializer::serialize_map(serializer, None)?;
+                $($crate::__object!(@write $kind map $wire self.$field);)*
+                $($crate::codegen::write_others(&mut map, &self.$rest)?;)?
+                $crate::codegen::serde::ser::SerializeMap::end(map)
+            }
+        }
+
         $crate::__deserialize!($name);
+    };
+    (@write optional $map:ident $wire:literal $value:expr) => {
+        $crate::codegen::write_optional(&mut $map, $wire, &$value)?
+    };
+    (@write default $map:ident $wire:literal $value:expr) => {
+        $crate::codegen::write_optional(&mut $map, $wire, &$value)?
+    };
+    (@write $kind:ident $map:ident $wire:literal $value:expr) => {
+        $crate::codegen::serde::ser::SerializeMap::serialize_entry(&mut $map, $wire, &$value)?
     };
     (@other $name:ident) => {
         $crate::codegen::Other::Dropped
@@ -361,7 +383,7 @@ macro_rules! __object {
     };
 }
 
-/// `Read` and `Deserialize` of an enum of alternatives: `any` that fits, the first in their order, or the only `one`. Where
+/// `Read`, `Serialize` and `Deserialize` of an enum of alternatives: `any` that fits, the first in their order, or the only `one`. Where
 /// alternatives have rules, a value `holds` them; otherwise it `always` does.
 #[doc(hidden)]
 #[macro_export]
@@ -385,6 +407,17 @@ macro_rules! __union {
                     repair: $crate::__union!(@repair $holds $variant $ty),
                 }),+];
                 $crate::codegen::alternatives::<Self>($crate::__union!(@keyword $how), &all, text, at)
+            }
+        }
+
+        impl $crate::codegen::serde::Serialize for $name {
+            fn serialize<S: $crate::codegen::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$variant(value) => $crate::codegen::serde::Serialize::serialize(value, serializer),)+
+                }
             }
         }
 
@@ -423,7 +456,7 @@ macro_rules! __union {
     };
 }
 
-/// `Read` and `Deserialize` of a struct around one value.
+/// `Read`, `Serialize` and `Deserialize` of a struct around one value.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __newtype {
@@ -441,6 +474,15 @@ macro_rules! __newtype {
 
             fn repair(text: Option<&str>, at: &$crate::codegen::At<'_>) -> ::std::string::String {
                 <$ty as $crate::codegen::Read>::repair(text, at)
+            }
+        }
+
+        impl $crate::codegen::serde::Serialize for $name {
+            fn serialize<S: $crate::codegen::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                $crate::codegen::serde::Serialize::serialize(&self.0, serializer)
             }
         }
 

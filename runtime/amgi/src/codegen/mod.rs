@@ -10,6 +10,7 @@ mod repair;
 mod select;
 #[cfg(feature = "validate")]
 mod validate;
+mod write;
 
 use std::{
     borrow::Cow,
@@ -37,6 +38,7 @@ pub use self::{
         object as repair_object, text as repair_text,
     },
     select::{Choice, Key, Select, When},
+    write::{Missing, write_optional, write_others},
 };
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
