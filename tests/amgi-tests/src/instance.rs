@@ -358,7 +358,7 @@ fn other(literal: Tree, rng: &mut Rng) -> Tree {
         },
         Tree::Number(number) => match rng.u8(..3) {
             0 => Tree::Text(number),
-            1 => Tree::Number(format!("{number}1")),
+            1 => Tree::Number(number.strip_prefix('-').map_or(format!("1{number}"), str::to_owned)),
             _ => scrap(rng),
         },
         Tree::Bool(value) => {
@@ -417,5 +417,15 @@ mod tests {
         assert!(one != all(2));
         assert!(one[..100].iter().filter(|tree| fits(tree)).count() > 80);
         assert!(one[100..].iter().filter(|tree| !fits(tree)).count() > 60);
+        let mut changed = one[0].clone();
+        let mut rng = Rng::with_seed(1);
+        for other in one.iter().cycle().take(2000) {
+            change(&mut changed, other, &mut rng);
+            let text = changed.json();
+            assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+            if text.len() > 2000 {
+                changed = other.clone();
+            }
+        }
     }
 }

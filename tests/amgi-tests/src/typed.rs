@@ -141,7 +141,6 @@ struct Follow<'a> {
 impl<'a> Follow<'a> {
     fn messages(&mut self, walk: &Walk, api: &'a Api) {
         let (pairs, disagreements) = pairs(walk, api);
-        self.disagreements.extend(disagreements);
         for (place, index) in pairs {
             let (message, made) = (&walk.messages[place], &api.messages[index]);
             if let (Some(schema), Some(payload)) = (&message.payload, &made.payload) {
@@ -154,6 +153,7 @@ impl<'a> Follow<'a> {
                 self.reach(&field.ty);
             }
         }
+        self.disagreements.extend(disagreements);
     }
 
     /// Follows a type along the schemas that together describe its values.

@@ -133,6 +133,10 @@ fn run(flags: &Flags) -> Result<bool, String> {
     }
     let (mut modules, places) = modules(&subjects, apis);
     let cases = cases(&subjects, flags);
+    let broken = cases.iter().find(|case| serde_json::from_str::<Value>(&case.text).is_err());
+    if let Some(case) = broken {
+        return Err(format!("an instance that is no JSON: {}", case.text));
+    }
     Program::folder("property")?;
     let program = Program::build("property", &mut modules)?;
     let instances: Vec<Instance<'_>> = cases
@@ -409,13 +413,18 @@ fn judge(subject: &Subject, case: &Case, verdict: &Verdict, counts: &mut Counts)
 fn is_wide(tree: &Tree, why: &str) -> bool {
     match tree {
         Tree::Number(text) => {
-            // Not for a rule: the text says that it was not read.
-            let read = !["expected", "alternatives", "variant"].iter().any(|word| why.contains(word));
+            let limits = [
+                "at most 9223372036854775807",
+                "at least -9223372036854775808",
+                "at most 18446744073709551615",
+                "expected one of",
+            ];
+            let limited = limits.iter().any(|limit| why.contains(limit));
             let beyond = match text.parse::<i128>() {
                 Ok(number) => i64::try_from(number).is_err(),
                 Err(_) => text.parse::<f64>().is_ok_and(|n| n.fract() == 0.0 && n.abs() >= 2_f64.powi(63)),
             };
-            beyond && !read
+            beyond && limited
         }
         Tree::List(items) => items.iter().any(|item| is_wide(item, why)),
         Tree::Map(members) => members.iter().any(|(_, value)| is_wide(value, why)),

@@ -116,7 +116,11 @@ impl<'s> Source<'s> {
             // Written with as many digits as the factor, a multiple is one.
             let digits = of.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
             let number = (number / of).round() * of;
-            return if self.strays() { format!("{number:.digits$}1") } else { format!("{number:.digits$}") };
+            if self.strays() {
+                let digits = digits + 1;
+                return format!("{number:.digits$}1");
+            }
+            return format!("{number:.digits$}");
         }
         let digits = self.rng.usize(..4);
         let text = if self.rng.bool() { format!("{number:.digits$}") } else { number.to_string() };
@@ -132,7 +136,7 @@ impl<'s> Source<'s> {
             0 => format!("{text}.0"),
             1 => format!("{text}e0"),
             2 if text.len() > 2 && text.ends_with("00") => format!("{}e2", &text[..text.len() - 2]),
-            3 => format!("{text}0e-1"),
+            3 if !text.ends_with('0') => format!("{text}0e-1"),
             4 => format!("{text}.000"),
             _ => text.to_owned(),
         }
