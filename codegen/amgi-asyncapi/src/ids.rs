@@ -91,10 +91,9 @@ impl Ids {
                         continue;
                     }
                     let inner = match (kind, position(&entry.key)) {
-                        (Kind::Data, _) => Kind::Data,
+                        (Kind::Data, _) | (Kind::Schema, Position::Data) => Kind::Data,
                         (Kind::Map, _) | (_, Position::Schema) => Kind::Schema,
                         (_, Position::Map) => Kind::Map,
-                        (Kind::Schema, Position::Data) => Kind::Data,
                         (Kind::Any, Position::Data) => Kind::Any,
                     };
                     place.1.push(entry.key.clone());

@@ -8,7 +8,10 @@ use amgi::{Message, Rejection, TypedMessage};
 #[rustfmt::skip]
 mod shapes;
 
-use shapes::{Codes, Composed, Data, Family, Nullable, Ping};
+use shapes::{
+    Codes, Composed, Data, Family, Nullable, Overlap, Ping,
+    types::{OverlapPayload, OverlapPayloadPlace},
+};
 
 fn decode<M: TypedMessage>(payload: &str) -> Result<M, Rejection> {
     M::decode(&Message::new("any").payload(payload.to_owned()))
@@ -85,6 +88,31 @@ fn children_extend_the_parent_that_lists_them() {
     accepts::<Family>(r#"{"name":"Rex","tricks":1}"#);
     assert!(decode::<Family>(r#"{"name":"Tom"}"#).is_err());
     assert!(decode::<Family>(r#"{"lives":9}"#).is_err());
+}
+
+#[test]
+fn exactly_one_alternative_fits_what_is_read() {
+    let message = accepts::<Overlap>(r#"{"id":1,"note":null,"place":"Rome","time":"noon"}"#);
+    let OverlapPayload::Place(place) = &message.payload else { panic!("{message:?}") };
+    assert_eq!(place.place.as_deref(), Some("Rome"));
+    accepts::<Overlap>(r#"{"id":1,"note":{},"place":"a long name","time":12}"#);
+    rejects::<Overlap>(r#"{"id":1,"note":"","place":"Rome","time":12}"#, "");
+    rejects::<Overlap>(r#"{"id":1,"note":""}"#, "");
+    rejects::<Overlap>(r#"{"id":0,"note":"","time":12,"place":1}"#, "/id");
+    assert!(decode::<Overlap>(r#"{"id":1,"place":"Rome","time":"noon"}"#).is_err());
+}
+
+#[test]
+fn exactly_one_alternative_fits_what_is_sent() {
+    // Nobody who reads this could tell which of the two it is, and what was read had a member more.
+    let place = OverlapPayloadPlace {
+        id: 1,
+        note: amgi::codegen::serde_json::Value::Null,
+        place: Some("Rome".to_owned()),
+    };
+    let message = Overlap { payload: place.into() };
+    let rejection = message.to_message("any").expect_err("it fits both");
+    assert!(format!("{rejection:?}").contains("fits more than one"), "{rejection:?}");
 }
 
 #[test]
