@@ -654,8 +654,7 @@ pub mod types {
     }
 
     /// Payload of message `overlap`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde", untagged)]
+    #[derive(Debug, Clone, PartialEq)]
     #[allow(clippy::large_enum_variant)]
     pub enum OverlapPayload {
         /// Place
@@ -677,11 +676,9 @@ pub mod types {
     }
 
     /// Place
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct OverlapPayloadPlace {
         /// Member `place`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub place: Option<String>,
         /// Member `id`.
         pub id: u64,
@@ -690,11 +687,9 @@ pub mod types {
     }
 
     /// Time
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    #[serde(crate = "amgi::codegen::serde")]
+    #[derive(Debug, Clone, PartialEq)]
     pub struct OverlapPayloadTime {
         /// Member `time`.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pub time: Option<i64>,
         /// Member `id`.
         pub id: u64,
