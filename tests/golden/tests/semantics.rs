@@ -98,7 +98,7 @@ fn exactly_one_alternative_fits_what_is_read() {
     accepts::<Overlap>(r#"{"id":1,"note":{},"place":"a long name","time":12}"#);
     rejects::<Overlap>(r#"{"id":1,"note":"","place":"Rome","time":12}"#, "");
     rejects::<Overlap>(r#"{"id":1,"note":""}"#, "");
-    rejects::<Overlap>(r#"{"id":0,"note":"","time":12,"place":1}"#, "/id");
+    rejects::<Overlap>(r#"{"id":0,"note":"","time":12,"place":1}"#, "");
     assert!(decode::<Overlap>(r#"{"id":1,"place":"Rome","time":"noon"}"#).is_err());
 }
 
@@ -112,7 +112,7 @@ fn exactly_one_alternative_fits_what_is_sent() {
     };
     let message = Overlap { payload: place.into() };
     let rejection = message.to_message("any").expect_err("it fits both");
-    assert!(format!("{rejection:?}").contains("fits more than one"), "{rejection:?}");
+    assert!(format!("{rejection:?}").contains("only one of"), "{rejection:?}");
 }
 
 #[test]
