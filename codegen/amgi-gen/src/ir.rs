@@ -439,8 +439,10 @@ pub enum TypeKind {
         fields: Vec<Field>,
         /// Whether other members are refused.
         closed: bool,
-        /// Whether `Default` can be derived.
+        /// Whether it has a `Default`.
         default: bool,
+        /// Name of its builder, where it has one.
+        builder: Option<String>,
     },
     /// An enum of strings.
     Strings {

@@ -48,6 +48,8 @@ pub struct Settings {
     pub additional: Additional,
     /// How numbers are held that 64 bits may not hold.
     pub numbers: Numbers,
+    /// Whether structs of schemas have builders.
+    pub builders: bool,
     /// The most bytes that a payload may have; by default 16 MiB.
     pub payload_limit: Option<usize>,
     /// How the module is laid out.

@@ -46,7 +46,11 @@ fn item(api: &Api, def: &TypeDef) -> TokenStream {
     let name = ident(&def.name);
     let lines = docs(&def.docs);
     match &def.kind {
-        TypeKind::Struct { fields, default, .. } => structure(def, fields, *default),
+        TypeKind::Struct { fields, default, builder, .. } => {
+            let (structure, builder) = (structure(def, fields, *default), builder.as_ref());
+            let builder = builder.map(|builder| self::builder(def, builder, fields));
+            quote!(#structure #builder)
+        }
         TypeKind::Strings { variants } => strings(def, &name, &lines, variants),
         TypeKind::Union { variants, .. } => union(api, def, &lines, variants),
         TypeKind::Foreign { ty: of } => {
@@ -82,8 +86,7 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
     let flags = fields.iter().filter(|field| field.ty == Ty::Bool).count();
     let allow = (flags > 3).then(|| quote!(#[allow(clippy::struct_excessive_bools)]));
     let twice = |ty: &Ty| matches!(ty, Ty::Option(inner) if matches!(**inner, Ty::Option(_)));
-    let allow_twice =
-        fields.iter().any(|field| twice(&field.ty)).then(|| quote!(#[allow(clippy::option_option)]));
+    let allow_twice = option_option(fields.iter().any(|field| twice(&field.ty)));
     let learns = learns(def);
     let members = fields.iter().map(|field| self::field(field, learns));
     let default_impl = own_default.then(|| {
@@ -121,6 +124,97 @@ fn field(field: &Field, attributes: bool) -> TokenStream {
     let (name, lines, of) = (ident(&field.name), docs(&field.docs), ty(&field.ty, &quote!()));
     let attributes = attributes.then(|| serde_attributes(field));
     quote!(#lines #attributes pub #name: #of,)
+}
+
+/// Null is one thing, and missing is another.
+fn option_option(twice: bool) -> Option<TokenStream> {
+    twice.then(|| quote!(#[allow(clippy::option_option)]))
+}
+
+/// What makes a struct member by member, and holds it to its schema.
+fn builder(def: &TypeDef, builder: &str, fields: &[Field]) -> TokenStream {
+    let (name, builder) = (ident(&def.name), ident(builder));
+    let about = docs(&[format!("Builder of [`{}`].", def.name)]);
+    // A member may be called so, too.
+    let build = if fields.iter().any(|field| field.name == "build") { "build_checked" } else { "build" };
+    let build = ident(build);
+    let (mut members, mut setters, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for field in fields {
+        let (member, lines, wire) = (ident(&field.name), docs(&field.docs), &field.wire);
+        let (of, value) = match (&field.missing, &field.ty) {
+            (Missing::Empty, Ty::Option(inner)) if !field.nullable => (&**inner, quote!(self.#member)),
+            (Missing::Empty | Missing::Flatten, of) => (of, quote!(self.#member.unwrap_or_default())),
+            (Missing::Value(_), of) => {
+                let function = default_name(def, field);
+                (of, quote!(self.#member.unwrap_or_else(defaults::#function)))
+            }
+            (Missing::Refused | Missing::Null, of) => {
+                (of, quote!(amgi::codegen::built(at, #wire, self.#member)))
+            }
+        };
+        let required = matches!(field.missing, Missing::Refused | Missing::Null);
+        let of = ty(of, &quote!());
+        members.push(quote!(#member: Option<#of>,));
+        setters.push(quote! {
+            #lines
+            #[must_use]
+            pub fn #member(mut self, value: impl Into<#of>) -> Self {
+                self.#member = Some(value.into());
+                self
+            }
+        });
+        // Every member has its say before one that is missing ends it.
+        let (first, then) = if required {
+            (quote!(let #member = #value;), quote!(#member: #member?,))
+        } else {
+            (quote!(), quote!(#member: #value,))
+        };
+        values.push((first, then));
+    }
+    let twice = option_option(fields.iter().any(|field| match (&field.missing, &field.ty) {
+        (Missing::Empty, Ty::Option(inner)) if !field.nullable => matches!(**inner, Ty::Option(_)),
+        (_, of) => matches!(of, Ty::Option(_)),
+    }));
+    let (firsts, thens): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+    let (bind, check) = if def.checked {
+        (quote!(let value =), quote!(; amgi::codegen::Check::check(&value, at); Some(value)))
+    } else {
+        (quote!(Some), quote!())
+    };
+    let made = quote!(#name { #(#thens)* });
+    let made = if def.checked { quote!(#bind #made #check) } else { quote!(#bind(#made)) };
+    let at = if def.checked || fields.iter().any(|f| matches!(f.missing, Missing::Refused | Missing::Null)) {
+        quote!(at)
+    } else {
+        quote!(_)
+    };
+    quote! {
+        impl #name {
+            /// A builder, which in the end holds the value to its schema.
+            #[must_use]
+            pub fn builder() -> #builder {
+                #builder::default()
+            }
+        }
+
+        #about
+        #[derive(Debug, Clone, Default)]
+        #twice
+        pub struct #builder { #(#members)* }
+
+        impl #builder {
+            #(#setters)*
+
+            /// The value.
+            ///
+            /// # Errors
+            ///
+            /// Everything in which it is not what its schema says.
+            pub fn #build(self) -> Result<#name, amgi::Rejection> {
+                amgi::codegen::fields(amgi::error::Part::Payload, |#at| { #(#firsts)* #made })
+            }
+        }
+    }
 }
 
 /// Derives that learn from serde's attributes how a value is written, such as what makes a schema of a type. `wire` reads and

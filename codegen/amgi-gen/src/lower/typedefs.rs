@@ -140,6 +140,13 @@ pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
         let definition = Definition { name, nodes: Vec::new(), shape: Json::Null, about };
         defs.push(define(shaper, &definition, shape));
     }
+    if settings.builders {
+        for def in &mut defs {
+            if let TypeKind::Struct { builder, .. } = &mut def.kind {
+                *builder = Some(shaper.claim_name(&format!("{}Builder", def.name)));
+            }
+        }
+    }
     drop_unknown_defaults(&mut defs);
     let checked = mark_checked(&mut defs);
     custom::apply(&mut defs, &wishes, settings, &mut shaper.diagnostics);
@@ -163,7 +170,7 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
             let default = fields
                 .iter()
                 .all(|field| matches!(field.missing, Missing::Empty | Missing::Flatten | Missing::Value(_)));
-            TypeKind::Struct { fields, closed, default }
+            TypeKind::Struct { fields, closed, default, builder: None }
         }
         // Typify was only told how many there are: it knows no texts that differ in nothing but case.
         Shape::Strings(values) => match texts_of(shaper, &definition.nodes) {

@@ -71,6 +71,8 @@ struct File {
     additional: Additional,
     /// How numbers are held that 64 bits may not hold.
     numbers: Numbers,
+    /// Whether structs of schemas have builders, whose `build()` holds the value to its schema.
+    builders: bool,
     /// The most bytes that a payload may have; 16 MiB unless it is said.
     payload_limit: Option<usize>,
     /// How the module is laid out.
@@ -230,6 +232,7 @@ impl Reader {
             formats: file.formats,
             additional: file.additional,
             numbers: file.numbers,
+            builders: file.builders,
             payload_limit: file.payload_limit,
             layout: file.layout,
             overlay: None,

@@ -304,6 +304,12 @@ pub fn required(at: &At<'_>, holds: bool, name: &'static str) {
     }
 }
 
+/// A member that a builder must have been given.
+pub fn built<T>(at: &At<'_>, name: &'static str, value: Option<T>) -> Option<T> {
+    required(at, value.is_some(), name);
+    value
+}
+
 /// A rule of a number of any size: `type` asks for a whole one, the others have a bound, written as JSON.
 pub fn exact(at: &At<'_>, value: &Number, keyword: &'static str, bound: &'static str) {
     let bound: Number = bound.parse().unwrap_or_default();

@@ -26,7 +26,7 @@ use std::{
 pub use self::validate::Schema;
 pub use self::{
     check::{
-        At, Check, TextPattern, Violations, ensure, exact, holds, is_multiple, items, length, members,
+        At, Check, TextPattern, Violations, built, ensure, exact, holds, is_multiple, items, length, members,
         one_of, required, texts, unique,
     },
     format::format,
