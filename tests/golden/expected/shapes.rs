@@ -472,13 +472,13 @@ pub mod types {
     impl Default for CodesPayload {
         fn default() -> Self {
             Self {
-                code: Default::default(),
-                rank: Default::default(),
-                half: Default::default(),
-                date: Default::default(),
-                order: Default::default(),
-                big: Default::default(),
-                steps: Default::default(),
+                code: None,
+                rank: None,
+                half: None,
+                date: None,
+                order: None,
+                big: None,
+                steps: None,
                 area_m: defaults::codes_payload__area_m(),
                 many: defaults::codes_payload__many(),
             }

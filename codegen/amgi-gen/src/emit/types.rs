@@ -97,7 +97,20 @@ fn structure(def: &TypeDef, fields: &[Field], default: bool) -> TokenStream {
                     let function = default_name(def, field);
                     quote!(#member: defaults::#function(),)
                 }
-                _ => quote!(#member: Default::default(),),
+                _ => {
+                    let empty = match &field.ty {
+                        Ty::Option(_) => quote!(None),
+                        Ty::Vec(_) => quote!(Vec::new()),
+                        Ty::Map(_) => quote!(std::collections::BTreeMap::new()),
+                        Ty::JsonObject => quote!(amgi::codegen::serde_json::Map::new()),
+                        Ty::Json => quote!(amgi::codegen::serde_json::Value::Null),
+                        of => {
+                            let of = ty(of, &quote!());
+                            quote!(<#of>::default())
+                        }
+                    };
+                    quote!(#member: #empty,)
+                }
             }
         });
         quote! {
