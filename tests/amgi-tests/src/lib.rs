@@ -26,3 +26,8 @@ use std::io::Write as _;
 pub fn say(line: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout(), "{}", line.as_ref());
 }
+
+/// What a word on the command line stands for, where it is one of those.
+pub fn choice<T: Copy>(word: Option<&str>, choices: &[(&str, T)]) -> Option<T> {
+    choices.iter().find(|(name, _)| Some(*name) == word).map(|(_, choice)| *choice)
+}

@@ -13,6 +13,7 @@ use amgi_gen::{
     settings::{Additional, Formats, Numbers, Settings},
 };
 use amgi_tests::{
+    choice,
     guard::{self, Outcome},
     json,
     program::{Module, Program, Verdict, write},
@@ -80,25 +81,16 @@ fn options() -> Result<Flags, String> {
             "--list" => flags.list = true,
             "--json" => flags.json = Some(args.next().ok_or(USAGE)?.into()),
             "--formats" => {
-                flags.formats = match args.next().as_deref() {
-                    Some("assert") => Formats::Assert,
-                    Some("annotate") => Formats::Annotate,
-                    _ => return Err(USAGE.to_owned()),
-                };
+                let choices = [("assert", Formats::Assert), ("annotate", Formats::Annotate)];
+                flags.formats = choice(args.next().as_deref(), &choices).ok_or(USAGE)?;
             }
             "--additional" => {
-                flags.additional = match args.next().as_deref() {
-                    Some("keep") => Additional::Keep,
-                    Some("drop") => Additional::Drop,
-                    _ => return Err(USAGE.to_owned()),
-                };
+                let choices = [("keep", Additional::Keep), ("drop", Additional::Drop)];
+                flags.additional = choice(args.next().as_deref(), &choices).ok_or(USAGE)?;
             }
             "--numbers" => {
-                flags.numbers = match args.next().as_deref() {
-                    Some("exact") => Numbers::Exact,
-                    Some("native") => Numbers::Native,
-                    _ => return Err(USAGE.to_owned()),
-                };
+                let choices = [("exact", Numbers::Exact), ("native", Numbers::Native)];
+                flags.numbers = choice(args.next().as_deref(), &choices).ok_or(USAGE)?;
             }
             _ if arg.starts_with('-') || !flags.folder.as_os_str().is_empty() => return Err(USAGE.to_owned()),
             _ => flags.folder = arg.into(),

@@ -79,7 +79,8 @@ fn renumbered(number: &str, rng: &mut Rng) -> String {
         (0, Ok(number)) => number.saturating_add(1).to_string(),
         (1, Ok(number)) => number.saturating_sub(1).to_string(),
         (2, Ok(number)) => format!("{number}.0"),
-        (3, Ok(number)) => format!("{number}.5"),
+        // Above, an `f64` holds no halves, and the other implementation has numbers in those.
+        (3, Ok(number)) if number.abs() < 1 << 50 => format!("{number}.5"),
         (4, Ok(number)) => format!("{number}e2"),
         (5, Ok(number)) => number.saturating_neg().to_string(),
         _ => number::scrap(rng),
