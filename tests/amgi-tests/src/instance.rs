@@ -5,6 +5,7 @@
 //! out, another type.
 
 mod change;
+mod hostile;
 mod number;
 mod text;
 
@@ -14,7 +15,7 @@ use fastrand::Rng;
 use regex_syntax::hir::Hir;
 use serde_json::{Map, Value};
 
-pub use self::change::change;
+pub use self::{change::change, hostile::hostile};
 use crate::tree::Tree;
 
 /// From this depth on only what must be there is.

@@ -236,8 +236,11 @@ fn source(modules: &[Module], number: usize) -> String {
          \x20   let first: usize = args.next().expect(\"a number\").parse().expect(\"a number\");\n\
          \x20   let instances: Vec<(usize, usize, String)> = serde_json::from_str(&text).expect(\"instances\");\n\
          \x20   for (module, message, text) in &instances[first..] {{\n\
+         \x20       let start = std::time::Instant::now();\n\
          \x20       let verdict = std::panic::catch_unwind(|| subject((*module, *message), text));\n\
-         \x20       let verdict = verdict.unwrap_or_else(|_| Verdict::Crashed(\"a panic\".to_owned()));\n\
+         \x20       let mut verdict = verdict.unwrap_or_else(|_| Verdict::Crashed(\"a panic\".to_owned()));\n\
+         \x20       if start.elapsed().as_secs() >= 20 {{\n\
+         \x20           verdict = Verdict::Crashed(format!(\"{{:?}}\", start.elapsed()));\n        }}\n\
          \x20       println!(\"{{}}\", serde_json::to_string(&verdict).expect(\"text\"));\n    }}\n}}\n"
     )
 }

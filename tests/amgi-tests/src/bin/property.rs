@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
 use amgi_gen::{
@@ -14,7 +15,7 @@ use amgi_gen::{
 use amgi_tests::{
     choice, documents,
     guard::{self, Outcome},
-    instance::{Source, change},
+    instance::{Source, change, hostile},
     program::{Instance, Module, Program, Verdict, write},
     reference, say,
     tree::{Files, Place, Tree},
@@ -25,7 +26,8 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 const USAGE: &str = "\
-usage: property DIR [--count N] [--seed N] [--sample K] [--additional keep|drop] [--numbers exact|native] [--list] [--json PATH]
+usage: property DIR [--count N] [--seed N] [--sample K] [--additional keep|drop] [--numbers exact|native] [--hostile MINUTES]
+                [--list] [--json PATH]
 
 Takes every document of DIR that generates (column `file` of DIR/index.tsv), and of those every message with a JSON payload.
 Instances are made of each schema, some of them changed so that they may not fit, and read as payloads by the generated type:
@@ -43,6 +45,9 @@ when there are any, or a disagreement.
                  generator drops them, and what is left may not fit any more
     --numbers    how numbers are held that 64 bits may not hold, as `amgi.toml` says it; exact unless said otherwise. By default
                  the generator has `i64` and `f64`
+    --hostile MINUTES
+                 reads other payloads instead, for so many minutes: broken, deep, long and huge ones. Whatever comes of them, it
+                 comes within seconds, without a panic and on the stack that a thread has; those for which it does not are named
     --list       names each disagreement
     --json PATH  writes the total there too
 ";
@@ -65,6 +70,7 @@ struct Flags {
     sample: usize,
     additional: Additional,
     numbers: Numbers,
+    hostile: Option<u64>,
     list: bool,
     json: Option<PathBuf>,
 }
@@ -77,6 +83,7 @@ fn options() -> Result<Flags, String> {
         sample: 1,
         additional: Additional::Keep,
         numbers: Numbers::Exact,
+        hostile: None,
         list: false,
         json: None,
     };
@@ -95,6 +102,7 @@ fn options() -> Result<Flags, String> {
                 let choices = [("exact", Numbers::Exact), ("native", Numbers::Native)];
                 flags.numbers = choice(args.next().as_deref(), &choices).ok_or(USAGE)?;
             }
+            "--hostile" => flags.hostile = Some(number()?.into()),
             "--list" => flags.list = true,
             "--json" => flags.json = Some(args.next().ok_or(USAGE)?.into()),
             _ if arg.starts_with('-') || !flags.folder.as_os_str().is_empty() => return Err(USAGE.to_owned()),
@@ -152,6 +160,13 @@ fn run(flags: &Flags) -> Result<bool, String> {
         return Err(format!("{}: no schemas", flags.folder.display()));
     }
     let (mut modules, places) = modules(&subjects, apis);
+    if let Some(minutes) = flags.hostile {
+        // A folder of its own for each choice, so that they can be tried side by side.
+        let name = format!("hostile-{:?}-{:?}", flags.additional, flags.numbers).to_lowercase();
+        Program::folder(&name)?;
+        let program = Program::build(&name, &mut modules)?;
+        return torture(&program, &subjects, &places, flags.seed, Duration::from_secs(60 * minutes));
+    }
     let cases = cases(&subjects, flags);
     let broken = cases.iter().find(|case| serde_json::from_str::<Value>(&case.text).is_err());
     if let Some(case) = broken {
@@ -214,6 +229,45 @@ fn run(flags: &Flags) -> Result<bool, String> {
     }
     say(summary.to_string());
     Ok(total.agree == total.instances && total.miswritten == 0)
+}
+
+/// Reads hostile payloads until the time is over; `false` when one of them was too much.
+fn torture(
+    program: &Program,
+    subjects: &[Subject],
+    places: &[(usize, usize)],
+    seed: u64,
+    time: Duration,
+) -> Result<bool, String> {
+    let start = Instant::now();
+    let (mut payloads, mut refused, mut crashed) = (0_usize, 0_usize, 0_usize);
+    let mut round = 0;
+    while start.elapsed() < time {
+        let mut texts = Vec::new();
+        for (number, subject) in subjects.iter().enumerate() {
+            let seed = seed.wrapping_mul(1 << 32).wrapping_add(round * subjects.len() as u64 + number as u64);
+            let mut source = Source::new(&subject.schema, seed);
+            let text = source.fitting().json();
+            texts.extend((0..8).map(|_| (places[number], hostile(&text, source.rng()))));
+        }
+        let instances: Vec<Instance<'_>> =
+            texts.iter().map(|((module, message), text)| (*module, *message, text.as_str())).collect();
+        for (verdict, (_, text)) in program.execute(&instances)?.iter().zip(&texts) {
+            payloads += 1;
+            match verdict {
+                Verdict::Taken(_) => {}
+                Verdict::Refused(_) => refused += 1,
+                Verdict::Crashed(why) => {
+                    crashed += 1;
+                    say(format!("{}: {} bytes: {}", short(why), text.len(), short(text)));
+                }
+            }
+        }
+        round += 1;
+    }
+    let summary = json!({"seconds": start.elapsed().as_secs(), "payloads": payloads, "refused": refused, "crashed": crashed});
+    say(summary.to_string());
+    Ok(crashed == 0)
 }
 
 /// What the generator makes of a document; nothing where it has errors.
