@@ -271,14 +271,18 @@ impl<'d> Shaper<'d> {
     }
 
     fn is_loose_object(&self, node: &'d Node) -> bool {
-        strings(node).is_none() && self.object(&[node]).is_some() && !self.says_object(node, 0)
+        strings(node).is_none()
+            && types(node).is_empty()
+            && self.object(&[node]).is_some()
+            && !self.says_object(node, 0)
     }
 
     /// Whether a schema allows nothing but objects, and perhaps null.
     pub(super) fn says_object(&self, node: &'d Node, depth: usize) -> bool {
         let node = self.resolve(node);
+        let types = types(node);
         depth < 32
-            && (types(node).contains(&"object")
+            && ((types.contains(&"object") && types.iter().all(|ty| ["object", "null"].contains(ty)))
                 || node
                     .get("allOf")
                     .is_some_and(|parts| parts.items().iter().any(|part| self.says_object(part, depth + 1))))
