@@ -1,5 +1,18 @@
-//! Generates the application under test.
+//! Generates the code under test: applications of documents, and the types that typify makes of a schema.
 
-fn main() -> Result<(), amgi_gen::BuildError> {
-    amgi_gen::Builder::new("../../specs/orders.yaml").name("orders").build()
+use std::{error::Error, fs, path::Path};
+
+use amgi_gen::Builder;
+
+#[path = "src/typify.rs"]
+mod peer;
+
+const SCHEMA: &str = "purchase.schema.json";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    Builder::new("../../specs/orders.yaml").name("orders").build()?;
+    Builder::new("purchase.yaml").name("purchase").build()?;
+    let out = std::env::var_os("OUT_DIR").ok_or("cargo says where code goes")?;
+    fs::write(Path::new(&out).join("typify.rs"), peer::typify(&fs::read_to_string(SCHEMA)?)?)?;
+    Ok(())
 }

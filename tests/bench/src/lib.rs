@@ -10,6 +10,11 @@
 //! - Only [`region`] switches counting on, and no other symbol has its name.
 
 pub mod command;
+pub mod counts;
+pub mod hand;
+pub mod package;
+pub mod purchase;
+pub mod typify;
 
 use std::{
     convert::Infallible,

@@ -1,16 +1,17 @@
 //! `amgi-bench`: runs the benchmarks under valgrind, prints what a message costs, and fails when a bound is exceeded.
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
-    fs,
     io::{self, Write as _},
-    path::PathBuf,
-    process::{Command, ExitCode, Stdio},
+    process::ExitCode,
 };
 
-use amgi_bench::command::{cargo, target};
-use serde::{Deserialize, Serialize};
+use amgi_bench::{
+    command::target,
+    counts::{GUNGRAUN, PerMessage, Run, per_message, run, tools, version},
+    package,
+};
+use serde::Serialize;
 
 const HELP: &str = "\
 Measures instructions and allocations per message of a generated application.
@@ -27,13 +28,6 @@ Needs valgrind (apt-get install valgrind) and the runner
 Options:
   -h, --help  Print help
 ";
-
-/// Of the library and of the runner; they must be equal.
-const GUNGRAUN: &str = "0.20.0";
-
-/// Messages between the runs `base` and `twice`.
-const MESSAGES: f64 = 1000.0;
-const _: () = assert!(amgi_bench::MESSAGES == 1000, "the two constants say the same");
 
 /// What the peer needs for one message.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -100,66 +94,6 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// One line of the runner's output: one benchmark, both tools.
-#[derive(Deserialize)]
-struct Run {
-    benchmark_file: PathBuf,
-    id: String,
-    profiles: Vec<Profile>,
-}
-
-#[derive(Deserialize)]
-struct Profile {
-    tool: String,
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    total: Total,
-}
-
-#[derive(Deserialize)]
-struct Total {
-    metrics: BTreeMap<String, Metric>,
-}
-
-#[derive(Deserialize)]
-struct Metric {
-    values: Values,
-}
-
-#[derive(Deserialize)]
-struct Values {
-    new: Option<f64>,
-}
-
-/// Totals of one run.
-#[derive(Debug, Clone, Copy)]
-struct Totals {
-    instructions: f64,
-    blocks: f64,
-    bytes: f64,
-}
-
-impl Run {
-    fn metric(&self, tool: &str, name: &str) -> Result<f64, String> {
-        self.profiles
-            .iter()
-            .filter(|profile| profile.tool == tool)
-            .find_map(|profile| profile.data.total.metrics.get(name)?.values.new)
-            .ok_or_else(|| format!("{} {}: no {name} from {tool}", self.benchmark_file.display(), self.id))
-    }
-
-    fn totals(&self) -> Result<Totals, String> {
-        Ok(Totals {
-            instructions: self.metric("Callgrind", "Ir")?,
-            blocks: self.metric("DHAT", "TotalBlocks")?,
-            bytes: self.metric("DHAT", "TotalBytes")?,
-        })
-    }
-}
-
 /// What a case needs for one message, and what starting and the first message need.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -218,10 +152,8 @@ fn fail(text: &str) -> ExitCode {
 }
 
 fn measure() -> Result<Vec<Row>, String> {
-    let valgrind = version("valgrind", &["--version"])
-        .ok_or("valgrind is missing; install it with `apt-get install valgrind`")?;
-    check_runner()?;
-    let runs = run()?;
+    let valgrind = tools()?;
+    let runs = run(&CASES.map(|case| case.name))?;
     let rows = CASES.iter().map(|case| row(case, &runs)).collect::<Result<Vec<_>, _>>()?;
     let report = Report {
         unit: "per message: (total of 2000 - total of 1000) / 1000",
@@ -235,65 +167,14 @@ fn measure() -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// What a program says about its version; `None` when it is not there.
-fn version(program: &str, args: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn check_runner() -> Result<(), String> {
-    let install = format!("`cargo install gungraun-runner --version {GUNGRAUN} --locked`");
-    let runner = std::env::var("GUNGRAUN_RUNNER").unwrap_or_else(|_| "gungraun-runner".to_owned());
-    match version(&runner, &["--version"]) {
-        None => Err(format!("gungraun-runner is missing; install it with {install}")),
-        Some(found) if found.split_whitespace().last() == Some(GUNGRAUN) => Ok(()),
-        Some(found) => Err(format!("{found} is installed, {GUNGRAUN} is needed; install it with {install}")),
-    }
-}
-
-/// Runs every benchmark and reads what the runner says.
-fn run() -> Result<Vec<Run>, String> {
-    let mut command = cargo(&["bench", "--package", "amgi-bench"]);
-    for case in &CASES {
-        command.args(["--bench", case.name]);
-    }
-    command.args(["--", "--output-format=json"]);
-    // Flags of somebody's shell, such as target-cpu=native, would make the figures incomparable.
-    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("cargo bench could not be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("cargo bench failed ({})", output.status));
-    }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter(|line| line.starts_with('{'))
-        .map(|line| {
-            serde_json::from_str(line)
-                .map_err(|error| format!("the runner's output is not understood: {error}"))
-        })
-        .collect()
-}
-
 fn row(case: &Case, runs: &[Run]) -> Result<Row, String> {
-    let totals = |id: &str| {
-        runs.iter()
-            .find(|run| run.id == id && run.benchmark_file.file_stem().is_some_and(|stem| stem == case.name))
-            .ok_or_else(|| format!("{}: the run `{id}` is missing", case.name))?
-            .totals()
-    };
-    let (first, base, twice) = (totals("first")?, totals("base")?, totals("twice")?);
-    guard(case.name, first, base, twice)?;
-    let instructions = (twice.instructions - base.instructions) / MESSAGES;
-    let allocations = (twice.blocks - base.blocks) / MESSAGES;
+    let PerMessage { instructions, allocations, bytes, first } = per_message(runs, case.name, "service")?;
     let mut row = Row {
         case: case.name,
         what: case.what,
         instructions,
         allocations,
-        bytes: (twice.bytes - base.bytes) / MESSAGES,
+        bytes,
         first_instructions: first.instructions,
         first_allocations: first.blocks,
         peer_published: case.peer_published,
@@ -310,25 +191,6 @@ fn row(case: &Case, runs: &[Run]) -> Result<Row, String> {
             .push(format!("{}: {allocations:.2} allocations a message, must not be above {most}", case.name));
     }
     Ok(row)
-}
-
-/// Refuses totals that cannot be true: a pattern that matches no frame, or one that matches too many, counts nothing or
-/// something else without a word.
-fn guard(name: &str, first: Totals, base: Totals, twice: Totals) -> Result<(), String> {
-    let refuse = |why: &str| Err(format!("{name}: {why} ({first:?}, {base:?}, {twice:?})"));
-    if first.instructions <= 0.0 || first.blocks <= 0.0 {
-        return refuse("starting cost nothing, so the measured region was not found");
-    }
-    if base.instructions <= first.instructions || twice.instructions <= base.instructions {
-        return refuse("more messages did not cost more");
-    }
-    // What a message costs must be the same in the first half of a run and in the second.
-    let early = (base.instructions - first.instructions) / (MESSAGES - 1.0);
-    let late = (twice.instructions - base.instructions) / MESSAGES;
-    if (early - late).abs() > late * 0.02 {
-        return refuse("the first thousand messages and the second do not cost the same");
-    }
-    Ok(())
 }
 
 fn table(rows: &[Row]) -> String {
@@ -365,10 +227,6 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn write(report: &Report<'_>) -> Result<(), String> {
-    let folder = target().join("bench");
-    let file = folder.join("results.json");
     let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n";
-    fs::create_dir_all(&folder)
-        .and_then(|()| fs::write(&file, text))
-        .map_err(|error| format!("{} could not be written: {error}", file.display()))
+    package::write(&target().join("bench/results.json"), &text)
 }

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amgi_bench::command::{cargo, cpu, output, root, target};
+use amgi_bench::{
+    command::{output, target},
+    package::{clear, compile, generating, generator, read, write},
+};
 use serde::Serialize;
 
 /// Generated lines a message, in all files of the module.
@@ -25,6 +28,9 @@ const MOST_MEMORY: f64 = 100.0;
 const MOST_GROWTH: f64 = 2.2;
 /// Processor time of a debug build, with dispatch and without.
 const MOST_BUILD: f64 = 1.5;
+
+/// The module.
+const NAME: &str = "scale";
 
 /// Channels of the document; a second one has twice as many.
 const CHANNELS: usize = 1000;
@@ -80,10 +86,8 @@ fn main() -> ExitCode {
 }
 
 fn measure() -> Result<Report, String> {
-    output(cargo(&["build", "--release", "--quiet", "-p", "amgi-gen", "--features", "cli"]))?;
-    let cli = target().join("release/amgi-gen");
+    let cli = generator()?;
     let folder = target().join("bench/scale");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let documents = vec![generate(&cli, &folder, CHANNELS)?, generate(&cli, &folder, 2 * CHANNELS)?];
     let few = instructions(&cli, &folder, FEW)?;
     let twice = instructions(&cli, &folder, 2 * FEW)?;
@@ -126,10 +130,6 @@ fn exceeded(report: &Report) -> Vec<String> {
         .collect()
 }
 
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
-}
-
 /// The document, written anew.
 fn document(folder: &Path, channels: usize) -> Result<PathBuf, String> {
     let mut text = String::from("asyncapi: 3.0.0\ninfo: {title: Scale, version: 1.0.0}\nchannels:\n");
@@ -168,30 +168,12 @@ fn document(folder: &Path, channels: usize) -> Result<PathBuf, String> {
     Ok(file)
 }
 
-/// The command that writes a crate, and the folder.
-fn command(cli: &Path, document: &Path, before: &[&str]) -> (Command, PathBuf) {
-    let out = document.with_extension("");
-    let mut words: Vec<&Path> = before.iter().map(Path::new).collect();
-    words.push(cli);
-    let mut command = Command::new(words[0]);
-    command.args(&words[1..]).arg(document).arg("-o").arg(&out);
-    command.args(["--name", "scale", "--quiet", "--runtime"]).arg(root().join("runtime"));
-    (command, out)
-}
-
-fn clear(folder: &Path) -> Result<(), String> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    Ok(())
-}
-
 fn generate(cli: &Path, folder: &Path, channels: usize) -> Result<Generated, String> {
     let document = document(folder, channels)?;
     let (mut best, mut peak) = (f64::MAX, 0.0_f64);
     let mut out = PathBuf::new();
     for _ in 0..RUNS {
-        let (command, folder) = command(cli, &document, &[]);
+        let (command, folder) = generating(cli, &document, NAME, &[]);
         clear(&folder)?;
         let (seconds, mebibytes) = watched(command)?;
         best = best.min(seconds);
@@ -200,8 +182,7 @@ fn generate(cli: &Path, folder: &Path, channels: usize) -> Result<Generated, Str
     }
     let mut lines = Vec::new();
     module_files(&out.join("src"), &mut |file| {
-        let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        lines.push(text.lines().count());
+        lines.push(read(file)?.lines().count());
         Ok(())
     })?;
     let total: usize = lines.iter().sum();
@@ -256,11 +237,11 @@ fn instructions(cli: &Path, folder: &Path, channels: usize) -> Result<f64, Strin
     let document = document(folder, channels)?;
     let counts = document.with_extension("callgrind");
     let file = format!("--callgrind-out-file={}", counts.display());
-    let (command, out) = command(cli, &document, &["valgrind", "--tool=callgrind", "-q", &file]);
+    let (command, out) = generating(cli, &document, NAME, &["valgrind", "--tool=callgrind", "-q", &file]);
     clear(&out)?;
     output(command)?;
-    let text = fs::read_to_string(&counts).map_err(|error| format!("{}: {error}", counts.display()))?;
-    text.lines()
+    read(&counts)?
+        .lines()
         .find_map(|line| {
             line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: "))?.trim().parse().ok()
         })
@@ -270,69 +251,40 @@ fn instructions(cli: &Path, folder: &Path, channels: usize) -> Result<f64, Strin
 /// What compiling costs: the module as a library with dispatch and without, and the whole application.
 fn build(cli: &Path, folder: &Path) -> Result<Build, String> {
     let document = document(folder, FEW)?;
-    let (command, whole) = command(cli, &document, &[]);
-    clear(&whole)?;
+    let (command, package) = generating(cli, &document, NAME, &[]);
+    clear(&package)?;
     output(command)?;
-    let src = whole.join("src");
-    let read = |file: &Path| fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()));
-    let library = read(&src.join("lib.rs"))?;
-    compile(&whole, "--bins")?;
-    let application = best_of(|| touch(&src).and_then(|()| compile(&whole, "--bins")))?;
+    let src = package.join("src");
+    compile(&package, "--bins")?;
+    let application = best_of(|| compile(&package, "--bins"))?;
     write(&src.join("lib.rs"), "//! The module alone.\n\npub mod scale;\n")?;
-    compile(&whole, "--lib")?;
-    let all = best_of(|| touch(&src).and_then(|()| compile(&whole, "--lib")))?;
-    // Without dispatch: messages, addresses, handler traits and types, which read and write themselves by serde's derives.
-    let module = read(&src.join("scale.rs"))?;
-    let cut = |from: &str| module.find(from).ok_or_else(|| format!("`{from}` is not in the module"));
-    let (app, types, wire) = (
-        cut("/// The application *")?,
-        cut("/// Types of the document")?,
-        cut("/// Between bytes and types")?,
-    );
-    write(&src.join("scale.rs"), &format!("{}{}", &module[..app], &module[types..wire]))?;
-    let mut enums = 0;
-    module_files(&src, &mut |file| {
-        let text = read(file)?;
-        let derive = "PartialOrd, Ord, Hash)]\n";
-        enums += text.matches(derive).count();
-        let serde = "PartialOrd, Ord, Hash, Serialize, Deserialize)]\n\
-                     #[serde(crate = \"amgi::codegen::serde\", rename_all = \"lowercase\")]\n";
-        write(file, &text.replace(derive, serde))
-    })?;
-    if enums != FEW {
-        return Err(format!("{enums} enums were found in {FEW} messages"));
-    }
-    compile(&whole, "--lib")?;
-    let without_dispatch = best_of(|| touch(&src).and_then(|()| compile(&whole, "--lib")))?;
-    write(&src.join("scale.rs"), &module)?;
-    write(&src.join("lib.rs"), &library)?;
-    Ok(Build { channels: FEW, without_dispatch, whole: all, ratio: all / without_dispatch, application })
+    let whole = best_of(|| compile(&package, "--lib"))?;
+    cut_dispatch(&src)?;
+    let without_dispatch = best_of(|| compile(&package, "--lib"))?;
+    Ok(Build { channels: FEW, without_dispatch, whole, ratio: whole / without_dispatch, application })
 }
 
-/// Makes Cargo compile the package again.
-fn touch(src: &Path) -> Result<(), String> {
-    let file = src.join("lib.rs");
-    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    write(&file, &text)
+/// Leaves messages, addresses, handler traits and types, and all that reads, checks and writes them; cuts the application,
+/// its channels, and what leads from an address to a handler.
+fn cut_dispatch(src: &Path) -> Result<(), String> {
+    let module = read(&src.join("scale.rs"))?;
+    let place = |text: &str| module.find(text).ok_or_else(|| format!("`{text}` is not in the module"));
+    let (app, types) = (place("/// The application *")?, place("/// Types of the document")?);
+    write(&src.join("scale.rs"), &format!("{}{}", &module[..app], &module[types..]))?;
+    let wire = read(&src.join("scale/wire.rs"))?;
+    let lines = |start: &str| -> String {
+        let found = wire.lines().filter(|line| line.starts_with(start));
+        found.flat_map(|line| [line, "\n"]).collect()
+    };
+    let (codecs, values) = (lines("mod codec_"), lines("mod values_"));
+    if codecs.is_empty() || values.is_empty() {
+        return Err("what reads and writes is not in modules of its own".to_owned());
+    }
+    write(&src.join("scale/wire.rs"), &format!("use super::*;\nuse amgi::codegen;\n{codecs}{values}"))
 }
 
 fn best_of(mut run: impl FnMut() -> Result<f64, String>) -> Result<f64, String> {
     (0..2).try_fold(f64::MAX, |best, _| Ok(best.min(run()?)))
-}
-
-/// Seconds of processor time of a debug build.
-fn compile(package: &Path, what: &str) -> Result<f64, String> {
-    let lock = package.join("Cargo.lock");
-    if !lock.exists() {
-        fs::copy(root().join("Cargo.lock"), &lock).map_err(|error| format!("{}: {error}", lock.display()))?;
-    }
-    let mut command = cargo(&["build", "--quiet", what]);
-    command
-        .current_dir(package)
-        .env("CARGO_TARGET_DIR", target().join("bench/scale-build"))
-        .env("CARGO_INCREMENTAL", "0")
-        .env_remove("RUSTFLAGS");
-    cpu(&command)
 }
 
 fn table(report: &Report) -> String {
