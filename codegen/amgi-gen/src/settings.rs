@@ -109,8 +109,8 @@ pub enum Additional {
     /// They are dropped.
     #[default]
     Drop,
-    /// They are kept, in a field of their own, and so is every difference between a member that is missing and one that is
-    /// null, empty or has its default: what comes in goes out unchanged.
+    /// They are kept, in a field of their own, and a member that is missing is told from one that is empty or has its default:
+    /// what comes in goes out unchanged.
     Keep,
 }
 

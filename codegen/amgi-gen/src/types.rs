@@ -325,9 +325,9 @@ impl Reader<'_> {
             TypeDetails::Array(inner, length) => Ty::Array(boxed(&inner), length),
             TypeDetails::Builtin("bool") => Ty::Bool,
             TypeDetails::Builtin("f32") => Ty::Exact,
-            TypeDetails::Builtin(
-                name @ ("i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "f64"),
-            ) => Ty::Number(name.to_owned()),
+            TypeDetails::Builtin(name @ ("i32" | "i64" | "u32" | "u64" | "f64")) => {
+                Ty::Number(name.to_owned())
+            }
             TypeDetails::Builtin(_) => Ty::Json,
             TypeDetails::Unit => Ty::Unit,
             TypeDetails::String => Ty::String,

@@ -45,6 +45,8 @@ fn multiples_are_tolerant_in_proportion() {
         (1e15 + 1.0, 1.0),
         (123_456_789.01, 0.01),
         (1e-12, 1e-13),
+        (-1e308, 0.01),
+        (1e308, 0.5),
     ] {
         assert!(codegen::is_multiple(value, of), "{value} {of}");
     }

@@ -125,13 +125,12 @@ impl Bundle<'_> {
             "maxItems" | "maxLength" | "maxProperties" | "minItems" | "minLength" | "minProperties" => {
                 Some(value.to_json()).filter(|n| n.as_f64().is_some_and(|n| n >= 0.0 && n.fract() == 0.0))
             }
-            "uniqueItems" => Some(value.to_json()).filter(Json::is_boolean),
+            // Which values are secret is said of them when they are refused.
+            "uniqueItems" | "x-sensitive" => Some(value.to_json()).filter(Json::is_boolean),
             "pattern" => {
                 Some(value.to_json()).filter(|text| text.as_str().is_some_and(super::rules::is_pattern))
             }
-            // Which values are secret is said of them when they are refused.
             "format" if !self.formats && value.as_str() != Some("password") => None,
-            "x-sensitive" => Some(value.to_json()).filter(Json::is_boolean),
             "contentEncoding" | "contentMediaType" | "format" => {
                 Some(value.to_json()).filter(Json::is_string)
             }

@@ -218,10 +218,9 @@ fn members(def: &TypeDef) -> Box<dyn Iterator<Item = (&str, &Ty)> + '_> {
 /// Whether values of a type have a trait.
 fn holds(ty: &Ty, derive: &str, has: &BTreeSet<(String, String)>) -> bool {
     match ty {
-        Ty::String | Ty::Bytes => derive != "Copy",
+        Ty::String | Ty::Bytes | Ty::Exact => derive != "Copy",
         Ty::Bool | Ty::Unit => true,
         Ty::Number(number) => !number.starts_with('f') || ["Copy", "Default", "PartialOrd"].contains(&derive),
-        Ty::Exact => derive != "Copy",
         Ty::Json | Ty::JsonObject => ["Default", "Eq"].contains(&derive),
         Ty::Option(inner) => derive == "Default" || holds(inner, derive, has),
         Ty::Vec(inner) | Ty::Map(inner) => {

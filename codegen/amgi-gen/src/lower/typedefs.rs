@@ -413,8 +413,10 @@ pub(super) fn default_of<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Option<Json
 /// Whether a default can be written as a value of the type.
 fn fits(ty: &Ty, value: &Json) -> bool {
     match (ty, value) {
-        (Ty::String | Ty::Named(_), Json::String(_)) | (Ty::Bool, Json::Bool(_)) | (Ty::Json, _) => true,
-        (Ty::Exact, Json::Number(_)) => true,
+        (Ty::String | Ty::Named(_), Json::String(_))
+        | (Ty::Bool, Json::Bool(_))
+        | (Ty::Exact, Json::Number(_))
+        | (Ty::Json, _) => true,
         (Ty::Number(name), Json::Number(number)) => match name.as_str() {
             "i32" => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
             "u32" => number.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),

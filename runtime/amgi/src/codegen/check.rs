@@ -203,13 +203,17 @@ impl<T: Check + ?Sized> Check for Box<T> {
 
 impl<T: Check> Check for Vec<T> {
     fn check(&self, at: &At<'_>) {
-        self.iter().enumerate().for_each(|(index, value)| value.check(&at.index(index)));
+        for (index, value) in self.iter().enumerate() {
+            value.check(&at.index(index));
+        }
     }
 }
 
 impl<T: Check> Check for BTreeMap<String, T> {
     fn check(&self, at: &At<'_>) {
-        self.iter().for_each(|(name, value)| value.check(&at.name(name)));
+        for (name, value) in self {
+            value.check(&at.name(name));
+        }
     }
 }
 
@@ -378,6 +382,10 @@ pub fn is_multiple(value: f64, of: f64) -> bool {
         return value % of == 0.0;
     }
     let quotient = value / of;
+    if quotient.is_infinite() {
+        // A number of that size is whole.
+        return value.is_finite() && is_multiple(1.0, of);
+    }
     let nearest = quotient.round();
     // Reading both numbers and dividing them is off by a few units in the last place, however large the result is.
     nearest != 0.0 && (quotient - nearest).abs() <= 4.0 * f64::EPSILON * nearest.abs()

@@ -154,9 +154,10 @@ fn is_email(text: &str) -> bool {
         None => local.split('.').all(atom),
     };
     let domain_fits = match domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => match address.strip_prefix("IPv6:") {
-            Some(address) => is_ipv6(address),
-            None => is_ipv4(address),
+        // RFC 5321, 4.1.3; the case of what its grammar spells out does not matter (RFC 5234, 2.3).
+        Some(address) => match address.split_at_checked(5) {
+            Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => is_ipv6(address),
+            _ => is_ipv4(address),
         },
         None => domain.len() <= 253 && domain.split('.').all(is_label),
     };

@@ -380,7 +380,9 @@ fn write_scalar<T: Serialize + ?Sized>(
 #[cold]
 fn unwritable(part: Part, place: &[&str], error: &serde_json::Error) -> Rejection {
     let mut pointer = String::new();
-    place.iter().for_each(|name| codec::push_token(&mut pointer, name));
+    for name in place {
+        codec::push_token(&mut pointer, name);
+    }
     Rejection::new(part, pointer, "", "a value that JSON can hold").found(error.to_string())
 }
 

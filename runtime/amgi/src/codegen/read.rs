@@ -74,14 +74,14 @@ macro_rules! integer {
 
             #[cold]
             fn repair(text: Option<&str>, at: &At<'_>) -> String {
-                #[allow(clippy::cast_precision_loss)] // a number beyond it is beyond it
+                #[allow(clippy::cast_lossless, clippy::cast_precision_loss)] // a number beyond it is beyond it
                 repair::integer::<Self>(text, at, (<$ty>::MIN as f64, &<$ty>::MIN), &<$ty>::MAX)
             }
         }
     )+};
 }
 
-integer!(i8 i16 i32 i64 u8 u16 u32 u64);
+integer!(i32 i64 u32 u64);
 
 struct Int<T>(PhantomData<T>);
 

@@ -312,14 +312,18 @@ pub fn alternatives<T: Read>(
     let nearest = tried.into_iter().min_by_key(|(_, wrong, _)| {
         let whole =
             wrong.iter().any(|violation| violation.keyword == "type" && depth(violation) == at.depth());
-        (whole, Reverse(wrong.iter().map(depth).min()), wrong.len())
+        // A constant that is another one marks another alternative.
+        let marks = wrong.iter().filter(|violation| violation.keyword == "enum").count();
+        (whole, Reverse(wrong.iter().map(depth).min()), marks, wrong.len())
     });
     let Some((name, wrong, repaired)) = nearest else { return text.to_owned() };
     if wrong.iter().any(|violation| violation.keyword == "type" && depth(violation) == at.depth()) {
         at.refuse(keyword, format!("one of {names}"), Some(&text));
     } else {
         at.refuse(keyword, format!("one of {names}, most likely `{name}`"), Some(&text));
-        wrong.into_iter().for_each(|violation| at.out().push(violation));
+        for violation in wrong {
+            at.out().push(violation);
+        }
     }
     repaired
 }
