@@ -467,6 +467,8 @@ pub enum TypeKind {
     Foreign {
         /// The type, as Rust writes it.
         ty: String,
+        /// The format whose texts it is for, when it is not for a schema.
+        format: Option<String>,
     },
 }
 

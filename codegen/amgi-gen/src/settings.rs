@@ -9,6 +9,7 @@ mod file;
 pub use file::schema;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Component, Path, PathBuf},
     str::FromStr,
@@ -44,6 +45,8 @@ pub struct Settings {
     pub dependencies: Vec<(String, String)>,
     /// Whether `format` is checked.
     pub formats: Formats,
+    /// Types for the texts of a format, by its name; one of [`FORMATS`]. Only where formats are checked.
+    pub format_types: BTreeMap<String, FormatType>,
     /// What becomes of members that a schema does not name.
     pub additional: Additional,
     /// How numbers are held that 64 bits may not hold.
@@ -100,6 +103,30 @@ pub enum Formats {
     Assert,
     /// It says what is meant, and nothing is refused for it.
     Annotate,
+}
+
+/// Formats that generated code checks by itself, so that their texts may have a type.
+pub const FORMATS: &[&str] = &[
+    "date",
+    "date-time",
+    "email",
+    "ipv4",
+    "ipv6",
+    "json-pointer",
+    "relative-json-pointer",
+    "time",
+    "uri",
+    "uri-reference",
+    "uuid",
+];
+
+/// A type for the texts of a format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatType {
+    /// The type, see [`rust_type`].
+    pub ty: String,
+    /// Traits that it has beside those that every type has.
+    pub derives: Vec<String>,
 }
 
 /// What becomes of members that a schema does not name, and does not refuse.

@@ -1,6 +1,8 @@
 //! What `specs/ledger/amgi.toml` asks for: members and digits are kept, builders check, payloads have a limit, and what is secret is
 //! told to nobody.
 
+use std::net::Ipv4Addr;
+
 use amgi::{Message, Number, Rejection, TypedMessage};
 
 /// Generated from `ledger.yaml`.
@@ -77,6 +79,26 @@ fn what_is_sent_is_held_to_the_schema() {
     let mut built = decode(r#"{"id":1,"amount":1,"account":{"number":"12-34"}}"#).expect("an entry");
     built.payload.account.number.clear();
     assert!(built.to_message("entries.checked").is_err());
+}
+
+#[test]
+fn texts_of_a_format_have_its_type() {
+    let with = |origins: &str| {
+        format!(r#"{{"id":1,"amount":1,"account":{{"number":"12-34"}},"origins":{origins}}}"#)
+    };
+    let read = decode(&with(r#"["127.0.0.1",null]"#)).expect("an entry");
+    assert_eq!(read.payload.origins, Some(vec![Some(Ipv4Addr::LOCALHOST), None]));
+    let written = read.to_message("entries.checked").expect("it can be sent").payload.unwrap_or_default();
+    assert_eq!(written, with(r#"["127.0.0.1",null]"#));
+    let rejected = |origins: &str| decode(&with(origins)).expect_err(origins).to_string();
+    assert_eq!(
+        rejected(r#"["1.2.3.4", "::1", 7]"#),
+        "payload `/origins/1`: expected the format ipv4, found \"::1\" (format); \
+         payload `/origins/2`: expected a string, found 7 (type)"
+    );
+    // A text of which the schema says more stays one.
+    let desk: Option<String> = read.payload.desk;
+    assert_eq!(desk, None);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use quote::quote;
 
 use super::{ident, outer_ty, types::default_name};
 use crate::ir::{Api, Field, Missing, Ty, TypeDef, TypeKind, Variant};
+use crate::name::pascal;
 
 /// How a type is read.
 pub(super) fn read(api: &Api, def: &TypeDef) -> TokenStream {
@@ -45,9 +46,15 @@ pub(super) fn reader(api: &Api, of: &Ty) -> TokenStream {
             quote!(std::collections::BTreeMap<String, #inner>)
         }
         Ty::Named(name) => {
-            let foreign = |def: &TypeDef| def.name == *name && matches!(def.kind, TypeKind::Foreign { .. });
             let of = outer_ty(of);
-            if api.types.iter().any(foreign) { quote!(codegen::Foreign<#of>) } else { of }
+            match api.types.iter().find(|def| def.name == *name).map(|def| &def.kind) {
+                Some(TypeKind::Foreign { format: Some(format), .. }) => {
+                    let format = ident(&pascal(format));
+                    quote!(codegen::Formatted<#of, codegen::formats::#format>)
+                }
+                Some(TypeKind::Foreign { .. }) => quote!(codegen::Foreign<#of>),
+                _ => of,
+            }
         }
         of => outer_ty(of),
     }

@@ -53,7 +53,7 @@ fn item(api: &Api, def: &TypeDef) -> TokenStream {
         }
         TypeKind::Strings { variants } => strings(def, &name, &lines, variants),
         TypeKind::Union { variants, .. } => union(api, def, &lines, variants),
-        TypeKind::Foreign { ty: of } => {
+        TypeKind::Foreign { ty: of, .. } => {
             let of = written([of]);
             quote!(#lines pub type #name = #(#of)*;)
         }

@@ -74,6 +74,14 @@ impl Wishes {
     }
 }
 
+impl Wishes {
+    /// Derives that a type of the settings has.
+    pub(super) fn asked(derives: &[String]) -> Self {
+        let derives = derives.iter().map(|path| (path.clone(), Span::default())).collect();
+        Self { derives, attributes: Vec::new() }
+    }
+}
+
 /// Gives each type its derives and attributes; `wishes` are those of single types.
 pub(super) fn apply(
     defs: &mut [TypeDef],

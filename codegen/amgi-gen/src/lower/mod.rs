@@ -44,7 +44,7 @@ pub struct Origin {
 }
 
 /// Lowers a document as the settings ask.
-pub fn lower(document: &Document, origin: Origin, settings: &Settings) -> (ir::Api, Diagnostics) {
+pub fn lower<'d>(document: &'d Document, origin: Origin, settings: &'d Settings) -> (ir::Api, Diagnostics) {
     let mut lowering = Lowering {
         doc: document,
         perspective: settings.perspective,

@@ -11,7 +11,10 @@ use super::{
     schema::{self, types},
     shape::Shaper,
 };
-use crate::ir::{Rule, Ty};
+use crate::{
+    ir::{Rule, Ty},
+    settings::FORMATS,
+};
 
 /// Reports what a schema says of Rust and cannot be read.
 pub(super) fn report(node: &Node, diagnostics: &mut Diagnostics) {
@@ -37,21 +40,6 @@ pub(super) fn report(node: &Node, diagnostics: &mut Diagnostics) {
         }
     }
 }
-
-/// Formats that the runtime checks by itself.
-const FORMATS: &[&str] = &[
-    "date",
-    "date-time",
-    "email",
-    "ipv4",
-    "ipv6",
-    "json-pointer",
-    "relative-json-pointer",
-    "time",
-    "uri",
-    "uri-reference",
-    "uuid",
-];
 
 /// Formats for which it takes the validator.
 const FORMATS_OF_VALIDATOR: &[&str] =

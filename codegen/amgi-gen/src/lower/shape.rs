@@ -24,7 +24,7 @@ use crate::{
     codes,
     ir::Ty,
     name::{self, Namer, class, pascal},
-    settings::{Additional, Formats, Numbers, Settings},
+    settings::{Additional, FormatType, Formats, Numbers, Settings},
     types::{Shape, exact_number},
 };
 
@@ -55,6 +55,10 @@ pub(super) struct Shaper<'d> {
     pub refused: Vec<*const Node>,
     /// Whether `format` is checked.
     pub asserts_formats: bool,
+    /// Types for the texts of formats, and whether a text may have one here.
+    formats: &'d BTreeMap<String, FormatType>,
+    format_names: BTreeMap<String, String>,
+    in_parts: bool,
     /// Whether what comes in must be able to go out unchanged.
     pub keeps: bool,
     /// Whether numbers keep every digit.
@@ -91,7 +95,7 @@ impl Site {
 }
 
 impl<'d> Shaper<'d> {
-    pub(super) fn new(doc: &'d Document, settings: &Settings) -> Self {
+    pub(super) fn new(doc: &'d Document, settings: &'d Settings) -> Self {
         Self {
             doc,
             names: Namer::types(),
@@ -102,6 +106,9 @@ impl<'d> Shaper<'d> {
             forced: HashMap::new(),
             refused: Vec::new(),
             asserts_formats: settings.formats == Formats::Assert,
+            formats: &settings.format_types,
+            format_names: BTreeMap::new(),
+            in_parts: false,
             keeps: settings.additional == Additional::Keep,
             exact_numbers: settings.numbers == Numbers::Exact,
             sites: Vec::new(),
@@ -158,6 +165,14 @@ impl<'d> Shaper<'d> {
             Together::One(node) => return self.shape(node, suggest),
             Together::Several(said) => said,
         };
+        // What one of them says of a text its type would not hold.
+        let before = std::mem::replace(&mut self.in_parts, true);
+        let shape = self.shape_of_several(&said, suggest);
+        self.in_parts = before;
+        shape
+    }
+
+    fn shape_of_several(&mut self, said: &[&'d Node], suggest: &str) -> Json {
         let key = self.identity(&said);
         let name = match self.merged.get(&key) {
             Some(name) => name.clone(),
@@ -468,9 +483,37 @@ impl<'d> Shaper<'d> {
         }
     }
 
+    /// The type for texts of the format that a schema asks for, and nothing else.
+    fn format_type(&mut self, node: &'d Node) -> Option<Json> {
+        let format = node.get("format").and_then(Node::as_str).filter(|_| self.asserts_formats)?;
+        let more = ["minLength", "maxLength", "pattern", "enum", "const"];
+        if self.in_parts
+            || !self.formats.contains_key(format)
+            || more.iter().any(|key| node.get(key).is_some())
+        {
+            return None;
+        }
+        if let Some(name) = self.format_names.get(format) {
+            return Some(reference(name));
+        }
+        let name = self.claim_name(&pascal(format));
+        let about = format!("Texts of the format `{format}`.");
+        // Something that typify gives a name and looks no further into.
+        let shape = json!({"type": "object", "properties": {"x": {"type": "string"}}});
+        self.definitions.push(Definition { name: name.clone(), nodes: Vec::new(), shape, about });
+        self.format_names.insert(format.to_owned(), name.clone());
+        Some(reference(&name))
+    }
+
+    /// The format that a type is for, and the type.
+    pub(super) fn format_of(&self, name: &str) -> Option<(&str, &'d FormatType)> {
+        let (format, _) = self.format_names.iter().find(|(_, known)| *known == name)?;
+        Some((format, self.formats.get(format)?))
+    }
+
     fn typed(&mut self, node: &'d Node, ty: &str, suggest: &str) -> Json {
         match ty {
-            "string" => json!({"type": "string"}),
+            "string" => self.format_type(node).unwrap_or_else(|| json!({"type": "string"})),
             "boolean" => json!({"type": "boolean"}),
             "number" if self.exact_numbers => exact_number(),
             "number" => json!({"type": "number", "format": "double"}),

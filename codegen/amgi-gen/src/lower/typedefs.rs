@@ -131,6 +131,10 @@ pub(super) fn types(shaper: &mut Shaper<'_>, settings: &Settings) -> Types {
                 texts.push(definition.name.clone());
             }
         }
+        if let Some((_, ty)) = shaper.format_of(&definition.name) {
+            wishes.insert(definition.name.clone(), Wishes::asked(&ty.derives));
+            texts.push(definition.name.clone());
+        }
         let shape = found.remove(&definition.name).unwrap_or(Shape::Newtype(Ty::Json));
         defs.push(define(shaper, definition, shape));
     }
@@ -163,8 +167,14 @@ fn define(shaper: &Shaper<'_>, definition: &Definition<'_>, found: Shape) -> Typ
         |node| docs::lines(&describe(shaper.resolve(node)), fallback),
     );
     let foreign = node.filter(|_| definition.nodes.len() == 1).and_then(custom::rust_type);
+    let formatted = shaper.format_of(&definition.name);
     let kind = match found {
-        _ if foreign.is_some() => TypeKind::Foreign { ty: foreign.unwrap_or_default() },
+        _ if formatted.is_some() => {
+            let (format, ty) = formatted.unzip();
+            let ty = ty.map(|ty| ty.ty.clone()).unwrap_or_default();
+            TypeKind::Foreign { ty, format: format.map(str::to_owned) }
+        }
+        _ if foreign.is_some() => TypeKind::Foreign { ty: foreign.unwrap_or_default(), format: None },
         Shape::Struct { fields, closed } => {
             let fields = fields_of(shaper, &definition.nodes, fields, closed);
             let default = fields

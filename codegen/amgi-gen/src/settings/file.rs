@@ -24,8 +24,8 @@ use toml::{
 };
 
 use super::{
-    Additional, Edition, Formats, Layout, Numbers, Perspective, Runtime, Settings, attribute, check_name,
-    derive,
+    Additional, Edition, FORMATS, FormatType, Formats, Layout, Numbers, Perspective, Runtime, Settings,
+    attribute, check_name, derive, rust_type,
 };
 use crate::codes;
 
@@ -67,6 +67,9 @@ struct File {
     dependencies: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
     /// Whether a text that is not of its `format` is refused.
     formats: Formats,
+    /// Types for the texts of a format: `[format-types.uuid]`. A text is held to its format first, then serde makes it that type.
+    #[schemars(with = "BTreeMap<String, FormatFile>")]
+    format_types: BTreeMap<Spanned<String>, FormatFile>,
     /// What becomes of members that a schema does not name, and does not refuse.
     additional: Additional,
     /// How numbers are held that 64 bits may not hold.
@@ -95,6 +98,20 @@ struct TypeFile {
     /// Attributes of the type.
     #[schemars(with = "Vec<String>")]
     attributes: Option<Spanned<Vec<String>>>,
+}
+
+/// A type for the texts of a format.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "FormatType")]
+struct FormatFile {
+    /// The Rust type: `uuid::Uuid`.
+    #[schemars(with = "String")]
+    r#type: Spanned<String>,
+    /// Traits that it has beside those that every type has: `["Copy", "Eq", "Hash"]`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    derives: Vec<Spanned<String>>,
 }
 
 /// The JSON Schema of `amgi.toml`, which editors use for completion.
@@ -215,6 +232,26 @@ impl Reader {
                 self.member(&target, key, value, at);
             }
         }
+        let mut format_types = BTreeMap::new();
+        for (format, found) in file.format_types {
+            if !FORMATS.contains(&format.get_ref().as_str()) {
+                let message = format!("texts of the format `{}` cannot have a type", format.get_ref());
+                let help = match nearest(format.get_ref(), FORMATS.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("one of {} can", FORMATS.join(", ")),
+                };
+                self.report(codes::SETTINGS_VALUE, &format.span(), message, Some(help));
+                continue;
+            }
+            let ty = rust_type(found.r#type.get_ref());
+            let ty = self.take(codes::RUST_TYPE, &found.r#type.span(), ty);
+            let derives = found.derives.into_iter().filter_map(|text| {
+                let derived = derive(text.get_ref());
+                self.take(codes::RUST_DERIVES, &text.span(), derived)
+            });
+            let derives = derives.collect();
+            format_types.extend(ty.map(|ty| (format.into_inner(), FormatType { ty, derives })));
+        }
         let dependencies = file.dependencies.into_iter().filter_map(|(name, value)| {
             let at = name.span();
             let checked = dependency(name.get_ref(), value.get_ref());
@@ -230,6 +267,7 @@ impl Reader {
             derives,
             attributes,
             formats: file.formats,
+            format_types,
             additional: file.additional,
             numbers: file.numbers,
             builders: file.builders,

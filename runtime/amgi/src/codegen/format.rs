@@ -43,7 +43,7 @@ pub(super) const NAMES: &[&str] = &[
 ];
 
 /// Whether a text has a format; one that is not known, every text has.
-pub(super) fn has_format(text: &str, name: &str) -> bool {
+pub fn has_format(text: &str, name: &str) -> bool {
     check_of(name).is_none_or(|check| check(text))
 }
 

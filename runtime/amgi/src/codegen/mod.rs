@@ -3,6 +3,7 @@
 
 mod check;
 mod format;
+pub mod formats;
 mod macros;
 pub mod payload;
 mod read;
@@ -29,10 +30,10 @@ pub use self::{
         At, Check, TextPattern, Violations, built, ensure, exact, holds, is_multiple, items, length, members,
         one_of, required, texts, unique,
     },
-    format::format,
+    format::{format, has_format},
     macros::{check, group, message, newtype, object, schema, text_enum, union},
     payload::{MOST_BYTES, json, raw, reread_json, text},
-    read::{Alternatives, Foreign, Member, Other, Read, Readable, always, member, other},
+    read::{Alternatives, Foreign, Format, Formatted, Member, Other, Read, Readable, always, member, other},
     repair::{
         Alternative, MemberInfo, Others, alternative, alternatives, checked_alternative,
         object as repair_object, text as repair_text,

@@ -249,6 +249,49 @@ impl<T: DeserializeOwned> Read for Foreign<T> {
     }
 }
 
+/// A format whose texts may have a type of their own.
+pub trait Format {
+    /// Its name.
+    const NAME: &'static str;
+
+    /// A text that has it, as JSON.
+    const EXAMPLE: &'static str;
+}
+
+/// A type for the texts of a format: the text is held to the format first, as types take more than that.
+#[derive(Debug)]
+pub struct Formatted<T, F>(PhantomData<(T, F)>);
+
+impl<T: DeserializeOwned, F: Format> Read for Formatted<T, F> {
+    type Value = T;
+
+    const EXPECTED: &'static str = "a string";
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(Self(PhantomData))
+    }
+
+    #[cold]
+    fn repair(text: Option<&str>, at: &At<'_>) -> String {
+        repair::formatted::<Self>(text, at, F::NAME, F::EXAMPLE)
+    }
+}
+
+impl<T: DeserializeOwned, F: Format> Visitor<'_> for Formatted<T, F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        if !super::format::has_format(text, F::NAME) {
+            return Err(E::custom(format_args!("invalid value, expected the format {}", F::NAME)));
+        }
+        T::deserialize(serde::de::value::StrDeserializer::new(text))
+    }
+}
+
 /// Names of the members of a type, and what becomes of another: a name is read as its place among them.
 #[derive(Debug)]
 pub struct Member<'a> {

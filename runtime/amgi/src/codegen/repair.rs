@@ -83,6 +83,25 @@ pub(super) fn value<T: Read>(text: Option<&str>, at: &At<'_>, stand_in: &str) ->
     stand_in.to_owned()
 }
 
+/// A text of a format.
+#[cold]
+pub(super) fn formatted<R: Read>(
+    text: Option<&str>,
+    at: &At<'_>,
+    format: &'static str,
+    stand_in: &str,
+) -> String {
+    match text {
+        Some(text) if reads::<R>(text) => return text.to_owned(),
+        Some(text) if text.starts_with('"') => {
+            at.refuse("format", format!("the format {format}"), Some(&text))
+        }
+        Some(text) => refuse_type(at, "a string", text),
+        None => {}
+    }
+    stand_in.to_owned()
+}
+
 /// An integer between the limits of its type.
 #[cold]
 pub(super) fn integer<T: Read>(
