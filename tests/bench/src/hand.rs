@@ -3,7 +3,10 @@
 
 use std::{fmt, sync::LazyLock};
 
-use amgi::codegen::{At, format};
+use amgi::{
+    codegen::{At, Violations, format},
+    error::Part,
+};
 use regress::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +41,11 @@ fn has_length(text: &str, least: usize, most: usize) -> bool {
     (least..=most).contains(&text.chars().count())
 }
 
-fn has_format(text: &str, name: &'static str) -> bool {
-    format(&At::PAYLOAD, text, name).is_ok()
+/// Whether a text has a format, by the function that generated code calls.
+pub(crate) fn has_format(text: &str, name: &'static str) -> bool {
+    let out = Violations::new();
+    format(&At::root(Part::Payload, &out), text, name);
+    out.finish().is_ok()
 }
 
 /// Something was bought.

@@ -2,10 +2,7 @@
 
 use std::sync::LazyLock;
 
-use amgi::{
-    Bytes, Message, Rejection, TypedMessage,
-    codegen::{At, format},
-};
+use amgi::{Bytes, Message, Rejection, TypedMessage};
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -63,7 +60,7 @@ pub fn validated(message: &Message) -> Result<hand::Purchase, String> {
         let options = ["date-time", "email", "uuid"]
             .into_iter()
             .fold(jsonschema::options().should_validate_formats(true), |options, name| {
-                options.with_format(name, |text: &str| format(&At::PAYLOAD, text, name).is_ok())
+                options.with_format(name, |text: &str| hand::has_format(text, name))
             });
         options.build(&schema).expect("the schema is one")
     });

@@ -470,7 +470,10 @@ const BY_HAND: &str = r#"//! What is in stock, as a person writes it.
 
 use std::{fmt, sync::LazyLock};
 
-use amgi::codegen::{At, format};
+use amgi::{
+    codegen::{At, Violations, format},
+    error::Part,
+};
 use regress::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -502,7 +505,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 fn has_format(text: &str, name: &'static str) -> bool {
-    format(&At::PAYLOAD, text, name).is_ok()
+    let out = Violations::new();
+    format(&At::root(Part::Payload, &out), text, name);
+    out.finish().is_ok()
 }
 
 /// Reads and checks.
