@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 const USAGE: &str = "\
-usage: suite DIR [--formats assert|annotate] [--additional keep|drop] [--numbers exact|native] [--list] [--json PATH]
+usage: suite DIR [--formats assert|annotate] [--additional keep|drop] [--numbers exact|native] [--list] [--strict] [--json PATH]
 
 Takes every file in DIR (not in its subfolders) of the form that the official JSON Schema test suite has: a list of
 {description, schema, tests: [{description, data, valid}]}. Each schema becomes the payload of a message in a document of its
@@ -41,6 +41,7 @@ of a schema without a type count as disagreements.
     --numbers    how numbers are held that 64 bits may not hold, as `amgi.toml` says it; exact unless said otherwise, so that
                  integers of any size are taken. By default the generator has `i64` and `f64`
     --list       names each disagreement and each loss
+    --strict     exits 1 when there is any
     --json PATH  writes the total there too, with the number of schemas that a validator checks
 
 References to http://localhost:1234/ lead to the folder `remotes`, which is looked for beside DIR and beside its parents;
@@ -49,7 +50,8 @@ those to the schema of draft-07 schemas to that.
 
 fn main() -> ExitCode {
     match options().and_then(|options| run(&options)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(text) => {
             say(text);
             ExitCode::from(2)
@@ -63,6 +65,7 @@ struct Flags {
     additional: Additional,
     numbers: Numbers,
     list: bool,
+    strict: bool,
     json: Option<PathBuf>,
 }
 
@@ -73,12 +76,14 @@ fn options() -> Result<Flags, String> {
         additional: Additional::Keep,
         numbers: Numbers::Exact,
         list: false,
+        strict: false,
         json: None,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--list" => flags.list = true,
+            "--strict" => flags.strict = true,
             "--json" => flags.json = Some(args.next().ok_or(USAGE)?.into()),
             "--formats" => {
                 let choices = [("assert", Formats::Assert), ("annotate", Formats::Annotate)];
@@ -173,7 +178,7 @@ impl Counts {
     }
 }
 
-fn run(flags: &Flags) -> Result<(), String> {
+fn run(flags: &Flags) -> Result<bool, String> {
     let folder = Program::folder("suite")?;
     let mut files: Vec<PathBuf> = fs::read_dir(&flags.folder)
         .map_err(|error| format!("{}: {error}", flags.folder.display()))?
@@ -247,7 +252,7 @@ fn run(flags: &Flags) -> Result<(), String> {
         write(path, &format!("{figures}\n"))?;
     }
     say(total.json().to_string());
-    Ok(())
+    Ok(!flags.strict || (total.agree == total.instances && total.losses == 0))
 }
 
 fn settings(flags: &Flags) -> Settings {
