@@ -116,7 +116,7 @@ impl<'d> Lowering<'d> {
                 let rules = types.prune(rules(&self.shaper, node, &ty), &ty);
                 let verdict = exact::verdict(&self.shaper, node);
                 let schema =
-                    verdict.reason.is_some().then(|| bundle(self.doc, node, self.shaper.asserts_formats));
+                    verdict.reason.is_some().then(|| bundle(self.doc, node, self.shaper.asserts_formats()));
                 let reread = schema.is_none() && verdict.exactly_one.is_some();
                 if let Some((keyword, place)) = verdict.reason {
                     validated = Some(keyword);

@@ -48,7 +48,7 @@ const FORMATS_OF_VALIDATOR: &[&str] =
 /// Whether a schema has a format that is checked, and that by the validator alone.
 pub(super) fn needs_validator(shaper: &Shaper<'_>, node: &Node) -> bool {
     let format = node.get("format").and_then(Node::as_str);
-    shaper.asserts_formats && format.is_some_and(|format| FORMATS_OF_VALIDATOR.contains(&format))
+    shaper.asserts_formats() && format.is_some_and(|format| FORMATS_OF_VALIDATOR.contains(&format))
 }
 
 /// Whether a text is a regular expression of ECMA-262.
@@ -97,7 +97,8 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
                 out.push(Rule::Pattern(pattern.to_owned()));
             }
             let format = node.get("format").and_then(Node::as_str);
-            if let Some(format) = format.filter(|format| shaper.asserts_formats && FORMATS.contains(format)) {
+            if let Some(format) = format.filter(|format| shaper.asserts_formats() && FORMATS.contains(format))
+            {
                 out.push(Rule::Format(format.to_owned()));
             }
         }

@@ -53,16 +53,11 @@ pub(super) struct Shaper<'d> {
     forced: HashMap<usize, String>,
     /// Schemas that typify could not take.
     pub refused: Vec<*const Node>,
-    /// Whether `format` is checked.
-    pub asserts_formats: bool,
-    /// Types for the texts of formats, and whether a text may have one here.
-    formats: &'d BTreeMap<String, FormatType>,
+    settings: &'d Settings,
+    /// Types of formats by these.
     format_names: BTreeMap<String, String>,
+    /// Whether what is looked at is only a part of what is said about a value.
     in_parts: bool,
-    /// Whether what comes in must be able to go out unchanged.
-    pub keeps: bool,
-    /// Whether numbers keep every digit.
-    exact_numbers: bool,
     sites: Vec<Json>,
     /// What the next type to be named is, where the document does not say.
     about: Option<String>,
@@ -105,16 +100,23 @@ impl<'d> Shaper<'d> {
             active: Vec::new(),
             forced: HashMap::new(),
             refused: Vec::new(),
-            asserts_formats: settings.formats == Formats::Assert,
-            formats: &settings.format_types,
+            settings,
             format_names: BTreeMap::new(),
             in_parts: false,
-            keeps: settings.additional == Additional::Keep,
-            exact_numbers: settings.numbers == Numbers::Exact,
             sites: Vec::new(),
             about: None,
             diagnostics: Diagnostics::default(),
         }
+    }
+
+    /// Whether `format` is checked.
+    pub(super) fn asserts_formats(&self) -> bool {
+        self.settings.formats == Formats::Assert
+    }
+
+    /// Whether what comes in must be able to go out unchanged.
+    pub(super) fn keeps(&self) -> bool {
+        self.settings.additional == Additional::Keep
     }
 
     /// Asks for the type of a value.
@@ -173,7 +175,7 @@ impl<'d> Shaper<'d> {
     }
 
     fn shape_of_several(&mut self, said: &[&'d Node], suggest: &str) -> Json {
-        let key = self.identity(&said);
+        let key = self.identity(said);
         let name = match self.merged.get(&key) {
             Some(name) => name.clone(),
             // Schemas that refer to themselves meet each other in ever new pairs.
@@ -181,7 +183,7 @@ impl<'d> Shaper<'d> {
             None => {
                 let name = self.claim(said[0], suggest);
                 self.merged.insert(key, name.clone());
-                self.define(&name, &said);
+                self.define(&name, said);
                 name
             }
         };
@@ -485,10 +487,10 @@ impl<'d> Shaper<'d> {
 
     /// The type for texts of the format that a schema asks for, and nothing else.
     fn format_type(&mut self, node: &'d Node) -> Option<Json> {
-        let format = node.get("format").and_then(Node::as_str).filter(|_| self.asserts_formats)?;
+        let format = node.get("format").and_then(Node::as_str).filter(|_| self.asserts_formats())?;
         let more = ["minLength", "maxLength", "pattern", "enum", "const"];
         if self.in_parts
-            || !self.formats.contains_key(format)
+            || !self.settings.format_types.contains_key(format)
             || more.iter().any(|key| node.get(key).is_some())
         {
             return None;
@@ -508,16 +510,17 @@ impl<'d> Shaper<'d> {
     /// The format that a type is for, and the type.
     pub(super) fn format_of(&self, name: &str) -> Option<(&str, &'d FormatType)> {
         let (format, _) = self.format_names.iter().find(|(_, known)| *known == name)?;
-        Some((format, self.formats.get(format)?))
+        Some((format, self.settings.format_types.get(format)?))
     }
 
     fn typed(&mut self, node: &'d Node, ty: &str, suggest: &str) -> Json {
+        let exact = self.settings.numbers == Numbers::Exact;
         match ty {
             "string" => self.format_type(node).unwrap_or_else(|| json!({"type": "string"})),
             "boolean" => json!({"type": "boolean"}),
-            "number" if self.exact_numbers => exact_number(),
+            "number" if exact => exact_number(),
             "number" => json!({"type": "number", "format": "double"}),
-            "integer" => match integer_format(node, self.exact_numbers) {
+            "integer" => match integer_format(node, exact) {
                 Some(format) => json!({"type": "integer", "format": format}),
                 None => exact_number(),
             },

@@ -242,7 +242,7 @@ fn fields_of<'d>(
     let place =
         |wire: &str| object.properties.iter().position(|(name, _)| *name == wire).unwrap_or(usize::MAX);
     members.sort_by_key(|field| place(&field.wire));
-    if shaper.keeps && !closed && !members.iter().any(is_rest) {
+    if shaper.keeps() && !closed && !members.iter().any(is_rest) {
         members.push(ShapeField { wire: String::new(), ty: Ty::JsonObject, optional: true });
     }
     let mut names = Namer::members();
@@ -298,7 +298,10 @@ fn field<'d>(
     // A default that the schema itself refuses is none, and neither is one in whose place null may stand.
     let (mut ty, missing) = match (shape.ty, default) {
         (Ty::Option(inner), Some(default))
-            if !shaper.keeps && fits(&inner, &default) && !nullable && keeps(&rules_of(&inner), &default) =>
+            if !shaper.keeps()
+                && fits(&inner, &default)
+                && !nullable
+                && keeps(&rules_of(&inner), &default) =>
         {
             (*inner, Missing::Value(default))
         }
@@ -311,9 +314,9 @@ fn field<'d>(
     if missing == Missing::Empty {
         // Where empty is refused, or kept, it is not the same as missing; and neither is null, where that is kept.
         let told_apart = match ty {
-            Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject => shaper.keeps || refuses_empty(),
-            Ty::Option(_) => shaper.keeps && nullable,
-            _ => shaper.keeps,
+            Ty::Vec(_) | Ty::Map(_) | Ty::JsonObject => shaper.keeps() || refuses_empty(),
+            Ty::Option(_) => shaper.keeps() && nullable,
+            _ => shaper.keeps(),
         };
         if told_apart {
             ty = Ty::Option(Box::new(ty));

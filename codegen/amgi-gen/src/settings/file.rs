@@ -245,10 +245,10 @@ impl Reader {
             }
             let ty = rust_type(found.r#type.get_ref());
             let ty = self.take(codes::RUST_TYPE, &found.r#type.span(), ty);
-            let derives = found.derives.into_iter().filter_map(|text| {
-                let derived = derive(text.get_ref());
-                self.take(codes::RUST_DERIVES, &text.span(), derived)
-            });
+            let derives = found
+                .derives
+                .into_iter()
+                .filter_map(|text| self.take(codes::RUST_DERIVES, &text.span(), derive(text.get_ref())));
             let derives = derives.collect();
             format_types.extend(ty.map(|ty| (format.into_inner(), FormatType { ty, derives })));
         }

@@ -94,7 +94,7 @@ pub(super) fn formatted<R: Read>(
     match text {
         Some(text) if reads::<R>(text) => return text.to_owned(),
         Some(text) if text.starts_with('"') => {
-            at.refuse("format", format!("the format {format}"), Some(&text))
+            at.refuse("format", format!("the format {format}"), Some(&text));
         }
         Some(text) => refuse_type(at, "a string", text),
         None => {}

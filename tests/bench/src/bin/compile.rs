@@ -265,7 +265,7 @@ fn generated(generator: &Path, folder: &Path, count: usize) -> Result<PathBuf, S
     Ok(package)
 }
 
-const IN_USE: &str = r#"//! The generated module, all of it in use.
+const IN_USE: &str = r"//! The generated module, all of it in use.
 
 #[allow(dead_code, unreachable_pub)]
 #[rustfmt::skip]
@@ -292,7 +292,7 @@ impl StockHandler for Desk {
 pub fn handle<'a>(app: &'a App<Desk>, cx: &'a Context) -> Pin<Box<dyn Future<Output = Settlement> + Send + 'a>> {
     Box::pin(app.message(cx))
 }
-"#;
+";
 
 /// The same types as a person writes them.
 fn by_hand(folder: &Path, count: usize) -> Result<PathBuf, String> {
