@@ -1,6 +1,6 @@
 //! Schemas of a document as JSON Schemas that stand alone, for another implementation to judge by.
 //!
-//! It knows nothing of the generator but what that says of itself: how OpenAPI's `nullable` is read, and [`implied`]. Nothing
+//! It knows nothing of the generator but what that says of itself: how OpenAPI's `nullable` is read, and `implied`. Nothing
 //! is mended: what is no JSON Schema stays as it is, for the other implementation to refuse. Only patterns are written so that
 //! it reads them as ECMA-262 does.
 
