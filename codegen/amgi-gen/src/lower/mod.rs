@@ -2,6 +2,7 @@
 //!
 //! Names are claimed in the order of the document. Problems are collected; what can be lowered is lowered.
 
+mod alternatives;
 mod apart;
 mod bindings;
 mod bundle;

@@ -162,14 +162,19 @@ impl<'d> Shaper<'d> {
 
     /// The shape of a value that several schemas describe together.
     fn shape_of(&mut self, nodes: &[&'d Node], suggest: &str) -> Json {
-        let said = match self.together(nodes) {
-            Together::Nothing => return json!(true),
-            Together::One(node) => return self.shape(node, suggest),
-            Together::Several(said) => said,
-        };
-        // What one of them says of a text its type would not hold.
-        let before = std::mem::replace(&mut self.in_parts, true);
-        let shape = self.shape_of_several(&said, suggest);
+        self.within(nodes.len() > 1, |shaper| match shaper.together(nodes) {
+            Together::Nothing => json!(true),
+            Together::One(node) => shaper.shape(node, suggest),
+            Together::Several(said) => shaper.shape_of_several(&said, suggest),
+        })
+    }
+
+    /// What is made of only a part of what is said about a value: a text has no type of its format there, as what the other parts
+    /// say of the text would be lost.
+    fn within(&mut self, parts: bool, shape: impl FnOnce(&mut Self) -> Json) -> Json {
+        let before = self.in_parts;
+        self.in_parts |= parts;
+        let shape = shape(self);
         self.in_parts = before;
         shape
     }
@@ -287,7 +292,7 @@ impl<'d> Shaper<'d> {
         self.is_loose_object(node)
     }
 
-    fn is_loose_object(&self, node: &'d Node) -> bool {
+    pub(super) fn is_loose_object(&self, node: &'d Node) -> bool {
         strings(node).is_none()
             && types(node).is_empty()
             && self.object(&[node]).is_some()
@@ -463,7 +468,9 @@ impl<'d> Shaper<'d> {
         if let Some(branches) = self.branches(node) {
             let nullable = self.has_null_branch(node);
             return match branches.as_slice() {
-                [only] => optional(self.shape(only, suggest), nullable),
+                [only] => {
+                    optional(self.within(says_more_of_text(node), |s| s.shape(only, suggest)), nullable)
+                }
                 _ if nullable => json!({"type": "null"}),
                 _ => json!(true),
             };
@@ -472,7 +479,7 @@ impl<'d> Shaper<'d> {
             // Objects are named; what is left are scalars with more rules.
             let parts: Vec<&Node> = parts.iter().filter(|part| !is_open(self.resolve(part))).collect();
             if !parts.is_empty() {
-                return self.shape_of(&parts, suggest);
+                return self.within(true, |shaper| shaper.shape_of(&parts, suggest));
             }
         }
         let types = types(node);
@@ -488,11 +495,7 @@ impl<'d> Shaper<'d> {
     /// The type for texts of the format that a schema asks for, and nothing else.
     fn format_type(&mut self, node: &'d Node) -> Option<Json> {
         let format = node.get("format").and_then(Node::as_str).filter(|_| self.asserts_formats())?;
-        let more = ["minLength", "maxLength", "pattern", "enum", "const"];
-        if self.in_parts
-            || !self.settings.format_types.contains_key(format)
-            || more.iter().any(|key| node.get(key).is_some())
-        {
+        if self.in_parts || says_more_of_text(node) || !self.settings.format_types.contains_key(format) {
             return None;
         }
         if let Some(name) = self.format_names.get(format) {
@@ -548,86 +551,11 @@ impl<'d> Shaper<'d> {
             _ => json!(true),
         }
     }
+}
 
-    /// Whether members beside alternatives are to be merged into each of them.
-    pub(super) fn shares(&self, node: &'d Node, branches: &[&'d Node]) -> bool {
-        let Some(object) = self.object(&[node]) else { return false };
-        let requires = |branch: &'d Node| {
-            self.object(&[branch]).is_some_and(|own| object.required.is_subset(&own.required))
-        };
-        !object.properties.is_empty()
-            || object.closed
-            || object.additional.is_some_and(|node| !is_open(node))
-            || !branches.iter().all(|branch| requires(branch))
-            || branches.iter().any(|branch| self.is_loose_object(self.resolve(branch)))
-    }
-
-    /// The list of a schema's `oneOf` or `anyOf`, which may stand in a part of its `allOf`.
-    pub(super) fn listed(&self, node: &'d Node) -> Option<&'d Node> {
-        let own = |node: &'d Node| node.get("oneOf").or_else(|| node.get("anyOf"));
-        let in_part = || {
-            let parts = node.get("allOf")?.items().iter();
-            parts.filter_map(|part| own(self.resolve(part))).find(|all| !self.lists(all, node))
-        };
-        own(node).or_else(in_part)
-    }
-
-    /// Whether a schema is one of the alternatives in a list. A child that extends the parent which lists it is that child,
-    /// and not all of its siblings.
-    pub(super) fn lists(&self, all: &'d Node, node: &'d Node) -> bool {
-        all.items().iter().any(|one| std::ptr::eq(self.resolve(one), self.resolve(node)))
-    }
-
-    /// The alternatives of `oneOf` or `anyOf`, without null and without those that only add conditions.
-    pub(super) fn branches(&self, node: &'d Node) -> Option<Vec<&'d Node>> {
-        let all = self.listed(node)?.items();
-        let branches: Vec<&Node> = all
-            .iter()
-            .filter(|branch| {
-                let target = self.resolve(branch);
-                !is_null(target) && !is_condition(target)
-            })
-            .collect();
-        let conditions_only = branches.is_empty() && !all.iter().any(|branch| is_null(self.resolve(branch)));
-        (!conditions_only).then_some(branches)
-    }
-
-    /// Whether null is a value of a schema whose type has a name.
-    fn allows_null(&self, node: &'d Node) -> bool {
-        let parts = node.get("allOf").map(Node::items).unwrap_or_default();
-        let parts_do = || !parts.is_empty() && parts.iter().all(|part| self.takes_null_at(part, 1));
-        self.says_null(node) || (types(node).is_empty() && parts_do())
-    }
-
-    fn says_null(&self, node: &'d Node) -> bool {
-        nullable(node) || self.has_null_branch(node)
-    }
-
-    /// Whether null is a value of a schema, wherever that is said.
-    pub(super) fn takes_null(&self, node: &'d Node) -> bool {
-        self.takes_null_at(node, 0)
-    }
-
-    fn takes_null_at(&self, node: &'d Node, depth: usize) -> bool {
-        let node = self.resolve(node);
-        if depth > 32 || self.says_null(node) {
-            return true;
-        }
-        if !types(node).is_empty() {
-            return false;
-        }
-        let part = |part: &'d Node| self.takes_null_at(part, depth + 1);
-        match (node.get("allOf"), self.branches(node).as_deref()) {
-            (Some(parts), _) => parts.items().iter().all(part),
-            (None, Some(branches)) => branches.iter().any(|branch| part(branch)),
-            _ => strings(node).is_none() && is_open(node),
-        }
-    }
-
-    fn has_null_branch(&self, node: &'d Node) -> bool {
-        let all = self.listed(node).map(Node::items).unwrap_or_default();
-        all.iter().any(|branch| is_null(self.resolve(branch)))
-    }
+/// Whether a schema says more of a text than its format.
+fn says_more_of_text(node: &Node) -> bool {
+    ["minLength", "maxLength", "pattern", "enum", "const"].iter().any(|key| node.get(key).is_some())
 }
 
 fn reference(name: &str) -> Json {
