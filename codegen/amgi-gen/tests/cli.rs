@@ -484,6 +484,18 @@ fn problems_of_settings_stand_beside_those_of_the_document() {
 }
 
 #[test]
+fn texts_of_formats_that_nobody_checks_have_no_type() {
+    let folder = Folder::new();
+    folder.write(
+        "amgi.toml",
+        "[format-types.uid]\ntype = \"uuid::Uuid\"\n\n[format-types.date]\ntype = \"not a type\"\nderives = [\"=\"]\n",
+    );
+    let ran = folder.run(&["check", "user.yaml"]);
+    assert_eq!(ran.code, 1);
+    ran.says(&["amgi.toml:1:15", "did you mean `uuid`?", "amgi.toml:5:8", "amgi.toml:6:12", "3 errors"]);
+}
+
+#[test]
 fn the_schema_of_settings_is_printed() {
     let schema = Folder::new().ok(&["schema"]).stdout;
     assert_eq!(schema, amgi_gen::settings::schema());
