@@ -183,7 +183,7 @@ mod tests {
         let text = tokens.to_string();
         let path = dir.path().join("amgi.toml");
         assert!(text.contains(&format!("include_bytes ! ({:?})", path.display().to_string())), "{text}");
-        assert!(text.contains("PartialEq , Eq ,"), "{text}");
+        assert!(text.contains("PartialEq , Eq)"), "{text}");
         assert_eq!(module(tokens).0, "people");
         assert_eq!(module(expand(quote!("user.yaml", as other), dir.path()).unwrap()).0, "other");
 

@@ -84,14 +84,14 @@ async fn a_rejected_payload_is_dead_lettered_at_once(version: Version) {
     let broker = Mosquitto::start();
     let mut peer = Peer::watch(&broker, "bin").await;
     let (app, mut began) =
-        App::new([channel("job.{id}", "{}")], |_| async { rejected("/lumens", "not an integer") });
+        App::new([channel("job.{id}", "{}")], |_| async { rejected("/lumens", "an integer") });
     let policy = Policy { dead_letter: Some("bin".into()), ..policy() };
     let running = Running::start(server(&broker, version, app).policy(policy)).await;
     broker.publish("job/1", r#"{"lumens":"much"}"#);
     let letter = peer.next().await;
     assert_eq!(letter.payload, r#"{"lumens":"much"}"#);
     if version == Version::V5 {
-        assert_eq!(letter.header("amgi-dead-letter-reason"), Some("payload `/lumens`: not an integer"));
+        assert_eq!(letter.header("amgi-dead-letter-reason"), Some("payload `/lumens`: expected an integer"));
         assert_eq!(letter.header("amgi-dead-letter-attempts"), Some("1"));
     }
     began.recv().await.unwrap();
