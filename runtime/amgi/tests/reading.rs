@@ -220,6 +220,19 @@ fn a_type_that_is_not_ours_is_read_by_serde() {
 }
 
 #[test]
+fn not_all_is_said_of_a_payload_that_would_take_for_ever() {
+    // A megabyte under a hundred levels, each of which would look at all of it.
+    let text = format!(
+        r#"{}"{}"{}"#,
+        r#"{"side":1,"inner":"#.repeat(100),
+        "x".repeat(1 << 19),
+        ",\"inner\":1}".repeat(100)
+    );
+    let rejection = read::<Square>(&text, |_, _| ()).expect_err("no member stands twice");
+    assert!(!rejection.violations().is_empty() && rejection.to_string().len() < 10_000, "{rejection}");
+}
+
+#[test]
 fn hostile_payloads_are_refused_in_no_time() {
     let large = format!("\"{}\"", "x".repeat(2 << 20));
     let rejection = read::<String>(&large, |_, _| ()).unwrap_err();

@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashSet},
     fmt,
     sync::OnceLock,
@@ -22,41 +22,56 @@ use crate::{
 };
 
 /// What was found to be wrong.
-#[derive(Debug, Default)]
-pub struct Violations(RefCell<Vec<Violation>>);
+#[derive(Debug)]
+pub struct Violations {
+    all: RefCell<Vec<Violation>>,
+    /// How many bytes may still be looked at to find out more.
+    work: Cell<usize>,
+}
 
 impl Violations {
     /// Nothing is wrong yet.
     pub const fn new() -> Self {
-        Self(RefCell::new(Vec::new()))
+        Self::with_work(usize::MAX)
+    }
+
+    /// Nothing is wrong yet, and no more than so many bytes are to be looked at to find out what is.
+    pub(super) const fn with_work(bytes: usize) -> Self {
+        Self { all: RefCell::new(Vec::new()), work: Cell::new(bytes) }
     }
 
     /// A rejection, when something is.
     pub fn finish(self) -> Result<(), Rejection> {
-        let violations = self.0.into_inner();
+        let violations = self.all.into_inner();
         if violations.is_empty() { Ok(()) } else { Err(violations.into()) }
     }
 
     /// How much that is.
     pub(super) fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.all.borrow().len()
     }
 
     /// Whether that is nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.all.borrow().is_empty()
     }
 
     /// What is.
     pub(super) fn into_inner(self) -> Vec<Violation> {
-        self.0.into_inner()
+        self.all.into_inner()
     }
 
     pub(super) fn push(&self, violation: Violation) {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.all.borrow_mut();
         if all.len() < Rejection::MOST {
             all.push(violation);
         }
+    }
+}
+
+impl Default for Violations {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -64,6 +79,7 @@ impl Violations {
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
     out: &'a Violations,
+    work: &'a Cell<usize>,
     parent: Option<&'a At<'a>>,
     token: Token<'a>,
     /// Whether what is found here is nobody's business.
@@ -82,7 +98,7 @@ enum Token<'a> {
 impl<'a> At<'a> {
     /// The whole of a part of the message.
     pub const fn root(part: Part, out: &'a Violations) -> Self {
-        Self { out, parent: None, token: Token::Root(part), secret: false, alternatives: 0 }
+        Self { out, work: &out.work, parent: None, token: Token::Root(part), secret: false, alternatives: 0 }
     }
 
     /// A member.
@@ -124,6 +140,17 @@ impl<'a> At<'a> {
     /// Where violations are said.
     pub(super) fn out(&self) -> &'a Violations {
         self.out
+    }
+
+    /// Takes so much of what may be looked at. When there is not as much left, that is said once.
+    pub(super) fn may_look_at(&self, bytes: usize) -> bool {
+        let before = self.work.get();
+        let left = before.checked_sub(bytes);
+        self.work.set(left.unwrap_or_default());
+        if left.is_none() && before > 0 {
+            self.refuse("", "a smaller or flatter value, of which all could be said", None);
+        }
+        left.is_some()
     }
 
     /// How many members and elements lie above.

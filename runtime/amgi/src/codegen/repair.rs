@@ -20,6 +20,10 @@ use crate::error::{Part, Rejection, Violation};
 /// [`Read::repair`] of a type.
 pub(super) type Repair = fn(Option<&str>, &At<'_>) -> String;
 
+/// No more bytes than this are looked at to find everything that is wrong with a text: those of a value are, once for every object
+/// and array around it.
+const MOST_WORK: usize = 64 << 20;
+
 /// Alternatives within alternatives are looked into this deep: each of them may be meant.
 const MOST_ALTERNATIVES: usize = 3;
 
@@ -34,7 +38,8 @@ pub(super) fn explain<R: Read>(
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return Rejection::new(part, "", "", "JSON").found(error.to_string());
     }
-    let (out, rules) = (Violations::new(), Violations::new());
+    let work = text.len().saturating_mul(16).saturating_add(1 << 20).min(MOST_WORK);
+    let (out, rules) = (Violations::with_work(work), Violations::new());
     let repaired = R::repair(Some(text.trim()), &At::root(part, &out));
     let mut all = out.into_inner();
     if let Ok(value) = serde_json::from_str::<Readable<R>>(&repaired) {
@@ -139,7 +144,7 @@ pub fn text(allowed: &'static [&'static str], text: Option<&str>, at: &At<'_>) -
 /// An array whose items are all alike.
 #[cold]
 pub(super) fn array(item: Repair, text: Option<&str>, at: &At<'_>) -> String {
-    let Some(text) = text.filter(|_| may_go_on(at)) else { return "[]".to_owned() };
+    let Some(text) = text.filter(|text| may_go_on(at, text)) else { return "[]".to_owned() };
     let Ok(items) = serde_json::from_str::<Vec<Box<RawValue>>>(text) else {
         refuse_type(at, "an array", text);
         return "[]".to_owned();
@@ -178,7 +183,7 @@ pub fn object(members: &[MemberInfo], others: Others, text: Option<&str>, at: &A
     if text.is_none() && at.depth() > MOST_DEPTH {
         return "{}".to_owned();
     }
-    let found = match text.filter(|_| may_go_on(at)).map(|text| (text, parts(text))) {
+    let found = match text.filter(|text| may_go_on(at, text)).map(|text| (text, parts(text))) {
         None => None,
         Some((_, Some(found))) => Some(found),
         Some((text, None)) => {
@@ -245,13 +250,13 @@ fn parts(text: &str) -> Option<Vec<(String, Box<RawValue>)>> {
     serde_json::Deserializer::from_str(text).deserialize_map(Members).ok()
 }
 
-/// Whether a place is not too deep; says so otherwise.
-fn may_go_on(at: &At<'_>) -> bool {
-    let goes_on = at.depth() < MOST_DEPTH;
-    if !goes_on {
+/// Whether a place is not too deep, and a text not too much; says so otherwise.
+fn may_go_on(at: &At<'_>, text: &str) -> bool {
+    if at.depth() >= MOST_DEPTH {
         at.refuse("", format!("at most {MOST_DEPTH} values within each other"), None);
+        return false;
     }
-    goes_on
+    at.may_look_at(text.len())
 }
 
 /// One of several alternatives: its name, and what is wrong with a text as that.
@@ -300,7 +305,7 @@ pub fn alternatives<T: Read>(
         let at = at.apart(&nothing).alternative();
         return first.map_or_else(|| "null".to_owned(), |first| (first.repair)(None, &at));
     };
-    if reads::<T>(text) {
+    if !may_go_on(at, text) || reads::<T>(text) {
         return text.to_owned();
     }
     let names =
