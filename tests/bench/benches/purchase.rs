@@ -44,6 +44,14 @@ fn hand(messages: Vec<Message>) {
 #[bench::first(setup(1))]
 #[bench::base(setup(MESSAGES))]
 #[bench::twice(setup(2 * MESSAGES))]
+fn hand_from_text(messages: Vec<Message>) {
+    run(&messages, purchase::by_hand_from_text);
+}
+
+#[library_benchmark(config = config())]
+#[bench::first(setup(1))]
+#[bench::base(setup(MESSAGES))]
+#[bench::twice(setup(2 * MESSAGES))]
 fn typify(messages: Vec<Message>) {
     run(&messages, purchase::by_typify);
 }
@@ -56,5 +64,8 @@ fn validated(messages: Vec<Message>) {
     run(&messages, purchase::validated);
 }
 
-library_benchmark_group!(name = purchase_ways, benchmarks = [generated, hand, typify, validated]);
+library_benchmark_group!(
+    name = purchase_ways,
+    benchmarks = [generated, hand, hand_from_text, typify, validated]
+);
 main!(library_benchmark_groups = purchase_ways);

@@ -191,8 +191,20 @@ pub struct Line {
 /// # Errors
 /// What is wrong, and where.
 pub fn decode(bytes: &[u8]) -> Result<Purchase, Error> {
-    let purchase: Purchase =
-        serde_json::from_slice(bytes).map_err(|error| Error::new("", error.to_string()))?;
+    checked(serde_json::from_slice(bytes))
+}
+
+/// The same for whoever knows that one look at the whole is cheaper than one at each string in it.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn decode_text(bytes: &[u8]) -> Result<Purchase, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Error::new("", error.to_string()))?;
+    checked(serde_json::from_str(text))
+}
+
+fn checked(purchase: serde_json::Result<Purchase>) -> Result<Purchase, Error> {
+    let purchase = purchase.map_err(|error| Error::new("", error.to_string()))?;
     purchase.check()?;
     Ok(purchase)
 }
