@@ -26,6 +26,8 @@ amgi_asyncapi::codes! {
     REPLY_EMPTY = "AG0523", "reply-empty";
     /// A reply to what the application sends is not awaited.
     REPLY_NOT_AWAITED = "AG0524", "reply-not-awaited";
+    /// How messages are settled is not said so that it can be done.
+    POLICY = "AG0531", "policy";
     /// The headers of a message are not described as an object.
     HEADERS_NO_OBJECT = "AG0611", "headers-no-object";
     /// A schema has no type in Rust that says the same.

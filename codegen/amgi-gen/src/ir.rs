@@ -91,8 +91,67 @@ pub struct Channel {
     pub servers: Vec<String>,
     /// Channel bindings.
     pub bindings: Vec<Binding>,
+    /// How its messages are settled.
+    pub policy: Policy,
+}
+
+/// How messages of a channel are settled, as far as the document says it. Durations are milliseconds.
+#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
+pub struct Policy {
     /// `x-amgi-dead-letter`.
     pub dead_letter: Option<String>,
+    /// `x-amgi-timeout`.
+    pub timeout: Option<u64>,
+    /// `x-amgi-retry`.
+    pub retry: Option<Retry>,
+    /// `x-amgi-idempotency`.
+    pub idempotency: Option<Idempotency>,
+    /// `x-amgi-circuit-breaker`.
+    pub breaker: Option<Breaker>,
+    /// `x-amgi-batch`.
+    pub batch: Option<Batch>,
+}
+
+/// `x-amgi-retry`.
+#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts, the first included.
+    pub attempts: Option<u32>,
+    /// Pause after the first failure.
+    pub first: Option<u64>,
+    /// Longest pause.
+    pub most: Option<u64>,
+    /// Whether pauses are random.
+    pub jitter: Option<bool>,
+    /// Whether what is used up is dead-lettered; nacked otherwise.
+    pub then_dead_letter: Option<bool>,
+}
+
+/// `x-amgi-idempotency`.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Where the key is.
+    pub key: Location,
+    /// How long it is remembered.
+    pub remember: u64,
+}
+
+/// `x-amgi-circuit-breaker`.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Breaker {
+    /// Failures in a row that open it.
+    pub failures: u32,
+    /// How long it stays open.
+    pub pause: u64,
+}
+
+/// `x-amgi-batch`.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Batch {
+    /// The most messages in a batch.
+    pub size: usize,
+    /// How long the first one waits for others.
+    pub wait: u64,
 }
 
 /// The type of an address with parameters.
@@ -158,6 +217,8 @@ pub struct Method {
     pub input: String,
     /// Present for request/reply.
     pub reply: Option<Reply>,
+    /// Whether it takes several messages at once.
+    pub batch: bool,
 }
 
 /// The answer of a method.
@@ -171,6 +232,12 @@ pub struct Reply {
     pub location: Option<Location>,
     /// Address of the reply channel, when it is constant.
     pub address: Option<String>,
+    /// Key of the reply channel, for one who receives the reply.
+    pub channel: Option<String>,
+    /// Keys of the servers it is on; empty means all.
+    pub servers: Vec<String>,
+    /// Its bindings, for who receives the reply.
+    pub channel_bindings: Vec<Binding>,
     /// Bindings set on the reply by the document: protocol, field, value as JSON.
     pub bindings: Vec<Preset>,
 }
@@ -341,6 +408,10 @@ pub struct Send {
     pub messages: Vec<usize>,
     /// Bindings set by the document.
     pub bindings: Vec<Preset>,
+    /// Present for a request, whose reply is awaited.
+    pub reply: Option<Reply>,
+    /// `x-amgi-timeout`: how long a reply is awaited, in milliseconds.
+    pub timeout: Option<u64>,
 }
 
 /// One address and who handles what comes from it.

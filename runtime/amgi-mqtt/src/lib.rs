@@ -17,7 +17,7 @@ use std::{
 
 use amgi::{
     Application, Bytes, Context, Message, Result, lifespan,
-    server::{Backoff, Exhausted, Policy, Stop},
+    server::{Backoff, Exhausted, Policies, Policy, Stop},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -307,8 +307,6 @@ impl<A: Application> Server<A> {
         let (config, routes, app) = (Arc::new(config), Arc::new(routes), Arc::new(self.app));
 
         self.stop.on_signal()?;
-        let state = lifespan::startup(&*app).await?;
-
         let (requests, requested) = mpsc::channel(REQUESTS);
         let (done, settled) = mpsc::unbounded_channel();
         let sender = Arc::new(Sender {
@@ -319,20 +317,15 @@ impl<A: Application> Server<A> {
             timeout: config.send_timeout,
             warned: AtomicBool::new(false),
         });
+        let state = lifespan::startup(&*app, sender.clone()).await?;
+        let policies = Arc::new(Policies::new(app.channels(), self.policy));
         let drain = Stop::new();
         let mut workers = JoinSet::new();
         let mut lanes = Vec::with_capacity(config.concurrency);
         for _ in 0..config.concurrency {
             let (lane, jobs) = mpsc::unbounded_channel();
-            let cx = Context::new(Message::default(), state.clone(), sender.clone());
-            workers.spawn(worker::work(
-                app.clone(),
-                cx,
-                self.policy.clone(),
-                drain.clone(),
-                jobs,
-                done.clone(),
-            ));
+            let cx = Context::new(Message::default(), state.clone(), sender.clone()).with_stop(&drain);
+            workers.spawn(worker::work(app.clone(), cx, policies.clone(), jobs, done.clone()));
             lanes.push(lane);
         }
         drop(done);

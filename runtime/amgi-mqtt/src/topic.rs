@@ -365,6 +365,8 @@ mod tests {
             operations: &[],
             example_address: address.into(),
             dead_letter: None,
+            policy: amgi::PolicyInfo::NONE,
+            batch: None,
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use amgi::{
     Application, ByteString, Context,
-    server::{Policy, Stop, deliver},
+    server::{Policies, deliver},
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender},
@@ -49,17 +49,16 @@ pub(crate) fn lane(topic: &str, lanes: usize) -> usize {
 pub(crate) async fn work<A: Application>(
     app: Arc<A>,
     mut cx: Context,
-    policy: Policy,
-    drain: Stop,
+    policies: Arc<Policies>,
     mut jobs: UnboundedReceiver<Job>,
     done: UnboundedSender<Done>,
 ) {
     while let Some(Job { number, address, publish }) = jobs.recv().await {
-        let acked = if drain.is_requested() && publish.qos > 0 {
+        let acked = if cx.stop().is_requested() && publish.qos > 0 {
             false
         } else {
             cx.replace(message::incoming(address, publish));
-            settle(&*app, &cx, &policy, &drain).await
+            settle(&*app, &cx, &policies).await
         };
         if done.send(Done { number, acked }).is_err() {
             break;
@@ -69,10 +68,11 @@ pub(crate) async fn work<A: Application>(
 
 /// Delivers until the message is settled. MQTT has no nack: what is not acknowledged is tried again here, with growing pauses,
 /// and blocks what comes behind it. At a drain it stays with the broker.
-async fn settle<A: Application>(app: &A, cx: &Context, policy: &Policy, drain: &Stop) -> bool {
+async fn settle<A: Application>(app: &A, cx: &Context, policies: &Policies) -> bool {
+    let (drain, policy) = (cx.stop(), policies.base());
     let mut rounds = 0_u32;
     loop {
-        let outcome = deliver(app, cx, policy, drain).await;
+        let outcome = deliver(app, cx, policies).await;
         if outcome.is_acked() {
             return true;
         }
@@ -81,7 +81,7 @@ async fn settle<A: Application>(app: &A, cx: &Context, policy: &Policy, drain: &
             return false;
         }
         rounds = rounds.saturating_add(1);
-        let pause = policy.backoff.delay(policy.attempts.saturating_add(rounds));
+        let pause = policy.backoff.pause(policy.attempts.saturating_add(rounds));
         warn!(
             address = cx.address(),
             ?pause,

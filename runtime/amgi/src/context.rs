@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     contract::{Extensions, Message, MessageSend, State},
-    sender::SendFuture,
+    dependency::{Dependency, Local},
+    error::{Failed, SendError},
+    sender::{Outgoing, SendFuture},
+    stop::Stop,
 };
 
 /// The scope of one message and the server's `send`.
@@ -17,12 +20,21 @@ pub struct Context {
     state: State,
     extensions: Extensions,
     sender: Arc<dyn MessageSend>,
+    stop: Stop,
+    local: Arc<Local>,
 }
 
 impl Context {
     /// The context of `message`.
     pub fn new(message: Message, state: State, sender: Arc<dyn MessageSend>) -> Self {
-        Self { message, state, extensions: Extensions::default(), sender }
+        Self {
+            message,
+            state,
+            extensions: Extensions::default(),
+            sender,
+            stop: Stop::default(),
+            local: Arc::default(),
+        }
     }
 
     /// Declares what the server can do beyond the contract.
@@ -32,13 +44,32 @@ impl Context {
         self
     }
 
+    /// The handle by which the server is asked to stop: what waits between attempts looks at it.
+    #[must_use]
+    pub fn with_stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// The same message with another `send`: how a layer sees, changes or redirects what is sent.
+    #[must_use]
+    pub fn with_sender(mut self, sender: Arc<dyn MessageSend>) -> Self {
+        self.sender = sender;
+        self
+    }
+
     /// Puts the next message in and gives the last one back, so that a worker needs one context for all its messages.
     pub fn replace(&mut self, message: Message) -> Message {
-        std::mem::replace(&mut self.message, message)
+        std::mem::replace(self.message_mut(), message)
     }
 
     /// Where the next message goes, for the worker that owns this context.
     pub(crate) fn message_mut(&mut self) -> &mut Message {
+        // A clone that somebody kept stays with its own message.
+        match Arc::get_mut(&mut self.local) {
+            Some(local) => local.reset(),
+            None => self.local = Arc::default(),
+        }
         &mut self.message
     }
 
@@ -60,6 +91,47 @@ impl Context {
     /// Optional capabilities of the server.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
+    }
+
+    /// Which attempt of this server at the message this is, counting from one.
+    pub fn attempt(&self) -> u32 {
+        self.local.failures().saturating_add(1)
+    }
+
+    /// The value of type `T` that belongs to this message: made when it is first asked for, cleaned up after the handler.
+    ///
+    /// Its [`Failed`] turns into a [`Failure`](crate::Failure) by `?` and keeps its disposition.
+    pub async fn get<T: Dependency>(&self) -> Result<Arc<T>, Failed> {
+        self.local.get(self).await
+    }
+
+    /// Keeps a send until the handler has succeeded: then all that are kept are sent, at the same time, and the message is
+    /// acknowledged when all of them are in the broker's hands. Nothing is sent when the handler fails.
+    ///
+    /// ```
+    /// # use amgi::{Context, Message, Outgoing, SendError};
+    /// # fn example(cx: &Context) -> Result<(), SendError> {
+    /// let receipt = Message::new("order.receipt").payload("{}");
+    /// cx.send_on_success(Outgoing::new(cx.sender(), Ok(receipt)))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the message does not fit its schema.
+    pub fn send_on_success(&self, outgoing: Outgoing<'_>) -> Result<(), SendError> {
+        let (sender, message) = outgoing.into_parts();
+        self.local.push_send(sender.clone(), message?);
+        Ok(())
+    }
+
+    /// Whether the server was asked to stop.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
     }
 
     /// Sends a raw message; returns when it is in the broker's hands. Generated senders are the typed way.

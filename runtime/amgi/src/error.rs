@@ -1,6 +1,6 @@
 //! Errors: what goes wrong in a handler, a send, a startup, and what is to happen then.
 
-use std::{borrow::Cow, convert::Infallible, error::Error as StdError, fmt, time::Duration};
+use std::{any::Any, borrow::Cow, convert::Infallible, error::Error as StdError, fmt, time::Duration};
 
 /// What is to happen to a message whose handler failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,8 +38,25 @@ pub enum Reason {
     NotImplemented,
     /// The handler panicked with this text.
     Panicked(String),
+    /// The handler took longer than it may.
+    TimedOut(Duration),
     /// No channel of the document has this address.
     NoChannel(String),
+}
+
+impl Reason {
+    /// A word for the kind of it, for headers, metrics and logs: `rejected`, `failed`, `not-implemented`, `panicked`,
+    /// `timed-out`, `no-channel`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "rejected",
+            Self::Failed(_) => "failed",
+            Self::NotImplemented => "not-implemented",
+            Self::Panicked(_) => "panicked",
+            Self::TimedOut(_) => "timed-out",
+            Self::NoChannel(_) => "no-channel",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -49,6 +66,7 @@ impl fmt::Display for Reason {
             Self::Failed(text) => f.write_str(text),
             Self::NotImplemented => NotImplemented.fmt(f),
             Self::Panicked(text) => write!(f, "handler panicked: {text}"),
+            Self::TimedOut(limit) => write!(f, "handler took longer than {limit:?}"),
             Self::NoChannel(address) => write!(f, "no channel has the address `{address}`"),
         }
     }
@@ -238,6 +256,35 @@ pub trait HandlerError: fmt::Display + Send + 'static {
 
 impl HandlerError for Infallible {}
 
+/// What a message failed with, settled already: what is to happen to it, and why.
+///
+/// It is what layers and [dependencies](crate::Dependency) fail with. A [`Failure`] made from it keeps its disposition.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failed {
+    /// What is to happen to the message.
+    pub disposition: Disposition,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Failed {
+    /// What `error` says of itself.
+    pub fn new(error: &impl HandlerError) -> Self {
+        Self { disposition: error.disposition(), reason: error.reason() }
+    }
+}
+
+impl HandlerError for Failed {
+    fn disposition(&self) -> Disposition {
+        self.disposition
+    }
+
+    fn reason(&self) -> Reason {
+        self.reason.clone()
+    }
+}
+
 /// Any error with a [`Disposition`]; [`Retry`](Disposition::Retry) unless told otherwise.
 ///
 /// Like `anyhow::Error` it is made from any error by `?` and is itself none.
@@ -293,7 +340,8 @@ impl Failure {
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: Box::new(error), disposition: Disposition::default() }
+        let settled = (&error as &dyn Any).downcast_ref::<Failed>().map(|failed| failed.disposition);
+        Self { error: Box::new(error), disposition: settled.unwrap_or_default() }
     }
 }
 
@@ -324,6 +372,8 @@ impl HandlerError for Failure {
     fn reason(&self) -> Reason {
         if self.error.is::<NotImplemented>() {
             Reason::NotImplemented
+        } else if let Some(failed) = self.error.downcast_ref::<Failed>() {
+            failed.reason.clone()
         } else {
             Reason::Failed(format!("{self:#}"))
         }

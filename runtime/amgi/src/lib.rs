@@ -1,13 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 pub mod address;
+mod batch;
 pub mod bindings;
+mod channels;
+pub mod client;
 pub mod codec;
 #[doc(hidden)]
 pub mod codegen;
 mod context;
 pub mod contract;
+mod dependency;
 pub mod error;
+pub mod idempotency;
+pub mod layer;
 pub mod lifespan;
 pub mod memory;
 mod number;
@@ -15,24 +21,31 @@ mod peek;
 pub mod reply;
 mod sender;
 pub mod server;
+mod stop;
 pub mod testing;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
 pub use crate::{
+    batch::Batch,
+    channels::ChannelMap,
+    client::{Client, Replies, Request, RequestError},
     codegen::TypedMessage,
     context::Context,
     contract::{
-        Application, BindingInfo, BindingValue, Bindings, ChannelInfo, ExampleInfo, Extensions, Headers,
-        Message, MessageInfo, MessageSend, OperationInfo, ServerInfo, Settlement, State,
+        Application, BatchInfo, BindingInfo, BindingValue, Bindings, BreakerInfo, ChannelInfo, ExampleInfo,
+        Extensions, Headers, IdempotencyInfo, Message, MessageInfo, MessageSend, OperationInfo, PolicyInfo,
+        ServerInfo, Settlement, State,
     },
+    dependency::Dependency,
     error::{
-        Disposition, Error, Failure, HandlerError, NotImplemented, Reason, Rejection, Result, SendError,
+        Disposition, Error, Failed, Failure, HandlerError, NotImplemented, Reason, Rejection, Result, SendError,
         StartupError, UnknownValue, Violation,
     },
+    layer::{Layer, Layered},
     number::{NoNumber, Number},
-    sender::{NoSender, Outgoing, SendFuture},
+    sender::{NoSender, Outgoing, SendFuture, send_all},
 };
 
 /// Includes what `amgi_gen::Builder` wrote in `build.rs` for the document of that name, as a public module.

@@ -1,17 +1,20 @@
 //! Lifespan: startup before the first message, shutdown after the last.
 
+use std::sync::Arc;
+
 use tracing::debug;
 
 use crate::{
-    contract::{Application, State},
+    contract::{Application, MessageSend, State},
     error::Error,
 };
 
-/// Runs the application's startup and gives the state that every message sees.
+/// Runs the application's startup and gives the state that every message sees; the server's `sender` is in it.
 ///
 /// A failure ends the server: nothing is consumed by an application that did not start.
-pub async fn startup<A: Application>(app: &A) -> Result<State, Error> {
+pub async fn startup<A: Application>(app: &A, sender: Arc<dyn MessageSend>) -> Result<State, Error> {
     let mut state = State::default();
+    state.insert(sender);
     app.startup(&mut state).await.map_err(Error::Startup)?;
     debug!("application started");
     Ok(state)

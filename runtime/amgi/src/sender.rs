@@ -128,6 +128,11 @@ impl<'a> Outgoing<'a> {
         self.binding("amqp", "priority", priority)
     }
 
+    /// Where it would be sent, and the message.
+    pub(crate) fn into_parts(self) -> (&'a Arc<dyn MessageSend>, Result<Message, SendError>) {
+        (self.sender, self.message)
+    }
+
     /// The message as it would be sent.
     pub fn into_message(self) -> Result<Message, SendError> {
         self.message
@@ -144,4 +149,27 @@ impl<'a> IntoFuture for Outgoing<'a> {
             Err(error) => SendFuture::ready(Err(error)),
         }
     }
+}
+
+/// Sends several messages at the same time, and ends when all are in the broker's hands. They are begun in their order.
+///
+/// When some fail the others are sent all the same; the error is the first one's.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use amgi::{Message, MessageSend, NoSender, Outgoing, send_all};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let sender: Arc<dyn MessageSend> = Arc::new(NoSender);
+/// let sends = ["a", "b"].map(|address| Outgoing::new(&sender, Ok(Message::new(address))));
+/// assert_eq!(send_all(sends).await.unwrap_err().address, "a");
+/// # }
+/// ```
+pub async fn send_all<'a>(sends: impl IntoIterator<Item = Outgoing<'a>>) -> Result<(), SendError> {
+    join(sends.into_iter().map(IntoFuture::into_future)).await
+}
+
+/// Awaits all at the same time; the first error in their order.
+pub(crate) async fn join<'a>(sends: impl Iterator<Item = SendFuture<'a>>) -> Result<(), SendError> {
+    futures_util::future::join_all(sends).await.into_iter().collect()
 }

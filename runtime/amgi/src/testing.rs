@@ -33,6 +33,7 @@ use crate::{
     context::Context,
     contract::{Application, Extensions, Message, MessageSend, Settlement, State},
     error::{Disposition, Error, Reason, Rejection, SendError},
+    layer::attempt,
     lifespan,
     sender::SendFuture,
 };
@@ -48,8 +49,9 @@ pub struct TestApp<A> {
 impl<A: Application> TestApp<A> {
     /// Runs the application's startup.
     pub async fn start(app: A) -> Result<Self, Error> {
-        let state = lifespan::startup(&app).await?;
-        Ok(Self { app, state, extensions: Extensions::default(), sends: Arc::default() })
+        let sends = Arc::<Recorder>::default();
+        let state = lifespan::startup(&app, sends.clone()).await?;
+        Ok(Self { app, state, extensions: Extensions::default(), sends })
     }
 
     /// Declares an extension that the application will see.
@@ -68,7 +70,7 @@ impl<A: Application> TestApp<A> {
     pub async fn deliver(&self, message: Message) -> Delivered {
         let cx = Context::new(message, self.state.clone(), self.sends.clone())
             .with_extensions(self.extensions.clone());
-        let settlement = self.app.message(&cx).await;
+        let settlement = attempt(&self.app, &cx, None).await;
         Delivered { settlement, sends: std::mem::take(&mut *lock(&self.sends.sent)) }
     }
 

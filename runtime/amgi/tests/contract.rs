@@ -12,7 +12,7 @@ use amgi::{
     Application, ChannelInfo, Context, Disposition, Error, Failure, HandlerError, Message, MessageSend,
     Reason, SendError, SendFuture, Settlement, StartupError, State,
     memory::{Event, Queue, Server},
-    server::{Backoff, Exhausted, Outcome, Policy, Stop, deliver},
+    server::{self, Backoff, Exhausted, Outcome, Policies, Policy, Stop},
     testing::TestApp,
 };
 
@@ -58,8 +58,17 @@ fn context(sender: &Arc<Sent>) -> Context {
     Context::new(message, State::default(), sender.clone())
 }
 
+async fn deliver<A: Application>(app: &A, cx: &Context, policy: &Policy, stop: &Stop) -> Outcome {
+    server::deliver(app, &cx.clone().with_stop(stop), &Policies::new(app.channels(), policy.clone())).await
+}
+
 fn policy(attempts: u32, exhausted: Exhausted) -> Policy {
-    Policy { attempts, exhausted, ..Policy::default() }
+    Policy {
+        attempts,
+        exhausted,
+        backoff: Backoff { jitter: false, ..Backoff::default() },
+        ..Policy::default()
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,6 +105,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<A: ParcelsHandler> amgi::Application for App<A> {
@@ -128,6 +146,10 @@ impl<A: ParcelsHandler> amgi::Application for App<A> {
             "parcels" => wire::route_parcels(handlers, cx).await,
             _ => amgi::codegen::no_channel(cx),
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -201,7 +223,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -266,7 +298,7 @@ mod wire {
                     messages: &[amgi::MessageInfo { name: "parcel", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"minLength\":1,\"type\":\"string\"},\"schemaIdLocation\":\"payload\"}" }, amgi::BindingInfo { protocol: "mqtt", json: "{\"contentType\":\"application/json\",\"correlationData\":{\"type\":\"string\"},\"payloadFormatIndicator\":1,\"responseTopic\":{\"pattern\":\"^answers/\",\"type\":\"string\"}}" }, amgi::BindingInfo { protocol: "amqp", json: "{\"contentEncoding\":\"identity\",\"messageType\":\"parcel\"}" }, amgi::BindingInfo { protocol: "http", json: "{\"headers\":{\"properties\":{\"x-post\":{\"type\":\"string\"}},\"required\":[\"x-post\"],\"type\":\"object\"},\"statusCode\":202}" }], examples: <Parcel as amgi::TypedMessage>::EXAMPLES, }]
                 }
             ],
-            example_address: codegen::constant("parcels"), dead_letter: None,
+            example_address: codegen::constant("parcels"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None,
         }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }

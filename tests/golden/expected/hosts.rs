@@ -68,6 +68,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<A: HostUpHandler> amgi::Application for App<A> {
@@ -91,6 +109,10 @@ impl<A: HostUpHandler> amgi::Application for App<A> {
             "host.up" => wire::route_host_up(handlers, cx).await,
             _ => amgi::codegen::no_channel(cx),
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -124,7 +146,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -217,7 +249,7 @@ mod wire {
     use super::*;
     use amgi::codegen;
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "hostUp", address: codegen::constant("host.up"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onHostUp", bindings: &[], messages: &[amgi::MessageInfo { name: "HostUp", content_type: "application/json", bindings: &[], examples: <MachineUp as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("host.up"), dead_letter: None, }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "hostUp", address: codegen::constant("host.up"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onHostUp", bindings: &[], messages: &[amgi::MessageInfo { name: "HostUp", content_type: "application/json", bindings: &[], examples: <MachineUp as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("host.up"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     codegen::message!(MachineUp = "HostUp", &[amgi::ExampleInfo { name: "", headers: "{\"reporter\":\"10.0.0.1\"}", payload: Some("{\"address\":\"10.0.0.2\",\"contact\":\"10.0.0.4\",\"load\":0.5,\"name\":\"a\",\"routes\":[\"10.0.0.3\"],\"serial\":7}") }]; [payload json: types::Machine, (value, at) { codegen::Check::check(value, at); }]; headers Headers(message, fields) { let reporter = { let at = &fields.name("reporter"); let value = codegen::header:: <codegen::Foreign<types::Address> >(&message.headers, at, "reporter", codegen::Scalar::Text); value }; Some(MachineUpHeaders { reporter: reporter? }) } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "reporter", codegen::Scalar::Text, &fields.reporter)?; });
     codegen::message!(HostStop = "HostStop", &[]; [payload json: types::Stop]);

@@ -146,6 +146,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<A: LightMeasuredHandler + NotesHandler + PicturesHandler> amgi::Application
@@ -176,6 +194,10 @@ for App<A> {
                 amgi::codegen::no_channel(cx)
             }
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -275,7 +297,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -363,9 +395,9 @@ mod wire {
     impl std::str::FromStr for LampSwitchChannel { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_LAMP_SWITCH.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "lamps/{district}/{lampId}/switch")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[amgi::ServerInfo { name: "broker", protocol: "mqtt", host: "localhost:1883", path: "", bindings: &[] }];
     static CHANNELS: &[amgi::ChannelInfo] = &[
-        amgi::ChannelInfo { name: "lightMeasured", address: codegen::constant("lamps/{district}/{lampId}/light"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onLightMeasured", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "lightMeasured", content_type: "application/json", bindings: &[], examples: <LightMeasured as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/{district}/{lampId}/light"), dead_letter: None, },
-        amgi::ChannelInfo { name: "notes", address: codegen::constant("lamps/notes"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onNote", bindings: &[], messages: &[amgi::MessageInfo { name: "note", content_type: "text/plain", bindings: &[], examples: <Note as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/notes"), dead_letter: None, },
-        amgi::ChannelInfo { name: "pictures", address: codegen::constant("lamps/pictures"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onPicture", bindings: &[], messages: &[amgi::MessageInfo { name: "picture", content_type: "image/png", bindings: &[], examples: <Picture as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/pictures"), dead_letter: None, }
+        amgi::ChannelInfo { name: "lightMeasured", address: codegen::constant("lamps/{district}/{lampId}/light"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onLightMeasured", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "lightMeasured", content_type: "application/json", bindings: &[], examples: <LightMeasured as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/{district}/{lampId}/light"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "notes", address: codegen::constant("lamps/notes"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onNote", bindings: &[], messages: &[amgi::MessageInfo { name: "note", content_type: "text/plain", bindings: &[], examples: <Note as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/notes"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "pictures", address: codegen::constant("lamps/pictures"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onPicture", bindings: &[], messages: &[amgi::MessageInfo { name: "picture", content_type: "image/png", bindings: &[], examples: <Picture as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("lamps/pictures"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[0].example_address = PATTERN_LIGHT_MEASURED.format(&["north", "7"]).into(); channels }
     codegen::message!(LightMeasured = "lightMeasured", &[amgi::ExampleInfo { name: "evening", headers: "{\"sensor\":\"s-1\"}", payload: Some("{\"battery\":0.75,\"history\":[130,150],\"lumens\":120}") }]; [payload json: types::LightMeasuredPayload, (value, at) { codegen::Check::check(value, at); }]; headers Headers(message, fields) { let sensor = { let at = &fields.name("sensor"); let value = codegen::optional_header:: <String>(&message.headers, at, "sensor", codegen::Scalar::Text); value }; Some(LightMeasuredHeaders { sensor: sensor? }) } { message.headers.reserve(1); if let Some(value) = &fields.sensor { codegen::set_header(&mut message.headers, "sensor", codegen::Scalar::Text, value)?; } });

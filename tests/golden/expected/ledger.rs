@@ -52,6 +52,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<A: EntriesHandler> amgi::Application for App<A> {
@@ -75,6 +93,10 @@ impl<A: EntriesHandler> amgi::Application for App<A> {
             "entries" => wire::route_entries(handlers, cx).await,
             _ => amgi::codegen::no_channel(cx),
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -108,7 +130,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -363,7 +395,7 @@ mod wire {
     use super::*;
     use amgi::codegen;
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "entries", address: codegen::constant("entries"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onEntry", bindings: &[], messages: &[amgi::MessageInfo { name: "entry", content_type: "application/json", bindings: &[], examples: <Entry as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("entries"), dead_letter: None, }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "entries", address: codegen::constant("entries"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onEntry", bindings: &[], messages: &[amgi::MessageInfo { name: "entry", content_type: "application/json", bindings: &[], examples: <Entry as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("entries"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     codegen::message!(Entry = "entry", &[amgi::ExampleInfo { name: "", headers: "{}", payload: Some("{\"account\":{\"number\":\"12-34\",\"pin\":\"1234567890\"},\"amount\":0.1,\"id\":7,\"later\":{\"x\":1},\"text\":null}") }]; [payload json: types::Entry, (value, at) { codegen::Check::check(value, at); }; up to 4096]);
     codegen::object!(types::Entry { 0 id "id": amgi::Number, required; 1 amount "amount": amgi::Number, required; 2 account "account": types::Account, required; 3 text "text": Option<String>, optional; 4 labels "labels": Vec<String>, optional; 5 origins "origins": Vec<Option<codegen::Formatted<types::Ipv4, codegen::formats::Ipv4> > >, optional; 6 desk "desk": String, optional; 7 terminal "terminal": String, optional; 8 currency "currency": String, optional; ..additional: codegen::serde_json::Value });

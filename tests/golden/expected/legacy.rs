@@ -143,6 +143,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<A: ParcelsDepotParcelIdMovedHandler + ParcelsLabelsHandler> amgi::Application
@@ -179,6 +197,10 @@ for App<A> {
                 amgi::codegen::no_channel(cx)
             }
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -271,7 +293,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -342,8 +374,8 @@ mod wire {
     impl std::str::FromStr for ParcelsDepotParcelIdMoved { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "parcels/{depot}/{parcelId}/moved")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[amgi::ServerInfo { name: "production", protocol: "mqtt", host: "eu.parcels.example.com:1883", path: "/tracking", bindings: &[] }];
     static CHANNELS: &[amgi::ChannelInfo] = &[
-        amgi::ChannelInfo { name: "parcels/{depot}/{parcelId}/moved", address: codegen::constant("parcels/{depot}/{parcelId}/moved"), servers: &["production"], bindings: &[], operations: &[amgi::OperationInfo { name: "onMoved", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "ParcelScanned", content_type: "application/json", bindings: &[], examples: <ParcelScanned as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "ParcelDelivered", content_type: "application/json", bindings: &[], examples: <ParcelDelivered as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("parcels/{depot}/{parcelId}/moved"), dead_letter: None, },
-        amgi::ChannelInfo { name: "parcels/labels", address: codegen::constant("parcels/labels"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "receive parcels/labels", bindings: &[], messages: &[amgi::MessageInfo { name: "parcels/labels", content_type: "application/json", bindings: &[], examples: <ParcelsLabels as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("parcels/labels"), dead_letter: None, }
+        amgi::ChannelInfo { name: "parcels/{depot}/{parcelId}/moved", address: codegen::constant("parcels/{depot}/{parcelId}/moved"), servers: &["production"], bindings: &[], operations: &[amgi::OperationInfo { name: "onMoved", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "ParcelScanned", content_type: "application/json", bindings: &[], examples: <ParcelScanned as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "ParcelDelivered", content_type: "application/json", bindings: &[], examples: <ParcelDelivered as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("parcels/{depot}/{parcelId}/moved"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "parcels/labels", address: codegen::constant("parcels/labels"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "receive parcels/labels", bindings: &[], messages: &[amgi::MessageInfo { name: "parcels/labels", content_type: "application/json", bindings: &[], examples: <ParcelsLabels as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("parcels/labels"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[0].example_address = PATTERN_PARCELS_DEPOT_PARCEL_ID_MOVED.format(&["north", "P-1024"]).into(); channels }
     codegen::message!(ParcelScanned = "ParcelScanned", &[amgi::ExampleInfo { name: "gate", headers: "{\"trace-id\":\"t-1\"}", payload: Some("{\"gate\":7,\"parcelId\":\"P-1024\"}") }]; [payload json: types::Scan, (value, at) { codegen::Check::check(value, at); }]; headers Headers(message, fields) { let trace_id = { let at = &fields.name("trace-id"); let value = codegen::header:: <String>(&message.headers, at, "trace-id", codegen::Scalar::Text); value }; Some(ParcelScannedHeaders { trace_id: trace_id? }) } { message.headers.reserve(1); codegen::set_header(&mut message.headers, "trace-id", codegen::Scalar::Text, &fields.trace_id)?; });

@@ -254,6 +254,24 @@ impl<A> App<A> {
             addresses,
         }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<A: SelfHandler + TypeHandler + AsyncHandler> amgi::Application for App<A> {
@@ -285,6 +303,10 @@ impl<A: SelfHandler + TypeHandler + AsyncHandler> amgi::Application for App<A> {
                 amgi::codegen::no_channel(cx)
             }
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -401,7 +423,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -600,9 +632,9 @@ mod wire {
     impl std::str::FromStr for Type { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_TYPE.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "type/{type}/{self}/{größe}")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
     static CHANNELS: &[amgi::ChannelInfo] = &[
-        amgi::ChannelInfo { name: "self", address: codegen::constant("self"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "on-self", bindings: &[], messages: &[amgi::MessageInfo { name: "result", content_type: "application/json", bindings: &[], examples: <SelfResult as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "Result", content_type: "application/json", bindings: &[], examples: <ResultMessage as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "2fa", content_type: "application/json", bindings: &[], examples: <N2fa as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("self"), dead_letter: None, },
-        amgi::ChannelInfo { name: "type", address: codegen::constant("type/{type}/{self}/{größe}"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "on_type", bindings: &[], messages: &[amgi::MessageInfo { name: "message", content_type: "application/octet-stream", bindings: &[], examples: <Message as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("type/{type}/{self}/{größe}"), dead_letter: None, },
-        amgi::ChannelInfo { name: "async", address: codegen::constant(""), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "match", bindings: &[], messages: &[amgi::MessageInfo { name: "question", content_type: "application/json", bindings: &[], examples: <Question as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "Vec", content_type: "application/json", bindings: &[], examples: <AsyncVec as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant(""), dead_letter: None, }
+        amgi::ChannelInfo { name: "self", address: codegen::constant("self"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "on-self", bindings: &[], messages: &[amgi::MessageInfo { name: "result", content_type: "application/json", bindings: &[], examples: <SelfResult as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "Result", content_type: "application/json", bindings: &[], examples: <ResultMessage as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "2fa", content_type: "application/json", bindings: &[], examples: <N2fa as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("self"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "type", address: codegen::constant("type/{type}/{self}/{größe}"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "on_type", bindings: &[], messages: &[amgi::MessageInfo { name: "message", content_type: "application/octet-stream", bindings: &[], examples: <Message as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("type/{type}/{self}/{größe}"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "async", address: codegen::constant(""), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "match", bindings: &[], messages: &[amgi::MessageInfo { name: "question", content_type: "application/json", bindings: &[], examples: <Question as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "Vec", content_type: "application/json", bindings: &[], examples: <AsyncVec as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant(""), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }
     ];
     pub(super) fn channels(addresses: &Addresses) -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[1].example_address = PATTERN_TYPE.format(&["type", "self", ""]).into(); channels[2].address = addresses.r#async.clone().into(); channels[2].example_address = addresses.r#async.clone().into(); channels }
     codegen::message!(SelfResult = "result", &[]; [payload json: types::SelfResultPayload, (value, at) { codegen::Check::check(value, at); }]);

@@ -181,6 +181,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<
@@ -209,6 +227,10 @@ impl<
             "orders.forwards" => wire::route_forwards(handlers, cx).await,
             _ => amgi::codegen::no_channel(cx),
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -325,7 +347,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -368,10 +400,10 @@ mod wire {
     use amgi::codegen;
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
     static CHANNELS: &[amgi::ChannelInfo] = &[
-        amgi::ChannelInfo { name: "orders", address: codegen::constant("orders"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "order", content_type: "application/json", bindings: &[], examples: <Order as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders"), dead_letter: None, },
-        amgi::ChannelInfo { name: "tasks", address: codegen::constant("orders.tasks"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrderTask", bindings: &[], messages: &[amgi::MessageInfo { name: "orderTask", content_type: "application/json", bindings: &[], examples: <OrderTask as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.tasks"), dead_letter: None, },
-        amgi::ChannelInfo { name: "requests", address: codegen::constant("orders.requests"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "confirmOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "orderRequest", content_type: "application/json", bindings: &[], examples: <OrderRequest as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.requests"), dead_letter: None, },
-        amgi::ChannelInfo { name: "forwards", address: codegen::constant("orders.forwards"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrderForward", bindings: &[], messages: &[amgi::MessageInfo { name: "orderForward", content_type: "application/json", bindings: &[], examples: <OrderForward as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.forwards"), dead_letter: None, }
+        amgi::ChannelInfo { name: "orders", address: codegen::constant("orders"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "order", content_type: "application/json", bindings: &[], examples: <Order as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "tasks", address: codegen::constant("orders.tasks"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrderTask", bindings: &[], messages: &[amgi::MessageInfo { name: "orderTask", content_type: "application/json", bindings: &[], examples: <OrderTask as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.tasks"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "requests", address: codegen::constant("orders.requests"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "confirmOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "orderRequest", content_type: "application/json", bindings: &[], examples: <OrderRequest as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.requests"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "forwards", address: codegen::constant("orders.forwards"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOrderForward", bindings: &[], messages: &[amgi::MessageInfo { name: "orderForward", content_type: "application/json", bindings: &[], examples: <OrderForward as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders.forwards"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     codegen::message!(Order = "order", &[amgi::ExampleInfo { name: "usual", headers: "{}", payload: Some("{\"id\":1000000,\"quantity\":37}") }]; [payload json: types::Order]);

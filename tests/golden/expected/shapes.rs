@@ -231,6 +231,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<
@@ -271,6 +289,10 @@ impl<
                 amgi::codegen::no_channel(cx)
             }
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -742,13 +764,13 @@ mod wire {
     impl std::str::FromStr for Channels { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_CHANNELS.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "channels/{servers}")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
     static CHANNELS: &[amgi::ChannelInfo] = &[
-        amgi::ChannelInfo { name: "shapes", address: codegen::constant("shapes"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onShapes", bindings: &[], messages: &[amgi::MessageInfo { name: "codes", content_type: "application/json", bindings: &[], examples: <Codes as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("shapes"), dead_letter: None, },
-        amgi::ChannelInfo { name: "traits", address: codegen::constant("a-{x}/b"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onTraits", bindings: &[], messages: &[amgi::MessageInfo { name: "composed", content_type: "application/json", bindings: &[], examples: <Composed as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("a-{x}/b"), dead_letter: None, },
-        amgi::ChannelInfo { name: "others", address: codegen::constant("c-{x}/b"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOthers", bindings: &[], messages: &[amgi::MessageInfo { name: "nullable", content_type: "application/json", bindings: &[], examples: <Nullable as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("c-{x}/b"), dead_letter: None, },
-        amgi::ChannelInfo { name: "channels", address: codegen::constant("channels/{servers}"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onChannels", bindings: &[], messages: &[amgi::MessageInfo { name: "A", content_type: "application/json", bindings: &[], examples: <ChannelsA as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("channels/{servers}"), dead_letter: None, },
-        amgi::ChannelInfo { name: "family", address: codegen::constant("family"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onFamily", bindings: &[], messages: &[amgi::MessageInfo { name: "family", content_type: "application/json", bindings: &[], examples: <Family as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("family"), dead_letter: None, },
-        amgi::ChannelInfo { name: "pair", address: codegen::constant("pair"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onPair", bindings: &[], messages: &[amgi::MessageInfo { name: "ping", content_type: "application/json", bindings: &[], examples: <Ping as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "data", content_type: "application/json", bindings: &[], examples: <Data as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("pair"), dead_letter: None, },
-        amgi::ChannelInfo { name: "overlap", address: codegen::constant("overlap"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOverlap", bindings: &[], messages: &[amgi::MessageInfo { name: "overlap", content_type: "application/json", bindings: &[], examples: <Overlap as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("overlap"), dead_letter: None, }
+        amgi::ChannelInfo { name: "shapes", address: codegen::constant("shapes"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onShapes", bindings: &[], messages: &[amgi::MessageInfo { name: "codes", content_type: "application/json", bindings: &[], examples: <Codes as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("shapes"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "traits", address: codegen::constant("a-{x}/b"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onTraits", bindings: &[], messages: &[amgi::MessageInfo { name: "composed", content_type: "application/json", bindings: &[], examples: <Composed as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("a-{x}/b"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "others", address: codegen::constant("c-{x}/b"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOthers", bindings: &[], messages: &[amgi::MessageInfo { name: "nullable", content_type: "application/json", bindings: &[], examples: <Nullable as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("c-{x}/b"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "channels", address: codegen::constant("channels/{servers}"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onChannels", bindings: &[], messages: &[amgi::MessageInfo { name: "A", content_type: "application/json", bindings: &[], examples: <ChannelsA as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("channels/{servers}"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "family", address: codegen::constant("family"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onFamily", bindings: &[], messages: &[amgi::MessageInfo { name: "family", content_type: "application/json", bindings: &[], examples: <Family as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("family"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "pair", address: codegen::constant("pair"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onPair", bindings: &[], messages: &[amgi::MessageInfo { name: "ping", content_type: "application/json", bindings: &[], examples: <Ping as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "data", content_type: "application/json", bindings: &[], examples: <Data as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("pair"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "overlap", address: codegen::constant("overlap"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onOverlap", bindings: &[], messages: &[amgi::MessageInfo { name: "overlap", content_type: "application/json", bindings: &[], examples: <Overlap as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("overlap"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[1].example_address = PATTERN_TRAITS.format(&["1/2"]).into(); channels[2].example_address = PATTERN_OTHERS.format(&["x"]).into(); channels[3].example_address = PATTERN_CHANNELS.format(&["servers"]).into(); channels }
     codegen::message!(Codes = "codes", &[]; [payload reread_json: types::CodesPayload, (value, at) { codegen::Check::check(value, at); }]; headers Headers(message, fields) { let x_trace = { let at = &fields.name("x-trace"); let value = codegen::optional_header:: <amgi::codegen::serde_json::Value>(&message.headers, at, "x-trace", codegen::Scalar::Loose); value }; let x_mixed = { let at = &fields.name("x-mixed"); let value = codegen::optional_header:: <types::CodesXMixed>(&message.headers, at, "x-mixed", codegen::Scalar::Loose); value }; Some(CodesHeaders { x_trace: x_trace?, x_mixed: x_mixed? }) } { message.headers.reserve(2); if let Some(value) = &fields.x_trace { codegen::set_header(&mut message.headers, "x-trace", codegen::Scalar::Loose, value)?; } if let Some(value) = &fields.x_mixed { codegen::set_header(&mut message.headers, "x-mixed", codegen::Scalar::Loose, value)?; } });

@@ -200,6 +200,24 @@ impl<A> App<A> {
         let channels = wire::channels();
         Self { lifecycle, channels }
     }
+
+    /// The application inside `layer`, which sees every message first.
+    pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+        amgi::Layered::new(layer, self)
+    }
+
+    /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+    #[must_use]
+    pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+    where
+        A: Send + Sync + 'static,
+        F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.lifecycle.on_shutdown(shutdown);
+        self
+    }
 }
 
 impl<A: UserCreatedHandler + UserEventsHandler + UserFindHandler> amgi::Application
@@ -230,6 +248,10 @@ for App<A> {
                 amgi::codegen::no_channel(cx)
             }
         }
+    }
+
+    async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+        self.lifecycle.shutdown().await
     }
 }
 
@@ -337,7 +359,17 @@ impl Sender {
 
 impl From<&amgi::Context> for Sender {
     fn from(cx: &amgi::Context) -> Self {
-        Self::new(std::sync::Arc::clone(cx.sender()))
+        Self {
+            sender: std::sync::Arc::clone(cx.sender()),
+        }
+    }
+}
+
+impl From<&amgi::Client> for Sender {
+    fn from(client: &amgi::Client) -> Self {
+        Self {
+            sender: std::sync::Arc::clone(client.sender()),
+        }
     }
 }
 
@@ -543,9 +575,9 @@ mod wire {
         amgi::ServerInfo { name: "http", protocol: "http", host: "localhost:8080", path: "/events", bindings: &[] }
     ];
     static CHANNELS: &[amgi::ChannelInfo] = &[
-        amgi::ChannelInfo { name: "userCreated", address: codegen::constant("user.created"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onUserCreated", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "userCreated", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"description\":\"Number of the user, so that a user's messages stay in order.\",\"type\":\"string\"}}" }], examples: <UserCreated as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.created"), dead_letter: Some("user.created.failed"), },
-        amgi::ChannelInfo { name: "userEvents", address: codegen::constant("user.{userId}.events"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onUserEvent", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":2}" }], messages: &[amgi::MessageInfo { name: "userRenamed", content_type: "application/json", bindings: &[], examples: <UserRenamed as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "userDeleted", content_type: "application/json", bindings: &[], examples: <UserDeleted as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.{userId}.events"), dead_letter: None, },
-        amgi::ChannelInfo { name: "userFind", address: codegen::constant("user.find"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "findUser", bindings: &[], messages: &[amgi::MessageInfo { name: "findUser", content_type: "application/json", bindings: &[], examples: <FindUser as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.find"), dead_letter: None, }
+        amgi::ChannelInfo { name: "userCreated", address: codegen::constant("user.created"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onUserCreated", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "userCreated", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"description\":\"Number of the user, so that a user's messages stay in order.\",\"type\":\"string\"}}" }], examples: <UserCreated as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.created"), dead_letter: Some("user.created.failed"), policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "userEvents", address: codegen::constant("user.{userId}.events"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onUserEvent", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":2}" }], messages: &[amgi::MessageInfo { name: "userRenamed", content_type: "application/json", bindings: &[], examples: <UserRenamed as amgi::TypedMessage>::EXAMPLES, }, amgi::MessageInfo { name: "userDeleted", content_type: "application/json", bindings: &[], examples: <UserDeleted as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.{userId}.events"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, },
+        amgi::ChannelInfo { name: "userFind", address: codegen::constant("user.find"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "findUser", bindings: &[], messages: &[amgi::MessageInfo { name: "findUser", content_type: "application/json", bindings: &[], examples: <FindUser as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.find"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { let mut channels = CHANNELS.to_vec(); channels[1].example_address = PATTERN_USER_EVENTS.format(&["42"]).into(); channels }
     codegen::message!(

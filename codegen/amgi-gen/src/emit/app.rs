@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 
-use super::{GROUP, channel::signature, ident, pattern_name, route_name};
+use super::{GROUP, batch_name, channel::signature, ident, pattern_name, replies, route_name};
 use crate::ir::{Api, Channel, Handler, Route};
 
 /// Above this many channels a struct with a type parameter each helps nobody.
@@ -64,10 +64,38 @@ pub(super) fn app(api: &Api) -> TokenStream {
     } else {
         dispatch(api, false, &quote!(self.addresses))
     };
+    let requests = replies::requests(api).next().is_some();
+    let (replies_field, replies_value, replies_start, replies_channels, replies_take) = if requests {
+        (
+            quote!(replies: amgi::Replies,),
+            quote!(replies,),
+            quote!(amgi::Application::startup(&self.replies, state).await?;),
+            quote! {
+                let replies = wire::replies();
+                channels.extend(amgi::codegen::only_replies(&replies));
+            },
+            quote!(if let Some(settlement) = amgi::codegen::answer(&self.replies, cx) { return settlement; }),
+        )
+    } else {
+        Default::default()
+    };
+    let state = if requests { quote!(state) } else { quote!(_state) };
+    let mutable = requests.then(|| quote!(mut));
+    let replies = requests.then(|| {
+        quote! {
+            /// What receives the replies of requests, for an [`amgi::Client`] that stands by itself.
+            #[must_use]
+            pub fn replies() -> amgi::Replies {
+                wire::replies()
+            }
+        }
+    });
+    let batch = batch(api);
     let message = if dispatch.is_empty() {
-        quote!(amgi::codegen::no_channel(cx))
+        quote!(#replies_take amgi::codegen::no_channel(cx))
     } else {
         quote! {
+            #replies_take
             let Some(handlers) = self.lifecycle.get() else {
                 return amgi::codegen::not_started();
             };
@@ -100,6 +128,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
         pub struct App<A> {
             lifecycle: amgi::codegen::Lifecycle<A>,
             channels: Vec<amgi::ChannelInfo>,
+            #replies_field
             #field
         }
 
@@ -107,8 +136,27 @@ pub(super) fn app(api: &Api) -> TokenStream {
 
         impl<A> App<A> {
             fn new(lifecycle: amgi::codegen::Lifecycle<A>, #argument) -> Self {
-                let channels = wire::channels(#info);
-                Self { lifecycle, channels, #value }
+                let #mutable channels = wire::channels(#info);
+                #replies_channels
+                Self { lifecycle, channels, #replies_value #value }
+            }
+
+            /// The application inside `layer`, which sees every message first.
+            pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+                amgi::Layered::new(layer, self)
+            }
+
+            /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+            #[must_use]
+            pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+            where
+                A: Send + Sync + 'static,
+                F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+                Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+                E: Into<Box<dyn std::error::Error + Send + Sync>>,
+            {
+                self.lifecycle.on_shutdown(shutdown);
+                self
             }
         }
 
@@ -121,7 +169,8 @@ pub(super) fn app(api: &Api) -> TokenStream {
                 wire::SERVERS
             }
 
-            async fn startup(&self, _state: &mut amgi::State) -> Result<(), amgi::StartupError> {
+            async fn startup(&self, #state: &mut amgi::State) -> Result<(), amgi::StartupError> {
+                #replies_start
                 self.lifecycle.startup().await
             }
 
@@ -129,11 +178,55 @@ pub(super) fn app(api: &Api) -> TokenStream {
             async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
                 #message
             }
+
+            #batch
+
+            async fn shutdown(&self) -> Result<(), amgi::StartupError> {
+                self.lifecycle.shutdown().await
+            }
         }
 
+        #replies
         #parts
         #groups
     }
+}
+
+/// `Application::batch`, where the document asks for batches.
+fn batch(api: &Api) -> Option<TokenStream> {
+    let mut literal = Vec::new();
+    let mut others = Vec::new();
+    for route in &api.dispatch {
+        let channel = &api.channels[route.channels[0]];
+        if channel.policy.batch.is_none() {
+            continue;
+        }
+        let function = batch_name(channel);
+        let call = quote!(wire::#function(handlers, contexts).await);
+        match &route.address {
+            None => {
+                let field = ident(&channel.field);
+                others.push(quote!(if address == self.addresses.#field { return #call; }));
+            }
+            Some(_) if route.pattern => {
+                let pattern = pattern_name(channel);
+                others.push(quote!(if wire::#pattern.matches(address) { return #call; }));
+            }
+            Some(address) => literal.push(quote!(if address == #address { return #call; })),
+        }
+    }
+    (!literal.is_empty() || !others.is_empty()).then(|| {
+        quote! {
+            async fn batch(&self, contexts: &[amgi::Context]) -> Vec<amgi::Settlement> {
+                if let (Some(handlers), Some(first)) = (self.lifecycle.get(), contexts.first()) {
+                    let address = first.address();
+                    #(#literal)*
+                    #(#others)*
+                }
+                amgi::codegen::one_by_one(self, contexts).await
+            }
+        }
+    })
 }
 
 /// What handlers implement: a trait a channel, or a group.
@@ -276,10 +369,12 @@ fn parts(handled: &[(usize, &Channel, &Handler)]) -> TokenStream {
         let methods = handler.methods.iter().map(|method| {
             let signature = signature(channel, method);
             let (method_name, argument) = (ident(&method.name), ident(&method.argument));
-            let address = channel.parameters.as_ref().map(|_| quote!(channel,));
+            let (address, cx) =
+                if method.batch { (quote!(channels,), quote!(batch)) } else { (quote!(channel,), quote!(cx)) };
+            let address = channel.parameters.as_ref().map(|_| address);
             quote! {
                 #signature {
-                    self.#field.#method_name(#address #argument, cx)
+                    self.#field.#method_name(#address #argument, #cx)
                 }
             }
         });

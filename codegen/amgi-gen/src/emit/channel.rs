@@ -71,8 +71,18 @@ pub(super) fn signature(channel: &Channel, method: &Method) -> TokenStream {
     let input = ident(&method.input);
     let address = channel.parameters.as_ref().map(|parameters| {
         let ty = ident(&parameters.name);
-        quote!(channel: #ty,)
+        if method.batch { quote!(channels: Vec<#ty>,) } else { quote!(channel: #ty,) }
     });
+    if method.batch {
+        return quote! {
+            fn #name(
+                &self,
+                #address
+                #argument: Vec<#input>,
+                batch: &amgi::Batch<'_>,
+            ) -> impl std::future::Future<Output = Result<(), Self::Error>> + Send
+        };
+    }
     let output = match &method.reply {
         Some(reply) => {
             let output = ident(&reply.output);

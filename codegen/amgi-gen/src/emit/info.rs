@@ -1,10 +1,10 @@
 //! What servers are told about the document: constant data.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Literal, TokenStream};
+use quote::{ToTokens, quote};
 
-use super::{ident, pattern_name};
-use crate::ir::{Api, Binding, Channel, Codec, Handler, Message, Ty, TypeKind};
+use super::{ident, pattern_name, wire::location};
+use crate::ir::{Api, Binding, Channel, Codec, Handler, Message, Policy, Ty, TypeKind};
 
 /// `SERVERS`.
 pub(super) fn servers(api: &Api) -> TokenStream {
@@ -32,10 +32,8 @@ pub(super) fn channels(api: &Api) -> TokenStream {
         let servers = &channel.servers;
         let bindings = bindings(&channel.bindings);
         let operations = operations(api, handler);
-        let dead_letter = match &channel.dead_letter {
-            Some(address) => quote!(Some(#address)),
-            None => quote!(None),
-        };
+        let dead_letter = option(channel.policy.dead_letter.as_ref().map(ToTokens::to_token_stream));
+        let (policy, batch) = (policy(&channel.policy), batch(&channel.policy));
         let address = channel.address.as_deref().unwrap_or_default();
         quote! {
             amgi::ChannelInfo {
@@ -46,6 +44,8 @@ pub(super) fn channels(api: &Api) -> TokenStream {
                 operations: #operations,
                 example_address: codegen::constant(#address),
                 dead_letter: #dead_letter,
+                policy: #policy,
+                batch: #batch,
             }
         }
     });
@@ -77,6 +77,64 @@ pub(super) fn channels(api: &Api) -> TokenStream {
     }
 }
 
+/// `PolicyInfo`.
+fn policy(policy: &Policy) -> TokenStream {
+    let retry = policy.retry.clone().unwrap_or_default();
+    let mut fields = TokenStream::new();
+    let mut set = |name: &str, value: Option<TokenStream>| {
+        if let Some(value) = value {
+            let name = quote::format_ident!("{name}");
+            fields.extend(quote!(#name: Some(#value),));
+        }
+    };
+    set("attempts", retry.attempts.map(|attempts| unsuffixed(attempts.into())));
+    set("first", retry.first.map(millis));
+    set("most", retry.most.map(millis));
+    set("jitter", retry.jitter.map(|jitter| quote!(#jitter)));
+    set("then_dead_letter", retry.then_dead_letter.map(|then| quote!(#then)));
+    set("timeout", policy.timeout.map(millis));
+    set(
+        "idempotency",
+        policy.idempotency.as_ref().map(|idempotency| {
+            let (key, remember) = (location(&idempotency.key), millis(idempotency.remember));
+            quote!(amgi::IdempotencyInfo { key: #key, remember: #remember })
+        }),
+    );
+    set(
+        "breaker",
+        policy.breaker.as_ref().map(|breaker| {
+            let (failures, pause) = (unsuffixed(breaker.failures.into()), millis(breaker.pause));
+            quote!(amgi::BreakerInfo { failures: #failures, pause: #pause })
+        }),
+    );
+    if fields.is_empty() {
+        quote!(amgi::PolicyInfo::NONE)
+    } else {
+        quote!(amgi::PolicyInfo { #fields ..amgi::PolicyInfo::NONE })
+    }
+}
+
+/// `BatchInfo`.
+fn batch(policy: &Policy) -> TokenStream {
+    option(policy.batch.as_ref().map(|batch| {
+        let (size, wait) = (Literal::usize_unsuffixed(batch.size), millis(batch.wait));
+        quote!(amgi::BatchInfo { size: #size, wait: #wait })
+    }))
+}
+
+pub(super) fn option(value: Option<TokenStream>) -> TokenStream {
+    value.map_or_else(|| quote!(None), |value| quote!(Some(#value)))
+}
+
+fn unsuffixed(number: u64) -> TokenStream {
+    Literal::u64_unsuffixed(number).to_token_stream()
+}
+
+pub(super) fn millis(millis: u64) -> TokenStream {
+    let millis = unsuffixed(millis);
+    quote!(std::time::Duration::from_millis(#millis))
+}
+
 fn operations(api: &Api, handler: &Handler) -> TokenStream {
     let operations = handler.operations.iter().map(|operation| {
         let key = &operation.key;
@@ -101,7 +159,7 @@ fn operations(api: &Api, handler: &Handler) -> TokenStream {
     quote!(&[#(#operations),*])
 }
 
-fn bindings(bindings: &[Binding]) -> TokenStream {
+pub(super) fn bindings(bindings: &[Binding]) -> TokenStream {
     let bindings = bindings.iter().map(|binding| {
         let (protocol, json) = (&binding.protocol, &binding.json);
         quote!(amgi::BindingInfo { protocol: #protocol, json: #json })

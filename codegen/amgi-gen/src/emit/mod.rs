@@ -8,6 +8,7 @@ mod channel;
 mod info;
 mod message;
 mod read;
+mod replies;
 mod rules;
 mod sender;
 mod types;
@@ -168,6 +169,11 @@ fn pattern_name(channel: &Channel) -> Ident {
 /// The function that dispatches the messages of a channel's address.
 fn route_name(channel: &Channel) -> Ident {
     ident(&format!("route_{}", channel.field.trim_start_matches("r#")))
+}
+
+/// The function that handles messages of a channel together.
+fn batch_name(channel: &Channel) -> Ident {
+    ident(&format!("batch_{}", channel.field.trim_start_matches("r#")))
 }
 
 /// Documentation.

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use serde_json::Value;
 
-use super::{docs, ident};
+use super::{docs, ident, info::millis, replies};
 use crate::ir::{Api, Preset, Send};
 
 pub(super) fn sender(api: &Api) -> TokenStream {
@@ -12,20 +12,37 @@ pub(super) fn sender(api: &Api) -> TokenStream {
         return TokenStream::new();
     }
     let methods = api.sends.iter().map(|send| method(api, send));
+    let requests = replies::requests(api).next().is_some();
+    let (field, none, of_context, of_client, awaits) = if requests {
+        (
+            quote!(replies: Option<amgi::Replies>,),
+            quote!(replies: None,),
+            quote!(replies: cx.state().get().cloned(),),
+            quote!(replies: Some(client.replies().clone()),),
+            quote! {
+                ///
+                /// A request waits for its reply; that takes a handler's context or an [`amgi::Client`], which receive replies.
+            },
+        )
+    } else {
+        Default::default()
+    };
     quote! {
         /// Typed sends: one method a `send` operation of the document.
         ///
         /// A send happens when it is awaited, and is in the broker's hands when that returns.
+        #awaits
         #[derive(Clone)]
         pub struct Sender {
             sender: std::sync::Arc<dyn amgi::MessageSend>,
+            #field
         }
 
         impl Sender {
             /// A sender on any server's `send`.
             #[must_use]
             pub fn new(sender: std::sync::Arc<dyn amgi::MessageSend>) -> Self {
-                Self { sender }
+                Self { sender, #none }
             }
 
             #(#methods)*
@@ -33,7 +50,13 @@ pub(super) fn sender(api: &Api) -> TokenStream {
 
         impl From<&amgi::Context> for Sender {
             fn from(cx: &amgi::Context) -> Self {
-                Self::new(std::sync::Arc::clone(cx.sender()))
+                Self { sender: std::sync::Arc::clone(cx.sender()), #of_context }
+            }
+        }
+
+        impl From<&amgi::Client> for Sender {
+            fn from(client: &amgi::Client) -> Self {
+                Self { sender: std::sync::Arc::clone(client.sender()), #of_client }
             }
         }
 
@@ -64,6 +87,21 @@ fn method(api: &Api, send: &Send) -> TokenStream {
         (None, None) => (quote!(address: impl Into<amgi::ByteString>,), quote!(address)),
     };
     let presets = presets(&send.bindings);
+    if let Some(reply) = &send.reply {
+        let (output, info) = (ident(&reply.output), replies::info(api, send, reply));
+        let timeout = send.timeout.map(|timeout| {
+            let timeout = millis(timeout);
+            quote!(.timeout(#timeout))
+        });
+        return quote! {
+            #lines
+            pub fn #name(&self, #argument #message) -> amgi::Request<'_, #output> {
+                const REPLY: amgi::reply::ReplyInfo = #info;
+                let outgoing = amgi::codegen::outgoing(&self.sender, #address, #presets, #value);
+                amgi::codegen::request(outgoing, self.replies.as_ref(), &REPLY)#timeout
+            }
+        };
+    }
     quote! {
         #lines
         pub fn #name(&self, #argument #message) -> amgi::Outgoing<'_> {

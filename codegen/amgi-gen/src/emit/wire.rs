@@ -4,8 +4,10 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, Module, Piece, app, divided, ident, info, outer_ty, pattern_name, read, route_name,
+    GROUP, Module, Piece, app, batch_name, divided, ident, info, outer_ty, pattern_name, read, route_name,
     rules::checks,
+    info::option,
+    replies,
     sender::{presets, sets},
     types::literal,
 };
@@ -29,6 +31,9 @@ pub(super) fn module(api: &Api) -> Module<'_> {
     }));
     pieces.push(Piece::new(move || info::servers(api)));
     pieces.push(Piece::new(move || info::channels(api)));
+    if replies::requests(api).next().is_some() {
+        pieces.push(Piece::new(move || replies::wire(api)));
+    }
     let messages = api.messages.iter().map(|message| Piece::new(move || typed_message(api, message)));
     let unions = api.unions.iter().map(|union| Piece::new(move || typed_union(api, union)));
     pieces.extend(divided("codec", large, GROUP, None, messages.chain(unions).collect()));
@@ -331,6 +336,15 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
         let count = proc_macro2::Literal::usize_unsuffixed(count);
         quote!(values: [&str; #count],)
     });
+    if let Some(batch) = batch_function(api, route) {
+        let function = batch_name(channel);
+        return quote! {
+            #batch
+            pub(super) async fn #name<A: #bounds>(handlers: &A, #argument cx: &amgi::Context) -> amgi::Settlement {
+                codegen::only(#function(handlers, std::slice::from_ref(cx)).await)
+            }
+        };
+    }
     let body = match route.candidates.as_slice() {
         [] => quote!(codegen::no_channel(cx)),
         [candidate] => {
@@ -368,6 +382,37 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
             #body
         }
     }
+}
+
+/// How the messages of a channel are handled together, where the document asks for that.
+fn batch_function(api: &Api, route: &Route) -> Option<TokenStream> {
+    let channel = &api.channels[route.channels[0]];
+    let handler = channel.handler.as_ref()?;
+    let method = handler.methods.first().filter(|method| method.batch)?;
+    let (name, input, bounds) = (batch_name(channel), ident(&method.input), bounds(api, route));
+    let (handler, method) = (ident(&handler.name), ident(&method.name));
+    let body = if let Some(parameters) = &channel.parameters {
+        let ty = ident(&parameters.name);
+        quote! {
+            let (messages, batch) = codegen::read_batch(contexts, |cx| {
+                Ok((cx.address().parse::<#ty>()?, <#input as amgi::TypedMessage>::decode(cx.message())?))
+            });
+            let (channels, messages) = messages.into_iter().unzip();
+            let result = if batch.is_empty() { Ok(()) } else { #handler::#method(handlers, channels, messages, &batch).await };
+        }
+    } else {
+        quote! {
+            let (messages, batch) =
+                codegen::read_batch(contexts, |cx| <#input as amgi::TypedMessage>::decode(cx.message()));
+            let result = if batch.is_empty() { Ok(()) } else { #handler::#method(handlers, messages, &batch).await };
+        }
+    };
+    Some(quote! {
+        pub(super) async fn #name<A: #bounds>(handlers: &A, contexts: &[amgi::Context]) -> Vec<amgi::Settlement> {
+            #body
+            codegen::settle_batch(batch, result)
+        }
+    })
 }
 
 /// The table that tells messages apart.
@@ -412,7 +457,7 @@ fn call(api: &Api, candidate: &Candidate) -> TokenStream {
     let settled = match &method.reply {
         None => quote!(codegen::settle(#call)),
         Some(reply) => {
-            let info = reply_info(api, candidate, reply);
+            let info = reply_info(api, candidate.message, reply);
             let presets = presets(&reply.bindings);
             quote! {
                 {
@@ -436,25 +481,25 @@ fn call(api: &Api, candidate: &Candidate) -> TokenStream {
     }
 }
 
-fn reply_info(api: &Api, candidate: &Candidate, reply: &Reply) -> TokenStream {
-    let location = |location: &Location| match location {
-        Location::Header(name) => quote!(amgi::reply::Location::Header(#name)),
-        Location::Payload(pointer) => quote!(amgi::reply::Location::Payload(#pointer)),
-    };
-    let option = |value: Option<TokenStream>| match value {
-        Some(value) => quote!(Some(#value)),
-        None => quote!(None),
-    };
+pub(super) fn reply_info(api: &Api, request: usize, reply: &Reply) -> TokenStream {
     let from = option(reply.location.as_ref().map(location));
     let address = option(reply.address.as_ref().map(|address| quote!(#address)));
     let answer = reply.messages.iter().find_map(|&index| api.messages[index].correlation.as_ref());
     let correlation =
-        api.messages[candidate.message].correlation.as_ref().zip(answer).map(|(request, answer)| {
+        api.messages[request].correlation.as_ref().zip(answer).map(|(request, answer)| {
             let (request, answer) = (location(request), location(answer));
             quote!((#request, #answer))
         });
     let correlation = option(correlation);
     quote!(amgi::reply::ReplyInfo { location: #from, address: #address, correlation: #correlation })
+}
+
+/// A runtime expression.
+pub(super) fn location(location: &Location) -> TokenStream {
+    match location {
+        Location::Header(name) => quote!(amgi::reply::Location::Header(#name)),
+        Location::Payload(pointer) => quote!(amgi::reply::Location::Payload(#pointer)),
+    }
 }
 
 /// Dispatch within a group of channels, so that no function knows them all.

@@ -11,6 +11,7 @@ mod exact;
 mod message;
 mod operation;
 mod parts;
+mod policy;
 mod route;
 mod rules;
 mod schema;
@@ -286,6 +287,7 @@ impl<'d> Lowering<'d> {
                 .collect();
             ir::Parameters { name, fields }
         });
+        let policy = self.policy(id);
         let fallback = match &channel.address {
             Some(address) if *address != channel.key => format!("Channel `{}` at `{address}`.", channel.key),
             _ => format!("Channel `{}`.", channel.key),
@@ -301,15 +303,10 @@ impl<'d> Lowering<'d> {
             address: channel.address.clone(),
             docs,
             parameters,
-            handler: self.handler(id),
+            handler: self.handler(id, policy.batch.is_some()),
             servers: channel.servers.iter().map(|&id| self.doc[id].key.clone()).collect(),
             bindings: channel.bindings.iter().map(|b| binding_json(self.doc, b)).collect(),
-            dead_letter: channel
-                .extensions
-                .iter()
-                .find(|(name, _)| name == "x-amgi-dead-letter")
-                .and_then(|(_, node)| node.as_str())
-                .map(str::to_owned),
+            policy,
         }
     }
 }

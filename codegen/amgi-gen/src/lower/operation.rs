@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Lowering<'_> {
-    /// The handler trait of a channel; `None` when nothing is received from it.
-    pub(super) fn handler(&mut self, id: Id<Channel>) -> Option<ir::Handler> {
+    /// The handler trait of a channel, whose messages may be handled together; `None` when nothing is received from it.
+    pub(super) fn handler(&mut self, id: Id<Channel>, batch: bool) -> Option<ir::Handler> {
         let doc = self.doc;
         let channel = &doc[id];
         let operations: Vec<&Operation> =
@@ -35,12 +35,26 @@ impl Lowering<'_> {
         let mut methods: Vec<ir::Method> = Vec::new();
         let mut names = Namer::members();
         for operation in operations.iter().filter(|op| op.reply.is_none()) {
+            if batch {
+                self.batch_method(operation, &mut methods, &mut names);
+                continue;
+            }
             for &message in &operation.messages {
                 self.receive(operation, message, &mut methods, &mut names);
             }
         }
         for operation in &operations {
             if let Some(reply) = &operation.reply {
+                if batch {
+                    self.shaper.diagnostics.push(
+                        Diagnostic::error(
+                            codes::POLICY,
+                            operation.span,
+                            format!("operation `{}` has a reply, so its messages cannot be handled together", operation.key),
+                        )
+                        .help("remove `x-amgi-batch`, or the reply"),
+                    );
+                }
                 self.request(operation, reply, &mut methods, &mut names);
             }
         }
@@ -86,6 +100,40 @@ impl Lowering<'_> {
             messages: vec![index],
             input: type_name,
             reply: None,
+            batch: false,
+        });
+    }
+
+    /// The method of an operation whose messages are handled together; like a request it is named by its operation.
+    fn batch_method(&mut self, operation: &Operation, methods: &mut Vec<ir::Method>, names: &mut Namer) {
+        let messages: Vec<usize> = operation.messages.iter().map(|&message| self.index(message)).collect();
+        if messages.is_empty() {
+            return;
+        }
+        if let Some(other) = methods.first() {
+            self.shaper.diagnostics.push(
+                Diagnostic::error(
+                    codes::POLICY,
+                    operation.span,
+                    format!(
+                        "operations `{}` and `{}` receive from one channel, whose messages are handled together",
+                        other.operations[0], operation.key
+                    ),
+                )
+                .help("make it one operation with the messages of both"),
+            );
+            return;
+        }
+        let input = self.union(&operation.key, "Message", &messages, operation);
+        methods.push(ir::Method {
+            name: names.member(&wanted(&operation.extensions, &operation.key)).name,
+            docs: operation_docs(operation),
+            operations: vec![operation.key.clone()],
+            argument: "messages".to_owned(),
+            messages,
+            input,
+            reply: None,
+            batch: true,
         });
     }
 
@@ -96,7 +144,6 @@ impl Lowering<'_> {
         methods: &mut Vec<ir::Method>,
         names: &mut Namer,
     ) {
-        let doc = self.doc;
         let requests: Vec<usize> = operation.messages.iter().map(|&message| self.index(message)).collect();
         if requests.is_empty() {
             return;
@@ -118,6 +165,23 @@ impl Lowering<'_> {
             );
             return;
         }
+        let Some(reply) = self.reply(operation, reply) else { return };
+        let input = self.union(&operation.key, "Request", &requests, operation);
+        methods.push(ir::Method {
+            name: names.member(&wanted(&operation.extensions, &operation.key)).name,
+            docs: operation_docs(operation),
+            operations: vec![operation.key.clone()],
+            argument: "request".to_owned(),
+            messages: requests,
+            input,
+            reply: Some(reply),
+            batch: false,
+        });
+    }
+
+    /// The reply of an operation; `None` when there can be none, and that is reported.
+    fn reply(&mut self, operation: &Operation, reply: &Reply) -> Option<ir::Reply> {
+        let doc = self.doc;
         let replies: Vec<usize> = reply.messages.iter().map(|&message| self.index(message)).collect();
         let channel = reply.channel.map(|id| &doc[id]);
         let mut address = channel.and_then(|channel| channel.address.clone());
@@ -147,20 +211,25 @@ impl Lowering<'_> {
                 Diagnostic::error(codes::REPLY_EMPTY, reply.span, "the reply has no message")
                     .help("name a channel with messages, or `messages`, in the reply"),
             );
-            return;
+            return None;
         }
         let output = self.union(&operation.key, "Reply", &replies, operation);
-        let input = self.union(&operation.key, "Request", &requests, operation);
         let bindings = presets(doc, channel.into_iter().flat_map(|channel| &channel.bindings));
-        methods.push(ir::Method {
-            name: names.member(&wanted(&operation.extensions, &operation.key)).name,
-            docs: operation_docs(operation),
-            operations: vec![operation.key.clone()],
-            argument: "request".to_owned(),
-            messages: requests,
-            input,
-            reply: Some(ir::Reply { output, messages: replies, location, address, bindings }),
-        });
+        let own = channel.filter(|_| address.is_some());
+        Some(ir::Reply {
+            output,
+            messages: replies,
+            location,
+            address,
+            channel: own.map(|channel| channel.key.clone()),
+            servers: own.map_or_else(Vec::new, |channel| {
+                channel.servers.iter().map(|&id| doc[id].key.clone()).collect()
+            }),
+            channel_bindings: own.map_or_else(Vec::new, |channel| {
+                channel.bindings.iter().map(|b| binding_json(doc, b)).collect()
+            }),
+            bindings,
+        })
     }
 
     /// AsyncAPI 3.1, Runtime Expression.
@@ -211,21 +280,11 @@ impl Lowering<'_> {
             ));
             return None;
         }
-        if let Some(reply) = &operation.reply {
-            self.shaper.diagnostics.push(
-                Diagnostic::warning(
-                    codes::REPLY_NOT_AWAITED,
-                    reply.span,
-                    format!(
-                        "operation `{}` sends a request; nothing is generated yet that awaits its reply",
-                        operation.key
-                    ),
-                )
-                .help("receive the reply's channel with an operation of its own until then"),
-            );
-        }
         let bindings = presets(doc, operation.bindings.iter().chain(&doc[operation.channel].bindings));
         let input = self.union(&operation.key, "Message", &messages, operation);
+        let reply = operation.reply.as_ref().and_then(|reply| self.awaited(operation, reply));
+        let timeout = operation.extensions.iter().find(|(name, _)| name == "x-amgi-timeout");
+        let timeout = timeout.and_then(|(name, node)| self.duration(node, name));
         let wanted = wanted(&operation.extensions, &operation.key);
         let mut docs = operation_docs(operation);
         docs.push(String::new());
@@ -241,7 +300,33 @@ impl Lowering<'_> {
             input,
             messages,
             bindings,
+            reply,
+            timeout,
         })
+    }
+
+    /// The reply of a request that we send; `None` when it cannot be awaited.
+    fn awaited(&mut self, operation: &Operation, reply: &Reply) -> Option<ir::Reply> {
+        let channel = reply.channel.map(|id| &self.doc[id]);
+        let constant = channel
+            .and_then(|channel| channel.address.as_deref())
+            .is_some_and(|address| !address.contains('{'));
+        let missing = if reply.messages.is_empty() {
+            "the reply has no message"
+        } else if !constant && reply.address.is_none() {
+            "nothing says where the reply goes"
+        } else {
+            return self.reply(operation, reply);
+        };
+        self.shaper.diagnostics.push(
+            Diagnostic::warning(
+                codes::REPLY_NOT_AWAITED,
+                reply.span,
+                format!("the reply of operation `{}` cannot be awaited: {missing}", operation.key),
+            )
+            .help("name a channel with an address and messages in the reply, or give `reply.address.location`"),
+        );
+        None
     }
 }
 

@@ -47,6 +47,17 @@ impl Lowering<'_> {
                 candidates: Vec::new(),
             });
         }
+        for route in routes.iter().filter(|route| route.channels.len() > 1) {
+            let Some(&batch) = route.channels.iter().find(|&&index| channels[index].policy.batch.is_some()) else {
+                continue;
+            };
+            let diagnostic = Diagnostic::error(
+                codes::POLICY,
+                self.doc[ids[batch]].span,
+                "another channel has the same address, so messages from it cannot be handled together",
+            );
+            self.shaper.diagnostics.push(diagnostic.help("make it one channel, or remove `x-amgi-batch`"));
+        }
         for route in &mut routes {
             self.candidates(route, channels, ids, types);
         }

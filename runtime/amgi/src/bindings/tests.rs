@@ -22,6 +22,8 @@ fn channel(bindings: &'static [BindingInfo]) -> ChannelInfo {
         operations: &[],
         example_address: "a".into(),
         dead_letter: None,
+        policy: crate::PolicyInfo::NONE,
+        batch: None,
     }
 }
 

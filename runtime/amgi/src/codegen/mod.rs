@@ -54,11 +54,16 @@ use serde::{
 use serde_json::Value as Json;
 
 use crate::{
+    batch::Batch,
+    client::{Replies, Request},
     codec,
     context::Context,
-    contract::{BindingValue, Bindings, ExampleInfo, Headers, Message, MessageSend, Settlement},
+    contract::{
+        Application, BindingValue, Bindings, ChannelInfo, ExampleInfo, Headers, Message, MessageSend, ServerInfo,
+        Settlement,
+    },
     error::{Disposition, HandlerError, Part, Reason, Rejection, SendError, StartupError, UnknownValue},
-    reply::ReplyInfo,
+    reply::{Location, ReplyInfo},
     sender::Outgoing,
 };
 
@@ -95,17 +100,19 @@ pub trait TypedMessage: Sized {
 
 /// The application's handlers: there from the start, or made at startup.
 pub struct Lifecycle<A> {
-    handlers: OnceLock<A>,
+    handlers: OnceLock<Arc<A>>,
     start: Option<Start<A>>,
+    stop: Option<Stop<A>>,
 }
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Start<A> = Box<dyn Fn() -> BoxFuture<Result<A, StartupError>> + Send + Sync>;
+type Stop<A> = Box<dyn Fn(Arc<A>) -> BoxFuture<Result<(), StartupError>> + Send + Sync>;
 
 impl<A> Lifecycle<A> {
     /// Handlers that exist.
     pub fn ready(handlers: A) -> Self {
-        Self { handlers: OnceLock::from(handlers), start: None }
+        Self { handlers: OnceLock::from(Arc::new(handlers)), start: None, stop: None }
     }
 
     /// Handlers that `start` makes when the server starts the application.
@@ -119,7 +126,28 @@ impl<A> Lifecycle<A> {
             let handlers = start();
             Box::pin(async move { handlers.await.map_err(StartupError::new) })
         });
-        Self { handlers: OnceLock::new(), start: Some(start) }
+        Self { handlers: OnceLock::new(), start: Some(start), stop: None }
+    }
+
+    /// Runs `stop` at shutdown, after what was to be run before.
+    pub fn on_shutdown<F, Fut, E>(&mut self, stop: F)
+    where
+        A: Send + Sync + 'static,
+        F: Fn(Arc<A>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (before, stop) = (self.stop.take(), Arc::new(stop));
+        self.stop = Some(Box::new(move |handlers: Arc<A>| {
+            let before = before.as_ref().map(|before| before(handlers.clone()));
+            let stop = stop.clone();
+            Box::pin(async move {
+                if let Some(before) = before {
+                    before.await?;
+                }
+                stop(handlers).await.map_err(StartupError::new)
+            })
+        }));
     }
 
     /// Makes the handlers if they are still to be made.
@@ -127,14 +155,22 @@ impl<A> Lifecycle<A> {
         if let (None, Some(start)) = (self.handlers.get(), &self.start) {
             let handlers = start().await?;
             // A second startup that ran at the same time keeps the first one's handlers.
-            let _ = self.handlers.set(handlers);
+            let _ = self.handlers.set(Arc::new(handlers));
         }
         Ok(())
     }
 
+    /// Runs what was to be run, if there are handlers.
+    pub async fn shutdown(&self) -> Result<(), StartupError> {
+        match (self.handlers.get(), &self.stop) {
+            (Some(handlers), Some(stop)) => stop(handlers.clone()).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The handlers, once there.
     pub fn get(&self) -> Option<&A> {
-        self.handlers.get()
+        self.handlers.get().map(Arc::as_ref)
     }
 }
 
@@ -216,6 +252,63 @@ pub fn outgoing<M: TypedMessage>(
     let encoded = message.encode(&mut raw);
     let raw = encoded.map_err(|rejection| SendError::new(raw.address.to_string(), rejection)).map(|()| raw);
     Outgoing::new(sender, raw)
+}
+
+/// A send that is answered.
+pub fn request<'a, R: TypedMessage>(
+    outgoing: Outgoing<'a>,
+    replies: Option<&'a Replies>,
+    info: &'static ReplyInfo,
+) -> Request<'a, R> {
+    Request::new(outgoing, replies, info)
+}
+
+/// What waits for replies: from `channels`, of which handlers receive from `handled` too, and from an inbox.
+pub fn replies(
+    channels: Vec<ChannelInfo>,
+    handled: &[&str],
+    servers: &'static [ServerInfo],
+    locations: &[Location],
+    inbox: bool,
+) -> Replies {
+    Replies::new(channels, handled, servers, locations, inbox)
+}
+
+/// Channels that are received from for replies alone.
+pub fn only_replies(replies: &Replies) -> Vec<ChannelInfo> {
+    replies.only().cloned().collect()
+}
+
+/// Settles a reply; `None` for what is none.
+pub fn answer(replies: &Replies, cx: &Context) -> Option<Settlement> {
+    replies.take(cx)
+}
+
+/// Reads the messages of a batch.
+pub fn read_batch<M>(
+    contexts: &[Context],
+    read: impl FnMut(&Context) -> Result<M, Rejection>,
+) -> (Vec<M>, Batch<'_>) {
+    Batch::read(contexts, read)
+}
+
+/// Settles a batch by what its handler returned.
+pub fn settle_batch<E: HandlerError>(batch: Batch<'_>, result: Result<(), E>) -> Vec<Settlement> {
+    batch.settle(result)
+}
+
+/// The only settlement of a batch of one.
+pub fn only(settlements: Vec<Settlement>) -> Settlement {
+    settlements.into_iter().next().unwrap_or(Settlement::Unsettled)
+}
+
+/// One message after the other.
+pub async fn one_by_one<A: Application>(app: &A, contexts: &[Context]) -> Vec<Settlement> {
+    let mut settlements = Vec::with_capacity(contexts.len());
+    for cx in contexts {
+        settlements.push(app.message(cx).await);
+    }
+    settlements
 }
 
 /// No bindings that the document sets.

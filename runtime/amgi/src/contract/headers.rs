@@ -32,6 +32,11 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
+    /// Removes all headers of that name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(n, _)| n != name.as_bytes());
+    }
+
     /// Value of the first header of that name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_bytes(name).map(|value| &value[..])

@@ -1,6 +1,8 @@
 //! What an application tells a server about its document: constant data, read once at startup.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
+
+use crate::reply::Location;
 
 /// A channel that the application receives from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,73 @@ pub struct ChannelInfo {
     pub example_address: Cow<'static, str>,
     /// Address for messages that are given up (`x-amgi-dead-letter`).
     pub dead_letter: Option<&'static str>,
+    /// How its messages are settled, as far as the document says it.
+    pub policy: PolicyInfo,
+    /// Whether its messages are handled together (`x-amgi-batch`).
+    pub batch: Option<BatchInfo>,
+}
+
+/// How messages are settled, as far as the document says it (`x-amgi-*` of an operation or channel). What is `None` is left to
+/// the server's [`Policy`](crate::server::Policy).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PolicyInfo {
+    /// `attempts` of `x-amgi-retry`.
+    pub attempts: Option<u32>,
+    /// `first` of `x-amgi-retry`: pause after the first failure.
+    pub first: Option<Duration>,
+    /// `most` of `x-amgi-retry`: the longest pause.
+    pub most: Option<Duration>,
+    /// `jitter` of `x-amgi-retry`.
+    pub jitter: Option<bool>,
+    /// `then` of `x-amgi-retry`, `dead-letter` or `nack`: whether a message whose attempts are used up is dead-lettered.
+    pub then_dead_letter: Option<bool>,
+    /// `x-amgi-timeout`: how long an attempt may take.
+    pub timeout: Option<Duration>,
+    /// `x-amgi-idempotency`.
+    pub idempotency: Option<IdempotencyInfo>,
+    /// `x-amgi-circuit-breaker`.
+    pub breaker: Option<BreakerInfo>,
+}
+
+impl PolicyInfo {
+    /// A document that says nothing.
+    pub const NONE: Self = Self {
+        attempts: None,
+        first: None,
+        most: None,
+        jitter: None,
+        then_dead_letter: None,
+        timeout: None,
+        idempotency: None,
+        breaker: None,
+    };
+}
+
+/// `x-amgi-idempotency`: messages with the same key are handled once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdempotencyInfo {
+    /// Where the key is.
+    pub key: Location,
+    /// How long it is remembered.
+    pub remember: Duration,
+}
+
+/// `x-amgi-circuit-breaker`: after so many failures in a row nothing is handled for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerInfo {
+    /// Failures in a row that open it.
+    pub failures: u32,
+    /// How long it stays open before one message is tried.
+    pub pause: Duration,
+}
+
+/// `x-amgi-batch`: messages are handled together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchInfo {
+    /// The most messages in a batch.
+    pub size: usize,
+    /// How long the first message waits for others.
+    pub wait: Duration,
 }
 
 /// A receive operation.

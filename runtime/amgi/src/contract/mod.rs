@@ -24,12 +24,16 @@ use bytestring::ByteString;
 pub use self::{
     bindings::{Binding, BindingValue, Bindings},
     headers::Headers,
-    info::{BindingInfo, ChannelInfo, ExampleInfo, MessageInfo, OperationInfo, ServerInfo},
+    info::{
+        BatchInfo, BindingInfo, BreakerInfo, ChannelInfo, ExampleInfo, IdempotencyInfo, MessageInfo, OperationInfo,
+        PolicyInfo, ServerInfo,
+    },
     state::{Extensions, State},
 };
 use crate::{
     context::Context,
-    error::{Disposition, Reason, StartupError},
+    error::{Disposition, Failed, Reason, StartupError},
+    layer::{Layer, Layered},
     sender::SendFuture,
 };
 
@@ -145,6 +149,12 @@ pub enum Settlement {
     Unsettled,
 }
 
+impl From<Failed> for Settlement {
+    fn from(Failed { disposition, reason }: Failed) -> Self {
+        Self::Fail { disposition, reason }
+    }
+}
+
 /// A message-driven application, to be run by any AMGI server.
 ///
 /// The generator writes the implementation; servers are generic over it, so that no message pays for boxing.
@@ -158,6 +168,9 @@ pub trait Application: Send + Sync + 'static {
     }
 
     /// Runs once before the first message and may fill the state that every message sees.
+    ///
+    /// The server's `send` is in it already ([`State::sender`]), but a server may connect only after startup: what is sent
+    /// here waits for that, so it must not be awaited.
     fn startup(&self, state: &mut State) -> impl Future<Output = Result<(), StartupError>> + Send {
         let _ = state;
         async { Ok(()) }
@@ -166,9 +179,51 @@ pub trait Application: Send + Sync + 'static {
     /// Runs once a message.
     fn message(&self, cx: &Context) -> impl Future<Output = Settlement> + Send;
 
+    /// Runs once for several messages of one channel, where the document asks for batches ([`ChannelInfo::batch`]), and says
+    /// of each how it ended, in the same order. A settlement that is missing is [`Settlement::Unsettled`].
+    ///
+    /// By default one message is handled after the other.
+    fn batch(&self, contexts: &[Context]) -> impl Future<Output = Vec<Settlement>> + Send {
+        async move {
+            let mut settlements = Vec::with_capacity(contexts.len());
+            for cx in contexts {
+                settlements.push(self.message(cx).await);
+            }
+            settlements
+        }
+    }
+
     /// Runs once after the last message.
     fn shutdown(&self) -> impl Future<Output = Result<(), StartupError>> + Send {
         async { Ok(()) }
+    }
+
+    /// This application inside `layer`, which sees every message first: in `app.layer(a).layer(b)`, `b` is the outer one.
+    fn layer<L: Layer>(self, layer: L) -> Layered<L, Self>
+    where
+        Self: Sized,
+    {
+        Layered::new(layer, self)
+    }
+
+    /// This application inside a layer of `tower`, see [`Tower`](crate::layer::Tower).
+    ///
+    /// ```
+    /// # use amgi::{Application, ChannelInfo, Context, Settlement};
+    /// # struct App;
+    /// # impl Application for App {
+    /// #     fn channels(&self) -> &[ChannelInfo] { &[] }
+    /// #     async fn message(&self, _: &Context) -> Settlement { Settlement::Ack }
+    /// # }
+    /// let app = App.tower_layer(&tower::limit::ConcurrencyLimitLayer::new(8));
+    /// ```
+    #[cfg(feature = "tower")]
+    fn tower_layer<L>(self, layer: &L) -> crate::layer::Tower<L::Service, Self>
+    where
+        Self: Sized,
+        L: tower_layer::Layer<crate::layer::Next<Self>>,
+    {
+        crate::layer::Tower::new(layer, self)
     }
 }
 

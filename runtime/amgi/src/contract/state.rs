@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::MessageSend;
+
 /// What startup made and every message may read: one value a type. Cheap to clone.
 ///
 /// ```
@@ -31,6 +33,11 @@ impl State {
     /// The value of type `T`, if startup put one in.
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.get(&TypeId::of::<T>()).and_then(|(_, value)| value.downcast_ref())
+    }
+
+    /// The server's `send`, which a server puts in before startup.
+    pub fn sender(&self) -> Option<&Arc<dyn MessageSend>> {
+        self.get()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Reason},
     lifespan,
     sender::SendFuture,
-    server::{Outcome, Policy, Stop, deliver},
+    server::{Outcome, Policies, Policy, Stop, deliver},
 };
 
 /// What happened on the server, for an observer.
@@ -165,19 +165,21 @@ impl<A: Application> Server<A> {
             _ => {}
         }
         self.stop.on_signal()?;
-        let state = lifespan::startup(&self.app).await?;
         let observer = self.observer.clone().unwrap_or_else(|| Arc::new(line::print));
-        let mut cx = Context::new(Message::default(), state, Arc::new(Observed(observer.clone())));
-        let worked = self.work(&mut cx, &observer).await;
+        let sender: Arc<dyn MessageSend> = Arc::new(Observed(observer.clone()));
+        let state = lifespan::startup(&self.app, sender.clone()).await?;
+        let policies = Policies::new(self.app.channels(), self.policy.clone());
+        let mut cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
+        let worked = self.work(&mut cx, &observer, &policies).await;
         let ended = lifespan::shutdown(&self.app).await;
         worked.and(ended)
     }
 
-    async fn work(&self, cx: &mut Context, observer: &Observer) -> Result<()> {
+    async fn work(&self, cx: &mut Context, observer: &Observer, policies: &Policies) -> Result<()> {
         match &self.source {
             Source::Queue(queue) => {
                 while queue.pop(&self.stop, cx.message_mut()).await {
-                    self.handle(cx, observer).await;
+                    self.handle(cx, observer, policies).await;
                 }
             }
             Source::Examples => {
@@ -192,7 +194,7 @@ impl<A: Application> Server<A> {
                         break;
                     }
                     cx.replace(message);
-                    self.handle(cx, observer).await;
+                    self.handle(cx, observer, policies).await;
                 }
             }
             _ => {
@@ -211,7 +213,7 @@ impl<A: Application> Server<A> {
                     match line::parse(line) {
                         Ok(message) => {
                             cx.replace(message);
-                            self.handle(cx, observer).await;
+                            self.handle(cx, observer, policies).await;
                         }
                         Err(error) => {
                             let text = String::from_utf8_lossy(line);
@@ -225,9 +227,9 @@ impl<A: Application> Server<A> {
     }
 
     #[inline]
-    async fn handle(&self, cx: &Context, observer: &Observer) {
+    async fn handle(&self, cx: &Context, observer: &Observer, policies: &Policies) {
         observer(Event::Received(cx.message()));
-        let outcome = deliver(&self.app, cx, &self.policy, &self.stop).await;
+        let outcome = deliver(&self.app, cx, policies).await;
         observer(Event::Settled(cx.message(), &outcome));
     }
 }

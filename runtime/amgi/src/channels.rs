@@ -1,0 +1,64 @@
+//! From the address of a message to its channel.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use bytestring::ByteString;
+
+use crate::{
+    address::{Part, Pattern},
+    contract::ChannelInfo,
+};
+
+/// Finds the channel that an address belongs to: the one with exactly that address, else of those whose pattern it fits the
+/// one with the most literal characters, the first of them at a tie.
+///
+/// ```
+/// # use amgi::{ChannelInfo, ChannelMap, PolicyInfo};
+/// # fn channel(address: &'static str) -> ChannelInfo {
+/// #     ChannelInfo {
+/// #         name: address, address: address.into(), servers: &[], bindings: &[], operations: &[],
+/// #         example_address: address.into(), dead_letter: None, policy: PolicyInfo::NONE, batch: None,
+/// #     }
+/// # }
+/// let channels = [channel("user.{id}"), channel("user.created")];
+/// let map = ChannelMap::new(&channels);
+/// assert_eq!(map.find("user.created"), Some(1));
+/// assert_eq!(map.find("user.42"), Some(0));
+/// assert_eq!(map.find("order.42"), None);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ChannelMap {
+    exact: HashMap<ByteString, usize>,
+    /// The closest first.
+    patterns: Vec<(Pattern, usize)>,
+}
+
+impl ChannelMap {
+    /// A map to indexes of `channels`. What has no valid address is not found.
+    pub fn new(channels: &[ChannelInfo]) -> Self {
+        let mut map = Self::default();
+        let mut patterns = Vec::new();
+        for (index, channel) in channels.iter().enumerate() {
+            let Ok(pattern) = Pattern::parse(&channel.address) else { continue };
+            if pattern.parameters().next().is_none() {
+                map.exact.entry(ByteString::from(&*channel.address)).or_insert(index);
+            } else {
+                let literals = pattern.parts().iter().map(|part| match part {
+                    Part::Literal(text) => text.chars().count(),
+                    Part::Parameter(_) => 0,
+                });
+                patterns.push((Reverse(literals.sum::<usize>()), pattern, index));
+            }
+        }
+        patterns.sort_by_key(|(literals, ..)| *literals);
+        map.patterns = patterns.into_iter().map(|(_, pattern, index)| (pattern, index)).collect();
+        map
+    }
+
+    /// Index of the channel that `address` belongs to.
+    pub fn find(&self, address: &str) -> Option<usize> {
+        self.exact.get(address).copied().or_else(|| {
+            self.patterns.iter().find(|(pattern, _)| pattern.matches(address)).map(|(_, index)| *index)
+        })
+    }
+}

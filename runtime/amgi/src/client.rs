@@ -1,0 +1,436 @@
+//! Sending from outside of handlers, and requests that wait for their reply.
+//!
+//! A [`Client`] is an application that receives nothing but replies, on any server, in the background. Generated senders
+//! stand on it as they stand on a handler's context:
+//!
+//! ```text
+//! let client = Client::start(user::replies(), |app, stop| {
+//!     amgi_mqtt::Server::new(app).url("mqtt://localhost:1883").stop(&stop).serve()
+//! })
+//! .await?;
+//! let found = user::Sender::from(&client).find_user(request).timeout(Duration::from_secs(5)).await?;
+//! client.close().await?;
+//! ```
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt::{self, Write as _},
+    future::IntoFuture,
+    marker::PhantomData,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    codegen::TypedMessage,
+    context::Context,
+    contract::{
+        Application, ChannelInfo, Message, MessageSend, PolicyInfo, ServerInfo, Settlement, State,
+    },
+    error::{Disposition, Error, Reason, Rejection, Result, SendError, StartupError},
+    reply::{Location, ReplyInfo},
+    sender::Outgoing,
+    stop::Stop,
+};
+
+/// How long a request waits unless it or the document says something else.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Requests that wait for their reply. Cheap to clone; the clones are one.
+///
+/// As an [`Application`] it receives replies and nothing else. Generated applications that send requests have one.
+#[derive(Clone, Default)]
+pub struct Replies(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    channels: Vec<ChannelInfo>,
+    servers: &'static [ServerInfo],
+    /// Addresses where nothing but replies comes.
+    own: Vec<ByteString>,
+    /// Where replies hold the correlation id.
+    locations: Vec<Location>,
+    /// Where replies go whose address the document leaves to the request; empty when there are none.
+    inbox: ByteString,
+    /// What correlation ids begin with, different in every process.
+    prefix: u64,
+    count: AtomicU64,
+    waiting: Mutex<Waiting>,
+    /// Told the server's `send` at startup.
+    started: Mutex<Option<oneshot::Sender<State>>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_id: HashMap<ByteString, oneshot::Sender<Message>>,
+    /// Requests of operations without a correlation id, by the address of the reply, the first first.
+    in_order: VecDeque<(u64, ByteString, oneshot::Sender<Message>)>,
+}
+
+impl Replies {
+    /// What waits for replies that come from `channels`, or `inbox`, on one of `servers`. Of the channels, `handled` are
+    /// received from by handlers too. Replies hold their correlation ids at `locations`.
+    pub(crate) fn new(
+        mut channels: Vec<ChannelInfo>,
+        handled: &[&str],
+        servers: &'static [ServerInfo],
+        locations: &[Location],
+        inbox: bool,
+    ) -> Self {
+        let prefix = fastrand::u64(..);
+        let mut address = ByteString::new();
+        if inbox {
+            address = format!("amgi.reply.{prefix:016x}").into();
+            channels.push(ChannelInfo {
+                name: "amgi.reply",
+                address: address.to_string().into(),
+                servers: &[],
+                bindings: &[],
+                operations: &[],
+                example_address: address.to_string().into(),
+                dead_letter: None,
+                policy: PolicyInfo::NONE,
+                batch: None,
+            });
+        }
+        let own = channels.iter().filter(|channel| !handled.contains(&&*channel.address));
+        Self(Arc::new(Inner {
+            own: own.map(|channel| ByteString::from(&*channel.address)).collect(),
+            channels,
+            servers,
+            locations: locations.to_vec(),
+            inbox: address,
+            prefix,
+            ..Inner::default()
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Channels that replies come from.
+    pub fn channels(&self) -> &[ChannelInfo] {
+        &self.0.channels
+    }
+
+    /// Those of them that no handler receives from.
+    pub(crate) fn only(&self) -> impl Iterator<Item = &ChannelInfo> {
+        self.0.channels.iter().filter(|channel| self.0.own.iter().any(|own| channel.address == **own))
+    }
+
+    /// Where replies go whose address the document leaves to the request.
+    pub fn inbox(&self) -> &str {
+        &self.0.inbox
+    }
+
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        let waiting = self.lock();
+        waiting.by_id.len() + waiting.in_order.len()
+    }
+
+    /// Settles the message of `cx` if it is a reply; `None` leaves it to the handlers.
+    pub(crate) fn take(&self, cx: &Context) -> Option<Settlement> {
+        let message = cx.message();
+        if let Some(waits) = self.find(message) {
+            // Whoever asked may have given up just now.
+            let _ = waits.send(message.clone());
+            return Some(Settlement::Ack);
+        }
+        self.0.own.contains(&message.address).then(|| Settlement::Fail {
+            disposition: Disposition::Discard,
+            reason: Reason::Failed("nobody waits for this reply any more".to_owned()),
+        })
+    }
+
+    fn find(&self, message: &Message) -> Option<oneshot::Sender<Message>> {
+        let mut waiting = self.lock();
+        if !waiting.by_id.is_empty() {
+            for location in &self.0.locations {
+                if let Some(waits) = location.read(message).and_then(|id| waiting.by_id.remove(&*id)) {
+                    return Some(waits);
+                }
+            }
+        }
+        let place = waiting.in_order.iter().position(|(_, address, _)| *address == message.address)?;
+        waiting.in_order.remove(place).map(|(.., waits)| waits)
+    }
+
+    /// Prepares a request: address of the reply and correlation id are in it, and somebody waits.
+    fn prepare(&self, info: &ReplyInfo, request: &mut Message) -> Result<Wait<'_>, RequestError> {
+        let mut address = info.address.map(ByteString::from_static);
+        if let Some(location) = info.location {
+            match location.read(request).filter(|text| !text.is_empty()) {
+                Some(given) => address = Some(ByteString::from(&*given)),
+                None => {
+                    let own = address.get_or_insert_with(|| self.0.inbox.clone());
+                    set(request, location, own)?;
+                }
+            }
+        }
+        let address = address.unwrap_or_else(|| self.0.inbox.clone());
+        if !self.0.channels.iter().any(|channel| channel.address == *address) {
+            return Err(RequestError::NotReceived(address.to_string()));
+        }
+        let (tell, reply) = oneshot::channel();
+        let number = self.0.count.fetch_add(1, Ordering::Relaxed);
+        let key = match info.correlation {
+            Some((location, _)) => {
+                let id = match location.read(request).filter(|id| !id.is_empty()) {
+                    Some(id) => ByteString::from(&*id),
+                    None => {
+                        let mut id = String::with_capacity(24);
+                        // Writing to a string cannot fail.
+                        let _ = write!(id, "{:x}-{number}", self.0.prefix);
+                        set(request, location, &id)?;
+                        id.into()
+                    }
+                };
+                if self.lock().by_id.insert(id.clone(), tell).is_some() {
+                    return Err(RequestError::Twice(id.to_string()));
+                }
+                Key::Id(id)
+            }
+            None => {
+                self.lock().in_order.push_back((number, address, tell));
+                Key::Number(number)
+            }
+        };
+        Ok(Wait { replies: self, key, reply })
+    }
+}
+
+/// Puts a text where a message says it.
+fn set(message: &mut Message, location: Location, text: &str) -> Result<(), RequestError> {
+    match location {
+        Location::Header(name) => {
+            message.headers.remove(name);
+            message.headers.push(name, Bytes::copy_from_slice(text.as_bytes()));
+            Ok(())
+        }
+        Location::Payload(pointer) => {
+            let set = || {
+                let mut value: serde_json::Value = serde_json::from_slice(message.payload.as_ref()?).ok()?;
+                let (parent, member) = pointer.rsplit_once('/')?;
+                let member = member.replace("~1", "/").replace("~0", "~");
+                value.pointer_mut(parent)?.as_object_mut()?.insert(member, text.into());
+                serde_json::to_vec(&value).ok()
+            };
+            let payload = set().ok_or_else(|| RequestError::Unaddressed(pointer))?;
+            message.payload = Some(payload.into());
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replies").field("own", &self.0.own).field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+impl Application for Replies {
+    fn channels(&self) -> &[ChannelInfo] {
+        &self.0.channels
+    }
+
+    fn servers(&self) -> &[ServerInfo] {
+        self.0.servers
+    }
+
+    async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
+        state.insert(self.clone());
+        let started = self.0.started.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(started) = started {
+            // A client that is gone needs no sender.
+            let _ = started.send(state.clone());
+        }
+        Ok(())
+    }
+
+    async fn message(&self, cx: &Context) -> Settlement {
+        self.take(cx).unwrap_or_else(|| crate::codegen::no_channel(cx))
+    }
+}
+
+/// Waits for one reply; when it is dropped nobody does.
+struct Wait<'a> {
+    replies: &'a Replies,
+    key: Key,
+    reply: oneshot::Receiver<Message>,
+}
+
+enum Key {
+    Id(ByteString),
+    Number(u64),
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.replies.lock();
+        match &self.key {
+            Key::Id(id) => {
+                waiting.by_id.remove(id);
+            }
+            Key::Number(number) => waiting.in_order.retain(|(other, ..)| other != number),
+        }
+    }
+}
+
+/// Why a request has no reply.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The request could not be sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// No reply came in time.
+    #[error("no reply within {0:?}")]
+    TimedOut(Duration),
+    /// The reply does not fit its schema.
+    #[error("the reply: {0}")]
+    Rejected(#[from] Rejection),
+    /// This sender's server receives no replies: the sender was made of something that only sends.
+    #[error("nothing receives replies here; make the sender of a handler's context or of a client")]
+    NoReplies,
+    /// The reply goes to an address that nothing receives from.
+    #[error("nothing receives replies from `{0}`")]
+    NotReceived(String),
+    /// Another request with this correlation id waits.
+    #[error("another request with the correlation id `{0}` waits")]
+    Twice(String),
+    /// The payload has no place for the address of the reply or the correlation id.
+    #[error("the request has no place `{0}`")]
+    Unaddressed(&'static str),
+}
+
+/// A request that is about to be sent. Awaiting it sends it and waits for the reply.
+///
+/// Where the document says so, the address of the reply and a correlation id are put into the request, unless they are
+/// there.
+#[must_use = "nothing is sent until this is awaited"]
+pub struct Request<'a, R> {
+    outgoing: Outgoing<'a>,
+    replies: Option<&'a Replies>,
+    info: &'static ReplyInfo,
+    timeout: Duration,
+    reply: PhantomData<fn() -> R>,
+}
+
+impl<'a, R: TypedMessage> Request<'a, R> {
+    /// A request that is answered as `info` says.
+    pub fn new(outgoing: Outgoing<'a>, replies: Option<&'a Replies>, info: &'static ReplyInfo) -> Self {
+        Self { outgoing, replies, info, timeout: TIMEOUT, reply: PhantomData }
+    }
+
+    /// How long to wait for the reply. Default: what the document says (`x-amgi-timeout`), else 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Changes the send: its headers and bindings.
+    pub fn with(mut self, change: impl FnOnce(Outgoing<'a>) -> Outgoing<'a>) -> Self {
+        self.outgoing = change(self.outgoing);
+        self
+    }
+
+    /// Sends without waiting for the reply.
+    pub fn send_only(self) -> Outgoing<'a> {
+        self.outgoing
+    }
+
+    async fn ask(self) -> Result<R, RequestError> {
+        let replies = self.replies.ok_or(RequestError::NoReplies)?;
+        let (sender, message) = self.outgoing.into_parts();
+        let mut message = message?;
+        let mut wait = replies.prepare(self.info, &mut message)?;
+        let answered = async {
+            sender.send(message).await?;
+            // The other end is dropped only with `wait`.
+            (&mut wait.reply).await.map_err(|_| RequestError::NoReplies)
+        };
+        let reply = tokio::time::timeout(self.timeout, answered).await;
+        Ok(R::decode(&reply.map_err(|_| RequestError::TimedOut(self.timeout))??)?)
+    }
+}
+
+impl<'a, R: TypedMessage + 'a> IntoFuture for Request<'a, R> {
+    type Output = Result<R, RequestError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.ask())
+    }
+}
+
+/// A server in the background that sends, and receives replies; see the [module](self).
+#[derive(Debug)]
+pub struct Client {
+    state: State,
+    replies: Replies,
+    stop: Stop,
+    server: JoinHandle<Result<()>>,
+}
+
+impl Client {
+    /// Starts the server that `serve` makes of the application and the handle that stops it. `replies` are those of the generated
+    /// module, or `Replies::default()` for a client that only sends.
+    ///
+    /// # Errors
+    /// What the server ends with before it has started. A broker that cannot be reached later is an error of the sends.
+    pub async fn start<F, Fut>(replies: Replies, serve: F) -> Result<Self>
+    where
+        F: FnOnce(Replies, Stop) -> Fut,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (started, state) = oneshot::channel();
+        *replies.0.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        let stop = Stop::new();
+        let mut server = tokio::spawn(serve(replies.clone(), stop.clone()));
+        let ended = tokio::select! {
+            biased;
+            state = state => match state {
+                Ok(state) => return Ok(Self { state, replies, stop, server }),
+                Err(_) => (&mut server).await,
+            },
+            ended = &mut server => ended,
+        };
+        *replies.0.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        match ended {
+            Ok(Ok(())) => Err(Error::Config("the server ended before it started".to_owned())),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(Error::Broker(error.into())),
+        }
+    }
+
+    /// The server's `send`.
+    pub fn sender(&self) -> &Arc<dyn MessageSend> {
+        static NONE: std::sync::LazyLock<Arc<dyn MessageSend>> =
+            std::sync::LazyLock::new(|| Arc::new(crate::NoSender));
+        self.state.sender().unwrap_or(&NONE)
+    }
+
+    /// The requests that wait.
+    pub fn replies(&self) -> &Replies {
+        &self.replies
+    }
+
+    /// Stops the server and waits until it has ended.
+    ///
+    /// # Errors
+    /// What the server ended with.
+    pub async fn close(self) -> Result<()> {
+        self.stop.request();
+        self.server.await.unwrap_or_else(|error| Err(Error::Broker(error.into())))
+    }
+}

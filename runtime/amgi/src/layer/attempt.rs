@@ -1,0 +1,79 @@
+//! One attempt at a message: panics are caught, and what belongs to the attempt is cleaned up after it.
+
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+use super::Layer;
+use crate::{
+    context::Context,
+    contract::{Application, Settlement},
+    error::{Disposition, Reason},
+};
+
+/// Makes a panic of what is inside a failure that is tried again, as every server does around the whole application: for
+/// layers outside of this one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CatchPanic;
+
+impl Layer for CatchPanic {
+    async fn message<A: Application>(&self, cx: &Context, next: &A) -> Settlement {
+        caught(next.message(cx)).await.unwrap_or_else(|failed| failed)
+    }
+
+    async fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> Vec<Settlement> {
+        caught(next.batch(contexts)).await.unwrap_or_else(|failed| vec![failed; contexts.len()])
+    }
+}
+
+/// Lets the application handle the message once, for as long as it may take. A panic is a failure; sends that were kept are
+/// sent and dependencies cleaned up, both outside of what a timeout drops.
+#[inline]
+pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context, limit: Option<Duration>) -> Settlement {
+    let settlement = match limit {
+        None => {
+            let mut future = pin!(app.message(cx));
+            caught_pinned(future.as_mut()).await.unwrap_or_else(|failed| failed)
+        }
+        Some(limit) => super::timeout::within(limit, caught(app.message(cx))).await.unwrap_or_else(|failed| failed),
+    };
+    if cx.local().is_used() { finished(cx, settlement).await } else { settlement }
+}
+
+/// Ends what belongs to the attempt.
+#[cold]
+pub(crate) async fn finished(cx: &Context, settlement: Settlement) -> Settlement {
+    // Boxed, so that the few messages that need it do not make every attempt larger.
+    Box::pin(caught(cx.local().finish(cx, settlement))).await.unwrap_or_else(|failed| failed)
+}
+
+/// What the future gives, or how a message is settled whose handling panicked.
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Settlement> {
+    caught_pinned(pin!(future)).await
+}
+
+async fn caught_pinned<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, Settlement> {
+    std::future::poll_fn(|task| {
+        // The future is dropped after a panic and never polled again; what it borrowed is the application's own to guard.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
+        }
+    })
+    .await
+}
+
+#[cold]
+fn panicked(panic: &(dyn Any + Send)) -> Settlement {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    Settlement::Fail { disposition: Disposition::Retry, reason: Reason::Panicked(text) }
+}
