@@ -328,11 +328,15 @@ impl<A: Application> Server<A> {
             workers.spawn(worker::work(app.clone(), cx, policies.clone(), jobs, done.clone()));
             lanes.push(lane);
         }
-        drop(done);
+        // Not one of the workers, whose end is the end of a drain: it ends with the session.
+        let (replies, jobs) = mpsc::unbounded_channel();
+        let cx = Context::new(Message::default(), state.clone(), sender.clone());
+        tokio::spawn(worker::work(app.clone(), cx, policies.clone(), jobs, done));
         let session = Session {
             config,
             routes,
             lanes,
+            replies,
             done: settled,
             requests: requested,
             workers,

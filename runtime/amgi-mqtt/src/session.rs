@@ -78,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) routes: Arc<Routes>,
     /// One for each worker; none once the server is draining.
     pub(crate) lanes: Vec<mpsc::UnboundedSender<Job>>,
+    /// For replies, which handlers wait for, also while the server is draining.
+    pub(crate) replies: mpsc::UnboundedSender<Job>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) workers: JoinSet<()>,
@@ -423,6 +425,14 @@ impl Session {
     }
 
     fn publish(&mut self, publish: Publish) {
+        let found = self.routes.address(&publish.topic);
+        if let Found::Reply(address) = found {
+            if let Received::New(number) = self.state.inbox.received(&publish) {
+                // The worker ends with this session.
+                let _ = self.replies.send(Job { number, address, publish });
+            }
+            return;
+        }
         // The broker keeps it; QoS 0 is as lost as if we had stopped a moment earlier.
         if self.state.draining {
             return;
@@ -441,8 +451,8 @@ impl Session {
             debug!(topic = %publish.topic, id = publish.id, "delivered again while it is known");
             return;
         };
-        match self.routes.address(&publish.topic) {
-            Found::Address(address) => {
+        match found {
+            Found::Address(address) | Found::Reply(address) => {
                 let lane = &self.lanes[lane(&publish.topic, self.lanes.len())];
                 // A worker that is gone ends the session by itself.
                 let _ = lane.send(Job { number, address, publish });

@@ -163,6 +163,8 @@ struct Route {
     exception: Option<Exception>,
     /// Dead letters go to `<address>.dlq`.
     dead_letters_beside: bool,
+    /// Replies come here, for which handlers wait.
+    replies: bool,
     filter: Filter,
 }
 
@@ -182,6 +184,8 @@ pub(crate) struct Routes {
 pub(crate) enum Found {
     /// A message for the application, with the document's address.
     Address(ByteString),
+    /// The same, and a handler waits for it.
+    Reply(ByteString),
     /// A dead letter of this very channel, which the filter takes too.
     DeadLetter,
     /// The filter takes it, the pattern does not.
@@ -224,6 +228,7 @@ impl Routes {
                 topic,
                 exception,
                 dead_letters_beside: !dead_letter_everywhere && channel.dead_letter.is_none(),
+                replies: channel.replies,
                 filter: Filter { path, qos: qos(channel)? },
             });
         }
@@ -235,12 +240,20 @@ impl Routes {
             });
             (route.literal.is_none(), std::cmp::Reverse(literals.sum::<usize>()))
         });
-        let mut filters = merge(routes.iter().map(|route| route.filter.clone()));
-        if let Some(group) = group {
-            for filter in &mut filters {
-                filter.path = format!("$share/{group}/{}", filter.path);
+        let of =
+            |replies| routes.iter().filter(move |route| route.replies == replies).map(|r| r.filter.clone());
+        let filters = match group {
+            // Of a group, the one that has asked is to get the reply.
+            Some(group) => {
+                let mut filters = merge(of(false));
+                for filter in &mut filters {
+                    filter.path = format!("$share/{group}/{}", filter.path);
+                }
+                filters.extend(merge(of(true)));
+                filters
             }
-        }
+            None => merge(routes.iter().map(|route| route.filter.clone())),
+        };
         Ok(Self { mapping, exceptions, all: routes, filters })
     }
 
@@ -275,7 +288,7 @@ impl Routes {
             {
                 return Found::DeadLetter;
             }
-            return Found::Address(address);
+            return if route.replies { Found::Reply(address) } else { Found::Address(address) };
         }
         Found::Nothing
     }
@@ -357,17 +370,7 @@ mod tests {
     use super::*;
 
     fn channel(name: &'static str, address: &'static str) -> ChannelInfo {
-        ChannelInfo {
-            name,
-            address: address.into(),
-            servers: &[],
-            bindings: &[],
-            operations: &[],
-            example_address: address.into(),
-            dead_letter: None,
-            policy: amgi::PolicyInfo::NONE,
-            batch: None,
-        }
+        ChannelInfo::new(name, address)
     }
 
     fn routes(addresses: &[&'static str], exceptions: &[(&str, &str)]) -> Routes {

@@ -72,6 +72,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Lets message number `index` fail by itself, whatever becomes of the others. Said again, the first time counts.
+    #[allow(clippy::needless_pass_by_value)] // an error is given away, as everywhere
     pub fn fail(&self, index: usize, error: impl HandlerError) {
         let failed = (self.place(index), Failed::new(&error));
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(failed);

@@ -13,14 +13,9 @@ use crate::{
 /// one with the most literal characters, the first of them at a tie.
 ///
 /// ```
-/// # use amgi::{ChannelInfo, ChannelMap, PolicyInfo};
-/// # fn channel(address: &'static str) -> ChannelInfo {
-/// #     ChannelInfo {
-/// #         name: address, address: address.into(), servers: &[], bindings: &[], operations: &[],
-/// #         example_address: address.into(), dead_letter: None, policy: PolicyInfo::NONE, batch: None,
-/// #     }
-/// # }
-/// let channels = [channel("user.{id}"), channel("user.created")];
+/// use amgi::{ChannelInfo, ChannelMap};
+///
+/// let channels = ["user.{id}", "user.created"].map(|address| ChannelInfo::new(address, address));
 /// let map = ChannelMap::new(&channels);
 /// assert_eq!(map.find("user.created"), Some(1));
 /// assert_eq!(map.find("user.42"), Some(0));

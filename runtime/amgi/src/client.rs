@@ -32,9 +32,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use crate::{
     codegen::TypedMessage,
     context::Context,
-    contract::{
-        Application, ChannelInfo, Message, MessageSend, PolicyInfo, ServerInfo, Settlement, State,
-    },
+    contract::{Application, ChannelInfo, Message, MessageSend, ServerInfo, Settlement, State},
     error::{Disposition, Error, Reason, Rejection, Result, SendError, StartupError},
     reply::{Location, ReplyInfo},
     sender::Outgoing,
@@ -89,17 +87,8 @@ impl Replies {
         let mut address = ByteString::new();
         if inbox {
             address = format!("amgi.reply.{prefix:016x}").into();
-            channels.push(ChannelInfo {
-                name: "amgi.reply",
-                address: address.to_string().into(),
-                servers: &[],
-                bindings: &[],
-                operations: &[],
-                example_address: address.to_string().into(),
-                dead_letter: None,
-                policy: PolicyInfo::NONE,
-                batch: None,
-            });
+            let inbox = ChannelInfo::new("amgi.reply", address.to_string());
+            channels.push(ChannelInfo { replies: true, ..inbox });
         }
         let own = channels.iter().filter(|channel| !handled.contains(&&*channel.address));
         Self(Arc::new(Inner {
@@ -234,7 +223,10 @@ fn set(message: &mut Message, location: Location, text: &str) -> Result<(), Requ
 
 impl fmt::Debug for Replies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replies").field("own", &self.0.own).field("waiting", &self.waiting()).finish_non_exhaustive()
+        f.debug_struct("Replies")
+            .field("own", &self.0.own)
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
     }
 }
 

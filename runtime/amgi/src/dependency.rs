@@ -87,11 +87,16 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A dependency that was made, its type forgotten.
 trait Made: Send + Sync {
-    fn finish<'a>(&'a self, cx: &'a Context, settlement: &'a Settlement) -> BoxFuture<'a, Result<(), Failed>>;
+    fn finish<'a>(&'a self, cx: &'a Context, settlement: &'a Settlement)
+    -> BoxFuture<'a, Result<(), Failed>>;
 }
 
 impl<T: Dependency> Made for T {
-    fn finish<'a>(&'a self, cx: &'a Context, settlement: &'a Settlement) -> BoxFuture<'a, Result<(), Failed>> {
+    fn finish<'a>(
+        &'a self,
+        cx: &'a Context,
+        settlement: &'a Settlement,
+    ) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(async move { Dependency::finish(self, cx, settlement).await.map_err(|e| Failed::new(&e)) })
     }
 }

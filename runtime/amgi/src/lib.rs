@@ -40,8 +40,8 @@ pub use crate::{
     },
     dependency::Dependency,
     error::{
-        Disposition, Error, Failed, Failure, HandlerError, NotImplemented, Reason, Rejection, Result, SendError,
-        StartupError, UnknownValue, Violation,
+        Disposition, Error, Failed, Failure, HandlerError, NotImplemented, Reason, Rejection, Result,
+        SendError, StartupError, UnknownValue, Violation,
     },
     layer::{Layer, Layered},
     number::{NoNumber, Number},

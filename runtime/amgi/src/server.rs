@@ -11,13 +11,13 @@ use tracing::{debug, warn};
 
 use self::policy::Rule;
 pub use self::policy::{Exhausted, Policies, Policy, dead_letter_address};
-pub use crate::{layer::Backoff, stop::Stop};
 use crate::{
     context::Context,
     contract::{Application, Settlement},
     error::{Disposition, Reason},
     layer::{Begun, attempt, caught, finished, send_dead_letter, stopped, within},
 };
+pub use crate::{layer::Backoff, stop::Stop};
 
 /// What a server has to tell the broker about a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,9 @@ pub async fn deliver<A: Application>(app: &A, cx: &Context, policies: &Policies)
     match attempt(app, cx, None).await {
         Settlement::Ack => Outcome::Acked,
         Settlement::Unsettled => Outcome::Unsettled,
-        Settlement::Fail { disposition, reason } => Box::pin(failed(app, cx, rule, disposition, reason)).await,
+        Settlement::Fail { disposition, reason } => {
+            Box::pin(failed(app, cx, rule, disposition, reason)).await
+        }
     }
 }
 
@@ -76,7 +78,11 @@ pub async fn deliver<A: Application>(app: &A, cx: &Context, policies: &Policies)
 /// settled, by the channel's policy. Outcomes are in the order of the messages.
 ///
 /// A channel whose messages are handled once by a key (`x-amgi-idempotency`) has batches of one.
-pub async fn deliver_batch<A: Application>(app: &A, contexts: &[Context], policies: &Policies) -> Vec<Outcome> {
+pub async fn deliver_batch<A: Application>(
+    app: &A,
+    contexts: &[Context],
+    policies: &Policies,
+) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(contexts.len());
     let Some(first) = contexts.first() else { return outcomes };
     let rule = policies.of(first.address());

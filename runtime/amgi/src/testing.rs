@@ -61,6 +61,14 @@ impl<A: Application> TestApp<A> {
         self
     }
 
+    /// Puts a value into the state, over one of the same type that startup put there. An `Arc<T>` of a
+    /// [dependency](crate::Dependency) `T` is taken instead of making one.
+    #[must_use]
+    pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.state.insert(value);
+        self
+    }
+
     /// Lets every send from now on fail with this text, or succeed again with `None`.
     pub fn fail_sends(&self, text: Option<&str>) {
         *lock(&self.sends.failing) = text.map(str::to_owned);

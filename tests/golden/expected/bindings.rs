@@ -298,7 +298,7 @@ mod wire {
                     messages: &[amgi::MessageInfo { name: "parcel", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"minLength\":1,\"type\":\"string\"},\"schemaIdLocation\":\"payload\"}" }, amgi::BindingInfo { protocol: "mqtt", json: "{\"contentType\":\"application/json\",\"correlationData\":{\"type\":\"string\"},\"payloadFormatIndicator\":1,\"responseTopic\":{\"pattern\":\"^answers/\",\"type\":\"string\"}}" }, amgi::BindingInfo { protocol: "amqp", json: "{\"contentEncoding\":\"identity\",\"messageType\":\"parcel\"}" }, amgi::BindingInfo { protocol: "http", json: "{\"headers\":{\"properties\":{\"x-post\":{\"type\":\"string\"}},\"required\":[\"x-post\"],\"type\":\"object\"},\"statusCode\":202}" }], examples: <Parcel as amgi::TypedMessage>::EXAMPLES, }]
                 }
             ],
-            example_address: codegen::constant("parcels"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None,
+            example_address: codegen::constant("parcels"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false,
         }
     ];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }

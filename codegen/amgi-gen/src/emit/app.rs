@@ -44,18 +44,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
     let long = (!grouped && api.dispatch.len() > 20).then(|| quote!(#[allow(clippy::too_many_lines)]));
     let title = format!(" The application *{}*, version {}.", escape(&api.title), escape(&api.version));
     let several = handled.len() > 1 && handled.len() <= MOST_PARTS;
-    let wanted = if handled.is_empty() {
-        quote!(#[doc = " The document receives nothing, so `handlers` may be anything."])
-    } else if several {
-        quote! {
-            /// `handlers` implements every handler trait, or is a [`Handlers`] of several types: the application is complete
-            /// or does not compile.
-        }
-    } else {
-        quote! {
-            /// `handlers` implements every handler trait: the application is complete or does not compile.
-        }
-    };
+    let wanted = wanted(handled.len());
     let parts = several.then(|| parts(&handled));
     let dispatch = if grouped {
         // What knows every address is in `wire`, with the groups.
@@ -64,32 +53,17 @@ pub(super) fn app(api: &Api) -> TokenStream {
     } else {
         dispatch(api, false, &quote!(self.addresses))
     };
-    let requests = replies::requests(api).next().is_some();
-    let (replies_field, replies_value, replies_start, replies_channels, replies_take) = if requests {
-        (
-            quote!(replies: amgi::Replies,),
-            quote!(replies,),
-            quote!(amgi::Application::startup(&self.replies, state).await?;),
-            quote! {
-                let replies = wire::replies();
-                channels.extend(amgi::codegen::only_replies(&replies));
-            },
-            quote!(if let Some(settlement) = amgi::codegen::answer(&self.replies, cx) { return settlement; }),
-        )
-    } else {
-        Default::default()
-    };
+    let Awaiting {
+        field: replies_field,
+        value: replies_value,
+        start: replies_start,
+        channels: replies_channels,
+        take: replies_take,
+        function: replies,
+    } = awaiting(api);
+    let requests = !replies_field.is_empty();
     let state = if requests { quote!(state) } else { quote!(_state) };
     let mutable = requests.then(|| quote!(mut));
-    let replies = requests.then(|| {
-        quote! {
-            /// What receives the replies of requests, for an [`amgi::Client`] that stands by itself.
-            #[must_use]
-            pub fn replies() -> amgi::Replies {
-                wire::replies()
-            }
-        }
-    });
     let batch = batch(api);
     let message = if dispatch.is_empty() {
         quote!(#replies_take amgi::codegen::no_channel(cx))
@@ -102,6 +76,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
             #dispatch
         }
     };
+    let methods = methods();
     quote! {
         #[doc = #title]
         #[doc = ""]
@@ -141,23 +116,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
                 Self { lifecycle, channels, #replies_value #value }
             }
 
-            /// The application inside `layer`, which sees every message first.
-            pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
-                amgi::Layered::new(layer, self)
-            }
-
-            /// Runs `shutdown` with the handlers after the last message; it may be called several times.
-            #[must_use]
-            pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
-            where
-                A: Send + Sync + 'static,
-                F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
-                Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
-                E: Into<Box<dyn std::error::Error + Send + Sync>>,
-            {
-                self.lifecycle.on_shutdown(shutdown);
-                self
-            }
+            #methods
         }
 
         impl<A: #bound> amgi::Application for App<A> {
@@ -189,6 +148,81 @@ pub(super) fn app(api: &Api) -> TokenStream {
         #replies
         #parts
         #groups
+    }
+}
+
+/// What an application has more that waits for replies to its requests; nothing for others.
+#[derive(Default)]
+struct Awaiting {
+    field: TokenStream,
+    value: TokenStream,
+    start: TokenStream,
+    channels: TokenStream,
+    take: TokenStream,
+    function: TokenStream,
+}
+
+fn awaiting(api: &Api) -> Awaiting {
+    if replies::requests(api).next().is_none() {
+        return Awaiting::default();
+    }
+    Awaiting {
+        field: quote!(replies: amgi::Replies,),
+        value: quote!(replies,),
+        start: quote!(amgi::Application::startup(&self.replies, state).await?;),
+        channels: quote! {
+            let replies = wire::replies();
+            channels.extend(amgi::codegen::only_replies(&replies));
+        },
+        take: quote!(if let Some(settlement) = amgi::codegen::answer(&self.replies, cx) {
+            return settlement;
+        }),
+        function: quote! {
+            /// What receives the replies of requests, for an [`amgi::Client`] that stands by itself.
+            #[must_use]
+            pub fn replies() -> amgi::Replies {
+                wire::replies()
+            }
+        },
+    }
+}
+
+/// Methods of `App` that are the same for every document.
+fn methods() -> TokenStream {
+    quote! {
+            /// The application inside `layer`, which sees every message first.
+            pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+                amgi::Layered::new(layer, self)
+            }
+
+            /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+            #[must_use]
+            pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+            where
+                A: Send + Sync + 'static,
+                F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+                Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+                E: Into<Box<dyn std::error::Error + Send + Sync>>,
+            {
+                self.lifecycle.on_shutdown(shutdown);
+                self
+            }
+    }
+}
+
+/// What `app` says of its handlers.
+fn wanted(handled: usize) -> TokenStream {
+    if handled == 0 {
+        quote!(#[doc = " The document receives nothing, so `handlers` may be anything."])
+    } else if (2..=MOST_PARTS).contains(&handled) {
+        quote! {
+            /// `handlers` implements every handler trait, or is a [`Handlers`] of several types: the application is complete
+            /// or does not compile.
+        }
+    } else {
+        quote! {
+            /// `handlers` implements every handler trait: the application is complete or does not compile.
+        }
     }
 }
 
@@ -369,8 +403,11 @@ fn parts(handled: &[(usize, &Channel, &Handler)]) -> TokenStream {
         let methods = handler.methods.iter().map(|method| {
             let signature = signature(channel, method);
             let (method_name, argument) = (ident(&method.name), ident(&method.argument));
-            let (address, cx) =
-                if method.batch { (quote!(channels,), quote!(batch)) } else { (quote!(channel,), quote!(cx)) };
+            let (address, cx) = if method.batch {
+                (quote!(channels,), quote!(batch))
+            } else {
+                (quote!(channel,), quote!(cx))
+            };
             let address = channel.parameters.as_ref().map(|_| address);
             quote! {
                 #signature {

@@ -46,6 +46,7 @@ pub(super) fn channels(api: &Api) -> TokenStream {
                 dead_letter: #dead_letter,
                 policy: #policy,
                 batch: #batch,
+                replies: false,
             }
         }
     });

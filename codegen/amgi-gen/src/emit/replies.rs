@@ -24,28 +24,25 @@ pub(super) fn info(api: &Api, send: &Send, reply: &Reply) -> TokenStream {
 
 /// `replies()` in `wire`.
 pub(super) fn wire(api: &Api) -> TokenStream {
+    let handled: Vec<&str> = api.dispatch.iter().filter_map(|route| route.address.as_deref()).collect();
     let mut addresses = BTreeSet::new();
     let channels = requests(api).filter_map(|(_, reply)| {
         let address = reply.address.as_deref().filter(|address| addresses.insert(*address))?;
         let (key, servers, bindings) =
             (reply.channel.as_deref().unwrap_or(address), &reply.servers, bindings(&reply.channel_bindings));
+        // Where handlers receive too, replies come behind messages.
+        let replies = !handled.contains(&address);
         Some(quote! {
             amgi::ChannelInfo {
-                name: #key,
-                address: codegen::constant(#address),
                 servers: &[#(#servers),*],
                 bindings: #bindings,
-                operations: &[],
-                example_address: codegen::constant(#address),
-                dead_letter: None,
-                policy: amgi::PolicyInfo::NONE,
-                batch: None,
+                replies: #replies,
+                ..amgi::ChannelInfo::new(#key, #address)
             }
         })
     });
     let channels: Vec<_> = channels.collect();
-    let handled = api.dispatch.iter().filter_map(|route| route.address.as_deref());
-    let handled = handled.filter(|address| addresses.contains(address));
+    let handled = handled.iter().filter(|address| addresses.contains(*address));
     let mut locations: Vec<&Location> = Vec::new();
     for (_, reply) in requests(api) {
         let answer = reply.messages.iter().find_map(|&index| api.messages[index].correlation.as_ref());

@@ -4,10 +4,10 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, Module, Piece, app, batch_name, divided, ident, info, outer_ty, pattern_name, read, route_name,
-    rules::checks,
+    GROUP, Module, Piece, app, batch_name, divided, ident, info,
     info::option,
-    replies,
+    outer_ty, pattern_name, read, replies, route_name,
+    rules::checks,
     sender::{presets, sets},
     types::literal,
 };
@@ -485,11 +485,10 @@ pub(super) fn reply_info(api: &Api, request: usize, reply: &Reply) -> TokenStrea
     let from = option(reply.location.as_ref().map(location));
     let address = option(reply.address.as_ref().map(|address| quote!(#address)));
     let answer = reply.messages.iter().find_map(|&index| api.messages[index].correlation.as_ref());
-    let correlation =
-        api.messages[request].correlation.as_ref().zip(answer).map(|(request, answer)| {
-            let (request, answer) = (location(request), location(answer));
-            quote!((#request, #answer))
-        });
+    let correlation = api.messages[request].correlation.as_ref().zip(answer).map(|(request, answer)| {
+        let (request, answer) = (location(request), location(answer));
+        quote!((#request, #answer))
+    });
     let correlation = option(correlation);
     quote!(amgi::reply::ReplyInfo { location: #from, address: #address, correlation: #correlation })
 }

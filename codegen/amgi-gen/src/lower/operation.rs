@@ -50,7 +50,10 @@ impl Lowering<'_> {
                         Diagnostic::error(
                             codes::POLICY,
                             operation.span,
-                            format!("operation `{}` has a reply, so its messages cannot be handled together", operation.key),
+                            format!(
+                                "operation `{}` has a reply, so its messages cannot be handled together",
+                                operation.key
+                            ),
                         )
                         .help("remove `x-amgi-batch`, or the reply"),
                     );
@@ -324,7 +327,9 @@ impl Lowering<'_> {
                 reply.span,
                 format!("the reply of operation `{}` cannot be awaited: {missing}", operation.key),
             )
-            .help("name a channel with an address and messages in the reply, or give `reply.address.location`"),
+            .help(
+                "name a channel with an address and messages in the reply, or give `reply.address.location`",
+            ),
         );
         None
     }

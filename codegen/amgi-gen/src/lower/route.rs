@@ -48,7 +48,8 @@ impl Lowering<'_> {
             });
         }
         for route in routes.iter().filter(|route| route.channels.len() > 1) {
-            let Some(&batch) = route.channels.iter().find(|&&index| channels[index].policy.batch.is_some()) else {
+            let Some(&batch) = route.channels.iter().find(|&&index| channels[index].policy.batch.is_some())
+            else {
                 continue;
             };
             let diagnostic = Diagnostic::error(

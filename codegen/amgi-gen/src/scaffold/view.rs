@@ -21,8 +21,19 @@ const WIDTH: usize = 100;
 const CALL_WIDTH: usize = 60;
 
 /// Names the scaffold's handlers use; a type of the document that is called like one is written with its module.
-const TAKEN: &[&str] =
-    &["Context", "Err", "Failure", "NotImplemented", "Ok", "Result", "Self", "Service", "TypedMessage"];
+const TAKEN: &[&str] = &[
+    "Batch",
+    "Context",
+    "Err",
+    "Failure",
+    "NotImplemented",
+    "Ok",
+    "Result",
+    "Self",
+    "Service",
+    "TypedMessage",
+    "Vec",
+];
 
 /// The context of every template, see the README of `amgi-templates`.
 #[derive(Debug, Serialize)]
@@ -85,7 +96,7 @@ struct Imports {
 
 impl<'a> View<'a> {
     pub(crate) fn new(api: &'a Api, settings: &'a Settings, package: &'a str) -> Self {
-        let mut names = Names { module: &api.name, used: BTreeSet::new(), qualified: false, replies: false };
+        let mut names = Names::of(&api.name);
         let handlers: Vec<_> = api
             .channels
             .iter()
@@ -168,11 +179,23 @@ fn method_view<'a>(
     let mut arguments = vec!["&self".to_owned()];
     let mut shown = String::new();
     if let Some(parameters) = &channel.parameters {
-        arguments.push(format!("channel: {}", names.path(&parameters.name)));
-        shown.push_str("{channel:?} ");
+        let ty = names.path(&parameters.name);
+        if method.batch {
+            arguments.push(format!("channels: Vec<{ty}>"));
+            shown.push_str("{channels:?} ");
+        } else {
+            arguments.push(format!("channel: {ty}"));
+            shown.push_str("{channel:?} ");
+        }
     }
-    arguments.push(format!("{}: {}", method.argument, names.path(&method.input)));
-    arguments.push("cx: &Context".to_owned());
+    let input = names.path(&method.input);
+    if method.batch {
+        names.batches = true;
+        arguments.extend([format!("{}: Vec<{input}>", method.argument), "batch: &Batch<'_>".to_owned()]);
+    } else {
+        names.singles = true;
+        arguments.extend([format!("{}: {input}", method.argument), "cx: &Context".to_owned()]);
+    }
     let output = match &method.reply {
         Some(reply) => names.path(&reply.output),
         None => "()".to_owned(),
@@ -194,7 +217,7 @@ fn method_view<'a>(
         name: &method.name,
         signature: signature(&method.name, &arguments, &output),
         note: note(method),
-        log: log(&format!("{}: {shown}{{{}:?}}", method.name, method.argument)),
+        log: log(method.batch, &format!("{}: {shown}{{{}:?}}", method.name, method.argument)),
         reply,
     }
 }
@@ -216,23 +239,38 @@ fn signature(name: &str, arguments: &[String], output: &str) -> String {
 }
 
 /// The statement that shows what was received, the way rustfmt writes it.
-fn log(text: &str) -> String {
-    let line = format!("address = cx.address(), {text:?}");
+fn log(batch: bool, text: &str) -> String {
+    let field = if batch { "count = batch.len()" } else { "address = cx.address()" };
+    let line = format!("{field}, {text:?}");
     if line.chars().count() <= CALL_WIDTH {
         return format!("tracing::info!({line});");
     }
-    format!("tracing::info!(\n            address = cx.address(),\n            {text:?}\n        );")
+    format!("tracing::info!(\n            {field},\n            {text:?}\n        );")
 }
 
 /// The names of the generated module that the handlers use.
+#[allow(clippy::struct_excessive_bools)] // each is one name to import
 struct Names<'a> {
     module: &'a str,
     used: BTreeSet<String>,
     qualified: bool,
     replies: bool,
+    batches: bool,
+    singles: bool,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    fn of(module: &'a str) -> Self {
+        Self {
+            module,
+            used: BTreeSet::new(),
+            qualified: false,
+            replies: false,
+            batches: false,
+            singles: false,
+        }
+    }
+
     fn path(&mut self, name: &str) -> String {
         if TAKEN.contains(&name) {
             self.qualified = true;
@@ -246,7 +284,10 @@ impl Names<'_> {
     }
 
     fn imports(&self, main: String) -> Imports {
-        let mut amgi = vec!["Context", "Failure", "NotImplemented"];
+        let mut amgi = Vec::new();
+        amgi.extend(self.batches.then_some("Batch"));
+        amgi.extend(self.singles.then_some("Context"));
+        amgi.extend(["Failure", "NotImplemented"]);
         amgi.extend(self.replies.then_some("TypedMessage"));
         let own = self.qualified.then_some("self");
         let generated: Vec<&str> = own.into_iter().chain(self.used.iter().map(String::as_str)).collect();
@@ -341,7 +382,7 @@ mod tests {
 
     #[test]
     fn names_of_the_scaffold_are_not_shadowed() {
-        let mut names = Names { module: "user", used: BTreeSet::new(), qualified: false, replies: false };
+        let mut names = Names::of("user");
         assert_eq!(names.path("Context"), "user::Context");
         assert_eq!(names.path("User"), "User");
         assert_eq!(names.path("()"), "()");

@@ -14,17 +14,7 @@ fn message(bindings: &'static [BindingInfo]) -> MessageInfo {
 }
 
 fn channel(bindings: &'static [BindingInfo]) -> ChannelInfo {
-    ChannelInfo {
-        name: "c",
-        address: "a".into(),
-        servers: &[],
-        bindings,
-        operations: &[],
-        example_address: "a".into(),
-        dead_letter: None,
-        policy: crate::PolicyInfo::NONE,
-        batch: None,
-    }
+    ChannelInfo { bindings, ..ChannelInfo::new("a", "a") }
 }
 
 macro_rules! binding {

@@ -59,8 +59,8 @@ use crate::{
     codec,
     context::Context,
     contract::{
-        Application, BindingValue, Bindings, ChannelInfo, ExampleInfo, Headers, Message, MessageSend, ServerInfo,
-        Settlement,
+        Application, BindingValue, Bindings, ChannelInfo, ExampleInfo, Headers, Message, MessageSend,
+        ServerInfo, Settlement,
     },
     error::{Disposition, HandlerError, Part, Reason, Rejection, SendError, StartupError, UnknownValue},
     reply::{Location, ReplyInfo},

@@ -25,6 +25,29 @@ pub struct ChannelInfo {
     pub policy: PolicyInfo,
     /// Whether its messages are handled together (`x-amgi-batch`).
     pub batch: Option<BatchInfo>,
+    /// Whether replies to requests of this application come here, and nothing else. Handlers wait for them: a server hands
+    /// them to the application at once, not behind messages that are being handled, not to another instance of a group, and
+    /// also while it drains.
+    pub replies: bool,
+}
+
+impl ChannelInfo {
+    /// A channel of that key and address, of which nothing else is said.
+    pub fn new(name: &'static str, address: impl Into<Cow<'static, str>>) -> Self {
+        let address = address.into();
+        Self {
+            name,
+            example_address: address.clone(),
+            address,
+            servers: &[],
+            bindings: &[],
+            operations: &[],
+            dead_letter: None,
+            policy: PolicyInfo::NONE,
+            batch: None,
+            replies: false,
+        }
+    }
 }
 
 /// How messages are settled, as far as the document says it (`x-amgi-*` of an operation or channel). What is `None` is left to

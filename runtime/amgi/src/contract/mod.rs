@@ -25,8 +25,8 @@ pub use self::{
     bindings::{Binding, BindingValue, Bindings},
     headers::Headers,
     info::{
-        BatchInfo, BindingInfo, BreakerInfo, ChannelInfo, ExampleInfo, IdempotencyInfo, MessageInfo, OperationInfo,
-        PolicyInfo, ServerInfo,
+        BatchInfo, BindingInfo, BreakerInfo, ChannelInfo, ExampleInfo, IdempotencyInfo, MessageInfo,
+        OperationInfo, PolicyInfo, ServerInfo,
     },
     state::{Extensions, State},
 };

@@ -40,7 +40,9 @@ pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context, limit: Option
             let mut future = pin!(app.message(cx));
             caught_pinned(future.as_mut()).await.unwrap_or_else(|failed| failed)
         }
-        Some(limit) => super::timeout::within(limit, caught(app.message(cx))).await.unwrap_or_else(|failed| failed),
+        Some(limit) => {
+            super::timeout::within(limit, caught(app.message(cx))).await.unwrap_or_else(|failed| failed)
+        }
     };
     if cx.local().is_used() { finished(cx, settlement).await } else { settlement }
 }

@@ -119,7 +119,9 @@ impl Breaker {
             (open @ State::Open(_), _) => open,
         };
         match (*state, next) {
-            (State::Closed(_), State::Open(_)) => warn!(failures = self.most, pause = ?self.pause, "circuit breaker opened"),
+            (State::Closed(_), State::Open(_)) => {
+                warn!(failures = self.most, pause = ?self.pause, "circuit breaker opened");
+            }
             (State::Trying, State::Closed(_)) => info!("circuit breaker closed"),
             _ => {}
         }

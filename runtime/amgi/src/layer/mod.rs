@@ -58,13 +58,6 @@ mod tower;
 
 use std::future::Future;
 
-pub(crate) use self::{
-    attempt::{attempt, caught, finished},
-    breaker::{Breaker, stopped},
-    dead_letter::send_dead_letter,
-    idempotent::{Begun, Guard},
-    timeout::within,
-};
 #[cfg(feature = "tower")]
 pub use self::tower::{Next, Tower};
 pub use self::{
@@ -76,6 +69,13 @@ pub use self::{
     provide::Provide,
     retry::{Backoff, Retry},
     timeout::Timeout,
+};
+pub(crate) use self::{
+    attempt::{attempt, caught, finished},
+    breaker::{Breaker, stopped},
+    dead_letter::send_dead_letter,
+    idempotent::{Begun, Guard},
+    timeout::within,
 };
 use crate::{
     context::Context,

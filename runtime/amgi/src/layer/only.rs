@@ -37,9 +37,9 @@ impl<L: Layer> Only<L> {
     }
 
     fn is_meant(&self, address: &str) -> bool {
-        self.meant
-            .get()
-            .is_some_and(|(map, meant)| map.find(address).is_some_and(|index| meant.get(index) == Some(&true)))
+        self.meant.get().is_some_and(|(map, meant)| {
+            map.find(address).is_some_and(|index| meant.get(index) == Some(&true))
+        })
     }
 }
 
@@ -49,12 +49,16 @@ impl<L: Layer> Layer for Only<L> {
         let meant: Vec<bool> = channels
             .iter()
             .map(|channel| {
-                channel.name == self.name || channel.operations.iter().any(|operation| operation.name == self.name)
+                channel.name == self.name
+                    || channel.operations.iter().any(|operation| operation.name == self.name)
             })
             .collect();
         if !meant.contains(&true) {
-            let known: Vec<_> =
-                channels.iter().flat_map(|channel| channel.operations).map(|operation| operation.name).collect();
+            let known: Vec<_> = channels
+                .iter()
+                .flat_map(|channel| channel.operations)
+                .map(|operation| operation.name)
+                .collect();
             return Err(StartupError::new(format!(
                 "there is no receive operation `{}` for a layer, only {}",
                 self.name,

@@ -29,7 +29,11 @@ impl<T: Clone + Send + Sync + 'static> Layer for Provide<T> {
         next.message(cx)
     }
 
-    fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> impl Future<Output = Vec<Settlement>> + Send {
+    fn batch<A: Application>(
+        &self,
+        contexts: &[Context],
+        next: &A,
+    ) -> impl Future<Output = Vec<Settlement>> + Send {
         next.batch(contexts)
     }
 }

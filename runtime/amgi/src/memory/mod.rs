@@ -4,6 +4,7 @@
 //! one message after the other, and prints what the application sends and how each message was settled. Order is kept;
 //! nothing outlives the process.
 
+mod hub;
 mod line;
 mod queue;
 
@@ -12,15 +13,16 @@ use std::{ffi::OsString, io::Write, sync::Arc};
 use tracing::warn;
 
 pub(crate) use self::line::example_message;
-pub use self::queue::Queue;
+pub use self::{hub::Hub, queue::Queue};
 use crate::{
     Result,
+    channels::ChannelMap,
     context::Context,
     contract::{Application, Message, MessageSend},
     error::{Error, Reason},
     lifespan,
     sender::SendFuture,
-    server::{Outcome, Policies, Policy, Stop, deliver},
+    server::{Outcome, Policies, Policy, Stop, deliver, deliver_batch},
 };
 
 /// What happened on the server, for an observer.
@@ -73,6 +75,7 @@ enum Source {
     Examples,
     Lines,
     Queue(Queue),
+    Hub(Hub),
     Help,
     Refused(String),
 }
@@ -113,6 +116,14 @@ impl<A: Application> Server<A> {
     #[must_use]
     pub fn queue(mut self, queue: &Queue) -> Self {
         self.source = Source::Queue(queue.clone());
+        self
+    }
+
+    /// Connects this server to others in the process: delivers what they send to the application's channels, and what it
+    /// sends to them, until a stop is asked for.
+    #[must_use]
+    pub fn hub(mut self, hub: &Hub) -> Self {
+        self.source = Source::Hub(hub.clone());
         self
     }
 
@@ -166,23 +177,78 @@ impl<A: Application> Server<A> {
         }
         self.stop.on_signal()?;
         let observer = self.observer.clone().unwrap_or_else(|| Arc::new(line::print));
-        let sender: Arc<dyn MessageSend> = Arc::new(Observed(observer.clone()));
+        let hub = match &self.source {
+            Source::Hub(hub) => {
+                let (replies, others): (Vec<_>, Vec<_>) =
+                    self.app.channels().iter().cloned().partition(|channel| channel.replies);
+                Some((hub.clone(), [hub.subscribe(&others), hub.subscribe(&replies)]))
+            }
+            _ => None,
+        };
+        let sender: Arc<dyn MessageSend> =
+            Arc::new(Observed(observer.clone(), hub.as_ref().map(|(hub, _)| hub.clone())));
+        let ran = self.run(sender, &observer, hub.as_ref().map(|(_, queues)| queues)).await;
+        if let Some((hub, queues)) = &hub {
+            for queue in queues {
+                hub.unsubscribe(queue);
+            }
+        }
+        ran
+    }
+
+    async fn run(
+        &self,
+        sender: Arc<dyn MessageSend>,
+        observer: &Observer,
+        hub: Option<&[Queue; 2]>,
+    ) -> Result<()> {
         let state = lifespan::startup(&self.app, sender.clone()).await?;
         let policies = Policies::new(self.app.channels(), self.policy.clone());
         let mut cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
-        let worked = self.work(&mut cx, &observer, &policies).await;
+        let worked = match hub {
+            None => self.work(&mut cx, observer, &policies, None).await,
+            Some([queue, replies]) => {
+                // Handlers wait for replies, so these go on until the last handler has ended.
+                let mut reply = cx.clone();
+                let replying = async {
+                    while replies.pop(&Stop::new(), reply.message_mut()).await {
+                        self.handle(&reply, observer, &policies).await;
+                    }
+                    Ok(())
+                };
+                let working = async {
+                    let worked = self.work(&mut cx, observer, &policies, Some(queue)).await;
+                    replies.close();
+                    worked
+                };
+                tokio::try_join!(working, replying).map(|((), ())| ())
+            }
+        };
         let ended = lifespan::shutdown(&self.app).await;
         worked.and(ended)
     }
 
-    async fn work(&self, cx: &mut Context, observer: &Observer, policies: &Policies) -> Result<()> {
-        match &self.source {
-            Source::Queue(queue) => {
+    async fn work(
+        &self,
+        cx: &mut Context,
+        observer: &Observer,
+        policies: &Policies,
+        hub: Option<&Queue>,
+    ) -> Result<()> {
+        let queue = match &self.source {
+            Source::Queue(queue) => Some(queue),
+            _ => hub,
+        };
+        match (&self.source, queue) {
+            (_, Some(queue)) if self.app.channels().iter().any(|channel| channel.batch.is_some()) => {
+                self.batches(cx, queue, observer, policies).await;
+            }
+            (_, Some(queue)) => {
                 while queue.pop(&self.stop, cx.message_mut()).await {
                     self.handle(cx, observer, policies).await;
                 }
             }
-            Source::Examples => {
+            (Source::Examples, _) => {
                 let messages = examples(&self.app);
                 if messages.is_empty() {
                     warn!(
@@ -226,6 +292,50 @@ impl<A: Application> Server<A> {
         Ok(())
     }
 
+    /// Delivers messages of channels that ask for it together.
+    async fn batches(&self, cx: &Context, queue: &Queue, observer: &Observer, policies: &Policies) {
+        let channels = self.app.channels();
+        let map = ChannelMap::new(channels);
+        // A clone shares what belongs to a message with the context that it is a clone of, until it gets one of its own.
+        let mut contexts = vec![cx.clone()];
+        while queue.pop(&self.stop, contexts[0].message_mut()).await {
+            let channel = map.find(contexts[0].address());
+            let Some(batch) = channel.and_then(|index| channels[index].batch) else {
+                self.handle(&contexts[0], observer, policies).await;
+                continue;
+            };
+            let address = contexts[0].message().address.clone();
+            let same = |other: &str| address == other || map.find(other) == channel;
+            let mut count = 1;
+            let until = tokio::time::Instant::now() + batch.wait;
+            while count < batch.size.max(1) {
+                if contexts.len() == count {
+                    contexts.push(cx.clone());
+                }
+                if queue.pop_if(same, contexts[count].message_mut()) {
+                    count += 1;
+                    continue;
+                }
+                if batch.wait.is_zero() || !queue.is_empty() || queue.is_closed() {
+                    break;
+                }
+                tokio::select! {
+                    () = queue.filled() => {}
+                    () = tokio::time::sleep_until(until) => break,
+                    () = self.stop.requested() => break,
+                }
+            }
+            let contexts = &contexts[..count];
+            for cx in contexts {
+                observer(Event::Received(cx.message()));
+            }
+            let outcomes = deliver_batch(&self.app, contexts, policies).await;
+            for (cx, outcome) in contexts.iter().zip(&outcomes) {
+                observer(Event::Settled(cx.message(), outcome));
+            }
+        }
+    }
+
     #[inline]
     async fn handle(&self, cx: &Context, observer: &Observer, policies: &Policies) {
         observer(Event::Received(cx.message()));
@@ -256,11 +366,14 @@ fn is_scaffold(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Nacked { reason: Reason::NotImplemented, .. })
 }
 
-struct Observed(Observer);
+struct Observed(Observer, Option<Hub>);
 
 impl MessageSend for Observed {
     fn send(&self, message: Message) -> SendFuture<'_> {
         (self.0)(Event::Sent(&message));
-        SendFuture::ready(Ok(()))
+        match &self.1 {
+            Some(hub) => hub.send(message),
+            None => SendFuture::ready(Ok(())),
+        }
     }
 }

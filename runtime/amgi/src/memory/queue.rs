@@ -48,6 +48,16 @@ impl Queue {
         self.0.changed.notify_one();
     }
 
+    /// Whether no more will come.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Whether both are one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many messages wait.
     pub fn len(&self) -> usize {
         self.lock().messages.len()
@@ -56,6 +66,35 @@ impl Queue {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Puts the next message into `slot` if there is one whose address is `wanted`.
+    pub(super) fn pop_if(&self, wanted: impl FnOnce(&str) -> bool, slot: &mut Message) -> bool {
+        // The last message is dropped after the lock is open again.
+        let last = {
+            let mut state = self.lock();
+            match state.messages.front() {
+                Some(message) if wanted(&message.address) => {
+                    state.messages.pop_front().map(|message| std::mem::replace(slot, message))
+                }
+                _ => None,
+            }
+        };
+        last.is_some()
+    }
+
+    /// Waits for another message, while the queue is empty and open.
+    pub(super) async fn filled(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let state = self.lock();
+                if !state.messages.is_empty() || state.closed {
+                    return;
+                }
+            }
+            changed.await;
+        }
     }
 
     /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for.

@@ -68,9 +68,18 @@ impl fmt::Debug for Policy {
 impl Policy {
     /// This policy with what the document says over it.
     fn with(&self, channel: &ChannelInfo) -> Self {
-        let PolicyInfo { attempts, first, most, jitter, then_dead_letter, timeout, idempotency: _, breaker: _ } =
-            channel.policy;
-        let exhausted = then_dead_letter.map(|then| if then { Exhausted::DeadLetter } else { Exhausted::Nack });
+        let PolicyInfo {
+            attempts,
+            first,
+            most,
+            jitter,
+            then_dead_letter,
+            timeout,
+            idempotency: _,
+            breaker: _,
+        } = channel.policy;
+        let exhausted =
+            then_dead_letter.map(|then| if then { Exhausted::DeadLetter } else { Exhausted::Nack });
         Self {
             attempts: attempts.unwrap_or(self.attempts),
             backoff: Backoff {
@@ -80,7 +89,10 @@ impl Policy {
             },
             exhausted: exhausted.unwrap_or(self.exhausted),
             // A server that is told one address for all means all.
-            dead_letter: self.dead_letter.clone().or_else(|| channel.dead_letter.map(ByteString::from_static)),
+            dead_letter: self
+                .dead_letter
+                .clone()
+                .or_else(|| channel.dead_letter.map(ByteString::from_static)),
             timeout: timeout.or(self.timeout),
             store: self.store.clone(),
         }
@@ -133,7 +145,8 @@ impl fmt::Debug for Rule {
 impl Policies {
     /// `policy` for `channels`.
     pub fn new(channels: &[ChannelInfo], policy: Policy) -> Self {
-        let says = |channel: &ChannelInfo| channel.policy != PolicyInfo::NONE || channel.dead_letter.is_some();
+        let says =
+            |channel: &ChannelInfo| channel.policy != PolicyInfo::NONE || channel.dead_letter.is_some();
         let (mut own, mut map) = (Vec::new(), ChannelMap::default());
         if channels.iter().any(says) {
             map = ChannelMap::new(channels);
@@ -174,17 +187,7 @@ mod tests {
     use super::*;
 
     fn channel(address: &'static str, dead_letter: Option<&'static str>) -> ChannelInfo {
-        ChannelInfo {
-            name: address,
-            address: address.into(),
-            servers: &[],
-            bindings: &[],
-            operations: &[],
-            example_address: address.into(),
-            dead_letter,
-            policy: PolicyInfo::NONE,
-            batch: None,
-        }
+        ChannelInfo { dead_letter, ..ChannelInfo::new(address, address) }
     }
 
     #[test]
