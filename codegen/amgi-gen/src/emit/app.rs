@@ -65,17 +65,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
     let state = if requests { quote!(state) } else { quote!(_state) };
     let mutable = requests.then(|| quote!(mut));
     let batch = batch(api);
-    let message = if dispatch.is_empty() {
-        quote!(#replies_take amgi::codegen::no_channel(cx))
-    } else {
-        quote! {
-            #replies_take
-            let Some(handlers) = self.lifecycle.get() else {
-                return amgi::codegen::not_started();
-            };
-            #dispatch
-        }
-    };
+    let message = message_body(&dispatch, &replies_take);
     let methods = methods();
     quote! {
         #[doc = #title]
@@ -148,6 +138,21 @@ pub(super) fn app(api: &Api) -> TokenStream {
         #replies
         #parts
         #groups
+    }
+}
+
+/// The body of `Application::message`; replies are taken first.
+fn message_body(dispatch: &TokenStream, take: &TokenStream) -> TokenStream {
+    if dispatch.is_empty() {
+        quote!(#take amgi::codegen::no_channel(cx))
+    } else {
+        quote! {
+            #take
+            let Some(handlers) = self.lifecycle.get() else {
+                return amgi::codegen::not_started();
+            };
+            #dispatch
+        }
     }
 }
 
