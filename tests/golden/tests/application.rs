@@ -86,10 +86,10 @@ impl VisitsHandler for Desk {
                     batch.fail(index, Failure::msg("unlucky").discard());
                 }
                 CountVisitsMessage::Visit(visit) => {
-                    seen.push(format!("{} {}", channel.site, visit.payload.visitor))
+                    seen.push(format!("{} {}", channel.site, visit.payload.visitor));
                 }
                 CountVisitsMessage::Leave(leave) => {
-                    seen.push(format!("{} -{}", channel.site, leave.payload.left))
+                    seen.push(format!("{} -{}", channel.site, leave.payload.left));
                 }
             }
         }
@@ -110,7 +110,9 @@ fn ticket(id: &str, topic: &str) -> Message {
 /// What the in-memory server made of messages: outcomes, and addresses of sends.
 async fn run(app: impl Application, messages: Vec<Message>) -> (Vec<Outcome>, Vec<Message>) {
     let queue = Queue::new();
-    messages.into_iter().for_each(|message| queue.push(message));
+    for message in messages {
+        queue.push(message);
+    }
     queue.close();
     let seen = Arc::new(Mutex::new((Vec::new(), Vec::new())));
     let notes = seen.clone();
@@ -342,7 +344,7 @@ async fn a_handler_asks_too() {
                     notes.lock().unwrap().push((message.address.to_string(), outcome.clone()));
                 }
                 Event::Sent(message) => {
-                    notes.lock().unwrap().push((message.address.to_string(), Outcome::Unsettled))
+                    notes.lock().unwrap().push((message.address.to_string(), Outcome::Unsettled));
                 }
                 _ => {}
             })

@@ -133,7 +133,7 @@ fn unsuffixed(number: u64) -> TokenStream {
 
 pub(super) fn millis(millis: u64) -> TokenStream {
     let millis = unsuffixed(millis);
-    quote!(std::time::Duration::from_millis(#millis))
+    quote!(amgi::codegen::millis(#millis))
 }
 
 fn operations(api: &Api, handler: &Handler) -> TokenStream {

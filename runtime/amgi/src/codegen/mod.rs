@@ -21,6 +21,7 @@ use std::{
     pin::Pin,
     str::FromStr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 #[cfg(feature = "validate")]
@@ -309,6 +310,11 @@ pub async fn one_by_one<A: Application>(app: &A, contexts: &[Context]) -> Vec<Se
         settlements.push(app.message(cx).await);
     }
     settlements
+}
+
+/// A duration, whose best unit nobody has to choose.
+pub const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
 }
 
 /// No bindings that the document sets.
