@@ -24,7 +24,7 @@ amgi_asyncapi::codes! {
     REPLY_CONFLICT = "AG0522", "reply-conflict";
     /// A reply has no messages.
     REPLY_EMPTY = "AG0523", "reply-empty";
-    /// A reply to what the application sends is not awaited.
+    /// A reply to what the application sends cannot be awaited.
     REPLY_NOT_AWAITED = "AG0524", "reply-not-awaited";
     /// How messages are settled is not said so that it can be done.
     POLICY = "AG0531", "policy";

@@ -36,12 +36,26 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "runtime/amgi",
         &[
-            // The contract names the context and the errors that pass through it: they are one floor.
-            &["contract", "error", "address", "context", "sender"],
-            &["codec", "number", "peek", "bindings"],
-            &["lifespan", "reply"],
+            // The contract names the context, the errors and what belongs to a message, and an application is put into
+            // layers: they are one floor.
+            &[
+                "contract",
+                "error",
+                "address",
+                "context",
+                "sender",
+                "stop",
+                "dependency",
+                "channels",
+                "idempotency",
+                "reply",
+                "layer",
+                "codec",
+            ],
+            &["number", "peek", "bindings"],
+            &["lifespan"],
             &["server"],
-            &["memory", "codegen", "testing"],
+            &["memory", "codegen", "testing", "batch", "client"],
         ],
     ),
 ];

@@ -51,7 +51,7 @@ impl ChannelInfo {
 }
 
 /// How messages are settled, as far as the document says it (`x-amgi-*` of an operation or channel). What is `None` is left to
-/// the server's [`Policy`](crate::server::Policy).
+/// the server's `Policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PolicyInfo {
     /// `attempts` of `x-amgi-retry`.

@@ -29,8 +29,8 @@
 //! The last one is the outer one: here a message passes `Timing`, then `Timeout`, then the application, and its settlement
 //! goes back the other way.
 //!
-//! Around all layers lies what every server does (see [`server`](crate::server)): panics are caught, messages that
-//! failed are tried again or dead-lettered as the document and the server's [`Policy`](crate::server::Policy) say.
+//! Around all layers lies what every server does (see the module `server`): panics are caught, messages that failed are tried
+//! again or dead-lettered as the document and the server's policy say.
 //! The layers here do the same in a place of your choice, such as [for one operation](Only):
 //!
 //! | layer | |
