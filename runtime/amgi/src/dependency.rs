@@ -21,6 +21,7 @@ use crate::{
     context::Context,
     contract::{Message, MessageSend, Settlement},
     error::{Failed, HandlerError},
+    layer::caught,
     sender::join,
 };
 
@@ -192,12 +193,16 @@ impl Local {
         loop {
             // Cleaning up may ask for something that has to be cleaned up itself.
             let Some(made) = self.lock().made.pop() else { break };
-            if let Err(failed) = made.finish(cx, &settlement).await {
-                if settlement == Settlement::Ack {
-                    settlement = failed.into();
-                } else {
-                    warn!(address = cx.address(), error = %failed, "a dependency could not be cleaned up");
-                }
+            // One that panics does not keep the others from it.
+            let finished = match caught(made.finish(cx, &settlement)).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(failed)) => failed.into(),
+                Err(panicked) => panicked,
+            };
+            if settlement == Settlement::Ack {
+                settlement = finished;
+            } else {
+                warn!(address = cx.address(), ?finished, "a dependency could not be cleaned up");
             }
         }
         self.lock().cells.clear();

@@ -51,7 +51,7 @@ pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context, limit: Option
 #[cold]
 pub(crate) async fn finished(cx: &Context, settlement: Settlement) -> Settlement {
     // Boxed, so that the few messages that need it do not make every attempt larger.
-    Box::pin(caught(cx.local().finish(cx, settlement))).await.unwrap_or_else(|failed| failed)
+    Box::pin(cx.local().finish(cx, settlement)).await
 }
 
 /// What the future gives, or how a message is settled whose handling panicked.

@@ -206,7 +206,8 @@ impl<A: Application> Server<A> {
         let policies = Policies::new(self.app.channels(), self.policy.clone());
         let mut cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
         let worked = match hub {
-            None => self.work(&mut cx, observer, &policies, None).await,
+            // Boxed, once: handlers' futures lie in it several times.
+            None => Box::pin(self.work(&mut cx, observer, &policies, None)).await,
             Some([queue, replies]) => {
                 // Handlers wait for replies, so these go on until the last handler has ended.
                 let mut reply = cx.clone();
@@ -217,11 +218,11 @@ impl<A: Application> Server<A> {
                     Ok(())
                 };
                 let working = async {
-                    let worked = self.work(&mut cx, observer, &policies, Some(queue)).await;
+                    let worked = Box::pin(self.work(&mut cx, observer, &policies, Some(queue))).await;
                     replies.close();
                     worked
                 };
-                tokio::try_join!(working, replying).map(|((), ())| ())
+                Box::pin(async { tokio::try_join!(working, replying) }).await.map(|((), ())| ())
             }
         };
         let ended = lifespan::shutdown(&self.app).await;
