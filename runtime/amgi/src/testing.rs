@@ -183,6 +183,36 @@ impl Delivered {
         }
     }
 
+    /// # Panics
+    /// Unless messages were sent to exactly these addresses, in this order.
+    #[track_caller]
+    pub fn assert_sends<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> &Self {
+        assert_eq!(self.addresses(), addresses.into_iter().collect::<Vec<_>>(), "addresses of sends");
+        self
+    }
+
+    /// # Panics
+    /// Unless messages were sent to exactly these addresses, in whichever order.
+    #[track_caller]
+    pub fn assert_sends_in_any_order<'a>(&self, addresses: impl IntoIterator<Item = &'a str>) -> &Self {
+        let (mut sent, mut expected) = (self.addresses(), addresses.into_iter().collect::<Vec<_>>());
+        sent.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(sent, expected, "addresses of sends");
+        self
+    }
+
+    /// # Panics
+    /// When anything was sent.
+    #[track_caller]
+    pub fn assert_no_sends(&self) -> &Self {
+        self.assert_sends([])
+    }
+
+    fn addresses(&self) -> Vec<&str> {
+        self.sends.iter().map(|message| &*message.address).collect()
+    }
+
     /// What was sent to an address.
     pub fn sent_to(&self, address: &str) -> Vec<&Message> {
         self.sends.iter().filter(|message| message.address == address).collect()

@@ -131,6 +131,11 @@ impl<L, A> Layered<L, A> {
     pub fn new(layer: L, app: A) -> Self {
         Self { layer, app }
     }
+
+    /// What is inside.
+    pub fn inner(&self) -> &A {
+        &self.app
+    }
 }
 
 impl<L: Layer, A: Application> Layered<L, A> {
