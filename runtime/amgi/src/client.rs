@@ -154,6 +154,22 @@ impl Replies {
         waiting.in_order.remove(place).map(|(.., waits)| waits)
     }
 
+    /// Gives `request` a reply, with its correlation id where the reply has none.
+    pub(crate) fn answer(&self, request: &Message, mut reply: Message) {
+        for location in &self.0.locations {
+            if let Location::Header(name) = location
+                && reply.headers.get(name).is_none()
+                && let Some(id) = request.headers.get_bytes(name)
+            {
+                reply.headers.push(*name, id.clone());
+            }
+        }
+        if let Some(waits) = self.find(&reply) {
+            // Whoever asked may have given up just now.
+            let _ = waits.send(reply);
+        }
+    }
+
     /// Prepares a request: address of the reply and correlation id are in it, and somebody waits.
     fn prepare(&self, info: &ReplyInfo, request: &mut Message) -> Result<Wait<'_>, RequestError> {
         let mut address = info.address.map(ByteString::from_static);

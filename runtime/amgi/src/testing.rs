@@ -29,11 +29,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytestring::ByteString;
 
 use crate::{
+    client::Replies,
     codegen::TypedMessage,
     context::Context,
     contract::{Application, Extensions, Message, MessageSend, Settlement, State},
     error::{Disposition, Error, Reason, Rejection, SendError},
-    layer::attempt,
+    layer::{attempt, finished},
     lifespan,
     sender::SendFuture,
 };
@@ -51,6 +52,7 @@ impl<A: Application> TestApp<A> {
     pub async fn start(app: A) -> Result<Self, Error> {
         let sends = Arc::<Recorder>::default();
         let state = lifespan::startup(&app, sends.clone()).await?;
+        *lock(&sends.state) = Some(state.clone());
         Ok(Self { app, state, extensions: Extensions::default(), sends })
     }
 
@@ -69,6 +71,26 @@ impl<A: Application> TestApp<A> {
         self
     }
 
+    /// Answers what the application sends to `address`, as the other side would: requests get their reply. A correlation id that
+    /// request and reply hold in the same header is copied where `reply` leaves it out.
+    ///
+    /// ```
+    /// # use amgi::{Application, ChannelInfo, Context, Message, Settlement, testing::TestApp};
+    /// # async fn example(app: impl Application) -> amgi::Result<()> {
+    /// let app = TestApp::start(app).await?.answer("user.find", |_| Message::new("user.found").payload(r#"{"id":1}"#));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn answer(
+        self,
+        address: impl Into<ByteString>,
+        reply: impl Fn(&Message) -> Message + Send + Sync + 'static,
+    ) -> Self {
+        lock(&self.sends.answers).push((address.into(), Box::new(reply)));
+        self
+    }
+
     /// Lets every send from now on fail with this text, or succeed again with `None`.
     pub fn fail_sends(&self, text: Option<&str>) {
         *lock(&self.sends.failing) = text.map(str::to_owned);
@@ -76,10 +98,28 @@ impl<A: Application> TestApp<A> {
 
     /// Delivers a raw message.
     pub async fn deliver(&self, message: Message) -> Delivered {
-        let cx = Context::new(message, self.state.clone(), self.sends.clone())
-            .with_extensions(self.extensions.clone());
+        let cx = self.context(message);
         let settlement = attempt(&self.app, &cx, None).await;
         Delivered { settlement, sends: std::mem::take(&mut *lock(&self.sends.sent)) }
+    }
+
+    /// Delivers messages of one channel as a batch; what is sent is told with the first.
+    pub async fn deliver_batch(&self, messages: impl IntoIterator<Item = Message>) -> Vec<Delivered> {
+        let contexts: Vec<Context> = messages.into_iter().map(|message| self.context(message)).collect();
+        let settlements = self.app.batch(&contexts).await;
+        let mut delivered = Vec::with_capacity(contexts.len());
+        for (cx, settlement) in contexts.iter().zip(settlements) {
+            let settlement = finished(cx, settlement).await;
+            delivered.push(Delivered { settlement, sends: Vec::new() });
+        }
+        if let Some(first) = delivered.first_mut() {
+            first.sends = std::mem::take(&mut *lock(&self.sends.sent));
+        }
+        delivered
+    }
+
+    fn context(&self, message: Message) -> Context {
+        Context::new(message, self.state.clone(), self.sends.clone()).with_extensions(self.extensions.clone())
     }
 
     /// Delivers a typed message.
@@ -112,6 +152,26 @@ impl<A: Application> TestApp<A> {
 struct Recorder {
     sent: Mutex<Vec<Message>>,
     failing: Mutex<Option<String>>,
+    answers: Mutex<Vec<(ByteString, Answer)>>,
+    /// The application's state, in which the requests are that wait.
+    state: Mutex<Option<State>>,
+}
+
+type Answer = Box<dyn Fn(&Message) -> Message + Send + Sync>;
+
+impl Recorder {
+    /// Gives a request the reply that the test has for it.
+    fn answer(&self, request: &Message) {
+        let answers = lock(&self.answers);
+        let Some((_, answer)) = answers.iter().find(|(address, _)| *address == request.address) else {
+            return;
+        };
+        let reply = answer(request);
+        let state = lock(&self.state).clone();
+        if let Some(replies) = state.as_ref().and_then(State::get::<Replies>) {
+            replies.answer(request, reply);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -123,10 +183,32 @@ impl MessageSend for Recorder {
         SendFuture::ready(if let Some(text) = lock(&self.failing).clone() {
             Err(SendError::new(message.address.to_string(), text))
         } else {
+            self.answer(&message);
             lock(&self.sent).push(message);
             Ok(())
         })
     }
+}
+
+/// Delivers every message example of the document to the application, as a test of both.
+///
+/// # Panics
+/// When an example was not acknowledged, with all of them and why. A handler that is still the scaffold is passed over.
+pub async fn assert_examples<A: Application>(app: A) {
+    let app = match TestApp::start(app).await {
+        Ok(app) => app,
+        Err(error) => panic!("{error}"),
+    };
+    let mut failed = Vec::new();
+    for message in crate::memory::examples(app.app()) {
+        let delivered = app.deliver(message.clone()).await;
+        match delivered.settlement {
+            Settlement::Ack | Settlement::Fail { reason: Reason::NotImplemented, .. } => {}
+            Settlement::Fail { reason, .. } => failed.push(format!("{message:?}: {reason}")),
+            Settlement::Unsettled => failed.push(format!("{message:?}: not settled")),
+        }
+    }
+    assert!(failed.is_empty(), "{} examples were not handled:\n{}", failed.len(), failed.join("\n"));
 }
 
 /// What became of a message.

@@ -539,3 +539,49 @@ async fn a_layer_is_for_all_messages_or_for_an_operation() {
         "startup failed: there is no receive operation `onTickets` for a layer, only onTicket, countVisits"
     );
 }
+
+#[tokio::test]
+async fn tests_answer_requests_and_deliver_batches() {
+    let app = TestApp::start(desk::app(Desk::new(|_| Ok(()))))
+        .await
+        .unwrap()
+        .answer("desk.agents.find", |_| Message::new("desk.agents").payload(r#"{"name":"Ada"}"#));
+    let delivered = app.deliver(ticket("", "whom")).await;
+    delivered.assert_acked().assert_sends(["desk.agents.find", "desk.assigned"]);
+    delivered.assert_sends_in_any_order(["desk.assigned", "desk.agents.find"]);
+    assert_eq!(delivered.assert_sent::<Assigned>("desk.assigned").payload.agent, "Ada");
+
+    let visits = [1, 0, 13].map(|n| Message::new("desk.x.visits").payload(format!(r#"{{"visitor":{n}}}"#)));
+    let delivered = app.deliver_batch(visits).await;
+    delivered[0].assert_acked();
+    delivered[1].assert_rejected("/visitor");
+    delivered[2].assert_nacked("unlucky");
+}
+
+#[tokio::test]
+async fn examples_of_the_document_are_a_test() {
+    amgi::testing::assert_examples(desk::app(Desk::new(|_| Ok(())))).await;
+    let failing = desk::app(Desk::new(|_| Err(Failure::msg("no printer"))));
+    let test = tokio::spawn(amgi::testing::assert_examples(failing));
+    let panic = test.await.unwrap_err().into_panic();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.contains("1 examples were not handled") && text.contains("no printer"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_of_tower_fit() {
+    let desk = Desk::new(|count| match count {
+        1 => Err(Failure::msg("no")),
+        2 => Err(Failure::msg("never").discard()),
+        _ => Ok(()),
+    });
+    let layers = tower::ServiceBuilder::new()
+        .layer(tower::limit::ConcurrencyLimitLayer::new(1))
+        .layer(tower::timeout::TimeoutLayer::new(Duration::from_secs(1)))
+        .into_inner();
+    let app = TestApp::start(desk::app(desk).tower_layer(&layers)).await.unwrap();
+    app.deliver(ticket("", "a")).await.assert_nacked("no").assert_disposition(amgi::Disposition::Retry);
+    app.deliver(ticket("", "a")).await.assert_nacked("never").assert_disposition(amgi::Disposition::Discard);
+    app.deliver(ticket("", "a")).await.assert_acked();
+    app.deliver(ticket("", "slow")).await.assert_nacked("request timed out");
+}
