@@ -25,6 +25,10 @@ use crate::{
     sender::join,
 };
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not made for each message",
+    note = "implement `amgi::Dependency` for it; what lives longer is a field of the handler, or in `Context::state`"
+)]
 /// A value that lives as long as one message: a transaction, the user who is meant, a deadline.
 ///
 /// [`Context::get`] makes it the first time it is asked for, and gives the same value to everybody who asks for it during

@@ -61,6 +61,7 @@ impl From<Departure> for SendMovesMessage {
 }
 
 /// Receives from channel `parcels`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `parcels`")]
 pub trait ParcelsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

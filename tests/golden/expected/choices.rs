@@ -233,6 +233,7 @@ impl From<AskAge> for AskRequest {
 }
 
 /// Receives from channel `tagged`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `tagged`")]
 pub trait TaggedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -273,6 +274,7 @@ pub trait TaggedHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `nested`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `nested`")]
 pub trait NestedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -293,6 +295,7 @@ pub trait NestedHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `numbered`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `numbered`")]
 pub trait NumberedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -320,6 +323,7 @@ pub trait NumberedHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `animals`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `animals`")]
 pub trait AnimalsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -347,6 +351,7 @@ pub trait AnimalsHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `formats`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `formats`")]
 pub trait FormatsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -381,6 +386,7 @@ pub trait FormatsHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `headed`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `headed`")]
 pub trait HeadedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -401,6 +407,7 @@ pub trait HeadedHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `shaped`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `shaped`")]
 pub trait ShapedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -421,6 +428,7 @@ pub trait ShapedHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `asked`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `asked`")]
 pub trait AskedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

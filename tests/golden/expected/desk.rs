@@ -148,6 +148,7 @@ impl From<Nobody> for FindAgentReply {
 }
 
 /// Receives from channel `tickets` at `desk.tickets`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `tickets`")]
 pub trait TicketsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -174,6 +175,7 @@ pub struct Visits {
 }
 
 /// Receives from channel `visits` at `desk.{site}.visits`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `visits`")]
 pub trait VisitsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

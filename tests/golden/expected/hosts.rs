@@ -24,6 +24,7 @@ pub struct HostStop {
 }
 
 /// Receives from channel `hostUp` at `host.up`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `hostUp`")]
 pub trait HostUpHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

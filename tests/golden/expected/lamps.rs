@@ -53,6 +53,9 @@ pub struct LightMeasuredChannel {
 /// Receives from channel `lightMeasured` at `lamps/{district}/{lampId}/light`.
 ///
 /// What the lamps' sensors measure.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle channel `lightMeasured`"
+)]
 pub trait LightMeasuredHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -82,6 +85,7 @@ pub struct LampSwitchChannel {
 }
 
 /// Receives from channel `notes` at `lamps/notes`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `notes`")]
 pub trait NotesHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -97,6 +101,7 @@ pub trait NotesHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `pictures` at `lamps/pictures`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `pictures`")]
 pub trait PicturesHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

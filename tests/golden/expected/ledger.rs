@@ -8,6 +8,7 @@ pub struct Entry {
 }
 
 /// Receives from channel `entries`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `entries`")]
 pub trait EntriesHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

@@ -60,6 +60,9 @@ pub struct ParcelsDepotParcelIdMoved {
 /// Receives from channel `parcels/{depot}/{parcelId}/moved`.
 ///
 /// What happens to a parcel on its way.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle channel `parcels/{{depot}}/{{parcelId}}/moved`"
+)]
 pub trait ParcelsDepotParcelIdMovedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -96,6 +99,9 @@ pub trait ParcelsDepotParcelIdMovedHandler: Send + Sync + 'static {
 /// Receives from channel `parcels/labels`.
 ///
 /// Labels for parcels that are to be sent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle channel `parcels/labels`"
+)]
 pub trait ParcelsLabelsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

@@ -140,6 +140,7 @@ impl From<AnswersApp> for LoopMessage {
 }
 
 /// Receives from channel `self`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `self`")]
 pub trait SelfHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -180,6 +181,7 @@ pub struct Type {
 }
 
 /// Receives from channel `type` at `type/{type}/{self}/{größe}`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `type`")]
 pub trait TypeHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -194,6 +196,7 @@ pub trait TypeHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `async`, whose address is given to [`app`].
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `async`")]
 pub trait AsyncHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

@@ -69,6 +69,7 @@ pub struct StampedHeaders {
 /// Orders
 ///
 /// Orders that only have to be noted.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `orders`")]
 pub trait OrdersHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -90,6 +91,7 @@ pub trait OrdersHandler: Send + Sync + 'static {
 /// Orders as tasks
 ///
 /// Orders that say in their headers which part of which task they are.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `tasks`")]
 pub trait TasksHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -111,6 +113,7 @@ pub trait TasksHandler: Send + Sync + 'static {
 /// Orders to confirm
 ///
 /// Orders that are answered.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `requests`")]
 pub trait RequestsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -130,6 +133,7 @@ pub trait RequestsHandler: Send + Sync + 'static {
 /// Orders to pass on
 ///
 /// Orders after which something is sent.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `forwards`")]
 pub trait ForwardsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

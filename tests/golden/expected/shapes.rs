@@ -65,6 +65,7 @@ pub struct Overlap {
 }
 
 /// Receives from channel `shapes`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `shapes`")]
 pub trait ShapesHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -87,6 +88,7 @@ pub struct Traits {
 }
 
 /// Receives from channel `traits` at `a-{x}/b`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `traits`")]
 pub trait TraitsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -110,6 +112,7 @@ pub struct Others {
 }
 
 /// Receives from channel `others` at `c-{x}/b`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `others`")]
 pub trait OthersHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -133,6 +136,7 @@ pub struct Channels {
 }
 
 /// Receives from channel `channels` at `channels/{servers}`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `channels`")]
 pub trait ChannelsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -147,6 +151,7 @@ pub trait ChannelsHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `family`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `family`")]
 pub trait FamilyHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -160,6 +165,7 @@ pub trait FamilyHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `pair`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `pair`")]
 pub trait PairHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -182,6 +188,7 @@ pub trait PairHandler: Send + Sync + 'static {
 }
 
 /// Receives from channel `overlap`.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `overlap`")]
 pub trait OverlapHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

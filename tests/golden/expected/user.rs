@@ -89,6 +89,9 @@ pub struct UserWelcomeHeaders {
 /// Sign-ups
 ///
 /// One message for everybody who has signed up.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle channel `userCreated`"
+)]
 pub trait UserCreatedHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -119,6 +122,9 @@ pub struct UserEvents {
 /// Life of a user
 ///
 /// What happens to a user after the sign-up, in order.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle channel `userEvents`"
+)]
 pub trait UserEventsHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;
@@ -151,6 +157,7 @@ pub trait UserEventsHandler: Send + Sync + 'static {
 /// Receives from channel `userFind` at `user.find`.
 ///
 /// Questions about users
+#[diagnostic::on_unimplemented(message = "`{Self}` does not handle channel `userFind`")]
 pub trait UserFindHandler: Send + Sync + 'static {
     /// What the methods fail with; it says how a message is settled then.
     type Error: amgi::HandlerError;

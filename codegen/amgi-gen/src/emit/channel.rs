@@ -54,8 +54,10 @@ fn handler_trait(channel: &Channel, handler: &Handler) -> TokenStream {
         let signature = signature(channel, method);
         quote!(#lines #signature;)
     });
+    let missing = format!("`{{Self}}` does not handle channel `{}`", escape(&channel.key));
     quote! {
         #lines
+        #[diagnostic::on_unimplemented(message = #missing)]
         pub trait #name: Send + Sync + 'static {
             /// What the methods fail with; it says how a message is settled then.
             type Error: amgi::HandlerError;
@@ -98,4 +100,9 @@ pub(super) fn signature(channel: &Channel, method: &Method) -> TokenStream {
             cx: &amgi::Context,
         ) -> impl std::future::Future<Output = Result<#output, Self::Error>> + Send
     }
+}
+
+/// A text within a message of the compiler, where braces mean something.
+fn escape(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
 }

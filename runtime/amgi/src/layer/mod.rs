@@ -83,6 +83,11 @@ use crate::{
     error::StartupError,
 };
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no layer",
+    note = "implement `amgi::Layer` for it: `async fn message<A: Application>(&self, cx: &Context, next: &A) -> Settlement`",
+    note = "a layer of `tower` goes around an application by `Application::tower_layer`"
+)]
 /// Something done around every message of an application; see the [module](self).
 pub trait Layer: Send + Sync + 'static {
     /// Around startup.
