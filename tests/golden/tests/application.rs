@@ -562,8 +562,8 @@ async fn tests_answer_requests_and_deliver_batches() {
 async fn examples_of_the_document_are_a_test() {
     amgi::testing::assert_examples(desk::app(Desk::new(|_| Ok(())))).await;
     let failing = desk::app(Desk::new(|_| Err(Failure::msg("no printer"))));
-    let test = tokio::spawn(amgi::testing::assert_examples(failing));
-    let panic = test.await.unwrap_err().into_panic();
+    let examples = tokio::spawn(amgi::testing::assert_examples(failing));
+    let panic = examples.await.unwrap_err().into_panic();
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(text.contains("1 examples were not handled") && text.contains("no printer"), "{text}");
 }
