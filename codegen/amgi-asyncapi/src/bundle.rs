@@ -64,10 +64,8 @@ fn member(kind: Kind, object: &Node, key: &str) -> Option<Kind> {
     if ["const", "default", "enum", "example", "examples"].contains(&key) {
         return None;
     }
-    let foreign = object
-        .get("schemaFormat")
-        .and_then(Node::as_str)
-        .is_some_and(|format| dialect(format).is_none());
+    let foreign =
+        object.get("schemaFormat").and_then(Node::as_str).is_some_and(|format| dialect(format).is_none());
     Some(match (position(key), key) {
         (_, "schema" | "payload") if foreign => Kind::Any,
         (Position::Schema, _) | (_, "payload" | "headers" | "schema") => Kind::Schema,
@@ -125,8 +123,9 @@ impl Bundler<'_, '_> {
                 Some(components) => components.get(&home[1]),
                 None => None,
             };
-            let known = collection
-                .is_some_and(|collection| reference(collection).is_some() || collection.get(&home[2]).is_some());
+            let known = collection.is_some_and(|collection| {
+                reference(collection).is_some() || collection.get(&home[2]).is_some()
+            });
             !known && !taken.values().any(|other| other == home)
         };
         let mut homes = BTreeMap::new();
@@ -187,7 +186,8 @@ fn target(refs: &Refs<'_>, text: &Node, file: u32) -> Option<Place> {
         return None;
     }
     // In a document of its own that is the schema around it, as it is in the bundle.
-    let own = || refs.at(&Place { file, tokens: Vec::new() }).is_some_and(|root| root.get("asyncapi").is_some());
+    let own =
+        || refs.at(&Place { file, tokens: Vec::new() }).is_some_and(|root| root.get("asyncapi").is_some());
     if matches!(reference, "" | "#" | "#/") && !named && own() {
         return None;
     }
@@ -196,13 +196,7 @@ fn target(refs: &Refs<'_>, text: &Node, file: u32) -> Option<Place> {
 }
 
 /// A tree with its references turned into ones within the bundle.
-fn copy(
-    refs: &Refs<'_>,
-    roots: &BTreeMap<Place, Vec<String>>,
-    node: &Node,
-    kind: Kind,
-    file: u32,
-) -> Node {
+fn copy(refs: &Refs<'_>, roots: &BTreeMap<Place, Vec<String>>, node: &Node, kind: Kind, file: u32) -> Node {
     let value = match &node.value {
         Value::Array(items) => {
             Value::Array(items.iter().map(|item| copy(refs, roots, item, kind, file)).collect())

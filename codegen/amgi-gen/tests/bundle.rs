@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use amgi_gen::{generate, settings::{Config, Settings}};
+use amgi_gen::{
+    generate,
+    settings::{Config, Settings},
+};
 use serde_json::Value;
 
 /// What a document becomes, but for what tells its text, and its bundle.
@@ -105,7 +108,10 @@ components:
                 "buyer": {"$ref": "added.yaml#/payload"}
             }}"##,
         ),
-        ("parts/money.json", r##"{"Money": {"type": "object", "properties": {"order": {"$ref": "order.schema.json"}, "next": {"$ref": "#/Money"}}}}"##),
+        (
+            "parts/money.json",
+            r##"{"Money": {"type": "object", "properties": {"order": {"$ref": "order.schema.json"}, "next": {"$ref": "#/Money"}}}}"##,
+        ),
         ("parts/added.yaml", "payload: {type: object, properties: {name: {type: string}}}\n"),
     ]);
     let text = bundle.to_string();

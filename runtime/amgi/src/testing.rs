@@ -76,8 +76,9 @@ impl<A: Application> TestApp<A> {
 
     /// Delivers a raw message.
     pub async fn deliver(&self, message: Message) -> Delivered {
-        let cx = Context::new(message, self.state.clone(), self.sends.clone())
-            .with_extensions(self.extensions.clone());
+        // Startup may have put another in its place.
+        let sender = self.state.sender().cloned().unwrap_or_else(|| self.sends.clone());
+        let cx = Context::new(message, self.state.clone(), sender).with_extensions(self.extensions.clone());
         let settlement = attempt(&self.app, &cx, None).await;
         Delivered { settlement, sends: std::mem::take(&mut *lock(&self.sends.sent)) }
     }
