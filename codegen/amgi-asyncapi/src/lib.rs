@@ -18,6 +18,8 @@ pub mod bindings;
 mod refs;
 mod schema;
 
+mod bundle;
+
 pub mod overlay;
 
 mod reader;

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::{
-    bindings, codes,
+    bindings, bundle, codes,
     diag::{Diagnostic, Diagnostics, Span},
     files::Files,
     model::Document,
@@ -32,6 +32,10 @@ pub struct Loaded {
     pub sources: Sources,
     /// The lock file as it is to be, when something was fetched that it does not hold.
     pub lock: Option<Lock>,
+    /// The document as one JSON text: references into other files lead to what stands in the text, those within the
+    /// document are as they were, members are in their order. Without what [`Options::overlay`] adds. Loaded again, it is
+    /// the same document.
+    pub bundle: String,
 }
 
 impl Loaded {
@@ -79,6 +83,7 @@ fn finish(
     let mut diagnostics = Diagnostics::default();
     let overlay = options.overlay.map(|overlay| (overlay, overlay.register(&mut sources, &mut diagnostics)));
     let mut lock = None;
+    let mut bundled = String::new();
     let document = match file {
         Ok(file) => {
             let text = sources.get(file).map_or("", |f| f.text.as_str());
@@ -91,6 +96,7 @@ fn finish(
                 let mut remote = Remote::new(path, options.fetch, &mut sources, &mut diagnostics);
                 let mut files = Files::load(root, path, &mut sources, &mut remote, &mut diagnostics);
                 lock = remote.finish();
+                bundled = bundle::bundle(&files);
                 if let Some((overlay, file)) = overlay {
                     overlay.apply(file, &mut files, &sources, &mut diagnostics);
                 }
@@ -105,7 +111,7 @@ fn finish(
         }
     };
     diagnostics.sort();
-    Loaded { document: document.unwrap_or_default(), diagnostics, sources, lock }
+    Loaded { document: document.unwrap_or_default(), diagnostics, sources, lock, bundle: bundled }
 }
 
 fn read(mut files: Files, diags: &mut Diagnostics) -> Document {

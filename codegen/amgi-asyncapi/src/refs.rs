@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const MAX_HOPS: usize = 100;
 
 /// Where a node is: the file and the keys that lead to it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Place {
     pub(crate) file: u32,
     pub(crate) tokens: Vec<String>,

@@ -19,6 +19,9 @@ pub struct Api {
     pub source: String,
     /// Hex SHA-256 over everything that was read.
     pub digest: String,
+    /// The document as one JSON text.
+    #[serde(skip)]
+    pub document: String,
     /// Whether the code is divided into modules, which are files where a crate is written.
     pub divided: bool,
     /// Servers of the document.

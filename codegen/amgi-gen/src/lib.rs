@@ -53,7 +53,7 @@ pub fn generate(path: &Path, settings: &Settings) -> Generation {
 
 /// Decides what to write for a document that is loaded. `path` gives the names.
 pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generation {
-    let Loaded { document, mut diagnostics, sources, lock } = loaded;
+    let Loaded { document, mut diagnostics, sources, lock, bundle } = loaded;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let origin = Origin {
         name: settings.name.clone().unwrap_or_else(|| name::module(&stem)),
@@ -63,12 +63,13 @@ pub fn from_loaded(loaded: Loaded, path: &Path, settings: &Settings) -> Generati
     if diagnostics.has_errors() {
         return Generation { api: None, diagnostics, sources, lock };
     }
-    let (api, found) = lower::lower(&document, origin, settings);
+    let (mut api, found) = lower::lower(&document, origin, settings);
     diagnostics.extend(found);
     diagnostics.sort();
     if diagnostics.has_errors() {
         return Generation { api: None, diagnostics, sources, lock };
     }
+    api.document = bundle;
     Generation { api: Some(api), diagnostics, sources, lock }
 }
 

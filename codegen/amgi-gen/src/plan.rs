@@ -158,6 +158,7 @@ mod tests {
             description: None,
             source: String::new(),
             digest: String::new(),
+            document: String::new(),
             divided: false,
             servers: Vec::new(),
             channels: Vec::new(),

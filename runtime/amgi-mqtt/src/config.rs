@@ -2,7 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use amgi::{Application, ChannelInfo, Error, Result, ServerInfo, bindings::Mqtt, server::Backoff};
+use amgi::{
+    Application, ChannelInfo, Error, Result, ServerInfo,
+    bindings::Mqtt,
+    protocol::{OptionInfo, ProtocolInfo, Values},
+    server::Backoff,
+};
 
 use crate::{LastWill, Version, wire::Connect};
 
@@ -143,7 +148,7 @@ pub(crate) fn server<'a, A: Application>(app: &'a A, name: Option<&str>) -> Resu
 }
 
 fn is_mqtt(protocol: &str) -> bool {
-    matches!(protocol, "mqtt" | "mqtt5" | "mqtts" | "secure-mqtt")
+    INFO.protocols.contains(&protocol)
 }
 
 /// Whether `channel` is on the server that was chosen.
@@ -174,57 +179,76 @@ fn document(server: Option<&ServerInfo>) -> Result<Options> {
     })
 }
 
-/// What the environment says.
-pub(crate) fn environment(lookup: impl Fn(&str) -> Option<String>) -> Result<Options> {
-    fn parsed<T: std::str::FromStr>(name: &str, text: Option<String>) -> Result<Option<T>> {
-        text.map(|text| {
-            text.trim().parse().map_err(|_| Error::Config(format!("{name}: `{text}` cannot be read")))
-        })
-        .transpose()
-    }
-    let get = |name: &str| {
-        let name = format!("AMGI_MQTT_{name}");
-        let text = lookup(&name).filter(|text| !text.is_empty());
-        (name, text)
-    };
-    macro_rules! read {
-        ($name:literal) => {{
-            let (name, text) = get($name);
-            parsed(&name, text)?
-        }};
-    }
-    let seconds = |value: Option<f64>| {
-        value
-            .map(|s| Duration::try_from_secs_f64(s).map_err(|error| Error::Config(error.to_string())))
-            .transpose()
-    };
-    let user: Option<String> = read!("USERNAME");
-    let password: Option<String> = read!("PASSWORD");
-    let (version_name, version) = get("VERSION");
+/// The options that are given as text, on a command line or in the environment.
+pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
+    name: "mqtt",
+    protocols: &["mqtt", "mqtt5", "mqtts", "secure-mqtt"],
+    schemes: &["mqtt", "mqtt5", "mqtts", "tcp"],
+    options: &[
+        option(
+            "url",
+            "URL",
+            "Where the broker is: mqtt://user:password@host:port [default: as the document says]",
+        ),
+        option("version", "VERSION", "Version of MQTT, 5 or 3.1.1 [default: 5]"),
+        option(
+            "client-id",
+            "ID",
+            "Name of this instance at the broker, which keeps its session [default: amgi-PROGRAM-HOST]",
+        ),
+        option("username", "USER", "User at the broker"),
+        OptionInfo { secret: true, ..option("password", "PASSWORD", "Password of the user") },
+        option("group", "NAME", "Share the messages among all instances of this group (MQTT 5)"),
+        option(
+            "clean-session",
+            "BOOL",
+            "Whether the broker forgets this client when it is not connected [default: false]",
+        ),
+        option(
+            "session-expiry",
+            "SECONDS",
+            "How long the broker keeps the session (MQTT 5) [default: 86400]",
+        ),
+        option("keep-alive", "SECONDS", "How long the connection may be silent [default: 30]"),
+        option("maximum-packet-size", "BYTES", "Largest packet that the broker may send (MQTT 5)"),
+        option("concurrency", "TOPICS", "How many topics are handled at a time [default: 16]"),
+        option("inflight", "MESSAGES", "How many messages may wait for their acknowledgement [default: 100]"),
+        option("qos", "QOS", "Quality of service of sends that do not say it: 0, 1 or 2 [default: 1]"),
+        option("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
+        option("send-timeout", "SECONDS", "How long a send may take, reconnections included [default: 30]"),
+        option(
+            "shutdown-deadline",
+            "SECONDS",
+            "How long handlers may take to finish at the end [default: 30]",
+        ),
+    ],
+};
+
+const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
+    OptionInfo { name, value, help, secret: false }
+}
+
+/// What is given as text.
+pub(crate) fn given(values: &Values) -> Result<Options> {
+    let versions = [("5", Version::V5), ("5.0", Version::V5), ("3.1.1", Version::V311), ("4", Version::V311)];
+    let password: Option<String> = values.get("password")?;
     Ok(Options {
-        url: read!("URL"),
-        version: match version.as_deref().map(str::trim) {
-            None => None,
-            Some("5" | "5.0") => Some(Version::V5),
-            Some("3.1.1" | "4") => Some(Version::V311),
-            Some(other) => {
-                return Err(Error::Config(format!("{version_name}: `{other}` is neither 5 nor 3.1.1")));
-            }
-        },
-        client_id: read!("CLIENT_ID"),
-        credentials: user.map(|user| (user, password.unwrap_or_default())),
-        group: read!("GROUP"),
-        clean_session: read!("CLEAN_SESSION"),
-        session_expiry: seconds(read!("SESSION_EXPIRY"))?,
-        keep_alive: seconds(read!("KEEP_ALIVE"))?,
-        maximum_packet_size: read!("MAXIMUM_PACKET_SIZE"),
+        url: values.get("url")?,
+        version: values.choice("version", &versions)?,
+        client_id: values.get("client-id")?,
+        credentials: values.get("username")?.map(|user: String| (user, password.unwrap_or_default())),
+        group: values.get("group")?,
+        clean_session: values.choice("clean-session", &[("true", true), ("false", false)])?,
+        session_expiry: values.seconds("session-expiry")?,
+        keep_alive: values.seconds("keep-alive")?,
+        maximum_packet_size: values.get("maximum-packet-size")?,
         last_will: None,
-        concurrency: read!("CONCURRENCY"),
-        inflight: read!("INFLIGHT"),
-        qos: read!("QOS"),
-        connect_timeout: seconds(read!("CONNECT_TIMEOUT"))?,
-        send_timeout: seconds(read!("SEND_TIMEOUT"))?,
-        shutdown_deadline: seconds(read!("SHUTDOWN_DEADLINE"))?,
+        concurrency: values.get("concurrency")?,
+        inflight: values.get("inflight")?,
+        qos: values.get("qos")?,
+        connect_timeout: values.seconds("connect-timeout")?,
+        send_timeout: values.seconds("send-timeout")?,
+        shutdown_deadline: values.seconds("shutdown-deadline")?,
         reconnect: None,
     })
 }
@@ -370,11 +394,11 @@ mod tests {
         let config = resolve(Some(&SERVER), builder.clone(), Options::default()).unwrap();
         assert_eq!((config.url.host.as_str(), config.inflight), ("builder", 3));
 
-        let environment = environment(|name| match name {
+        let environment = given(&INFO.from_lookup(|name| match name {
             "AMGI_MQTT_URL" => Some("mqtt://environment".into()),
             "AMGI_MQTT_KEEP_ALIVE" => Some("9".into()),
             _ => None,
-        })
+        }))
         .unwrap();
         let config = resolve(Some(&SERVER), builder, environment).unwrap();
         assert_eq!((config.url.host.as_str(), config.inflight), ("environment", 3));
@@ -384,7 +408,7 @@ mod tests {
     #[test]
     fn the_environment_is_checked() {
         let read = |name: &'static str, value: &'static str| {
-            environment(move |asked| (asked == name).then(|| value.to_owned()))
+            given(&INFO.from_lookup(move |asked| (asked == name).then(|| value.to_owned())))
         };
         assert!(read("AMGI_MQTT_INFLIGHT", "many").unwrap_err().to_string().contains("AMGI_MQTT_INFLIGHT"));
         assert!(read("AMGI_MQTT_VERSION", "4.9").is_err());

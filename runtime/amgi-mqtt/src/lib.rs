@@ -16,7 +16,8 @@ use std::{
 };
 
 use amgi::{
-    Application, Bytes, Context, Message, Result, lifespan,
+    Application, Bytes, Context, Message, MessageSend, Result, lifespan,
+    protocol::{Endpoint, Protocol, ProtocolInfo, Values},
     server::{Backoff, Exhausted, Policies, Policy, Stop},
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -100,7 +101,7 @@ const REQUESTS: usize = 256;
 pub struct Server<A> {
     app: A,
     options: Options,
-    env: bool,
+    given: Values,
     named: Option<String>,
     mapping: Mapping,
     exceptions: Vec<(String, String)>,
@@ -115,7 +116,7 @@ impl<A: Application> Server<A> {
         Self {
             app,
             options: Options::default(),
-            env: false,
+            given: Values::default(),
             named: None,
             mapping: Mapping::default(),
             exceptions: Vec::new(),
@@ -283,8 +284,14 @@ impl<A: Application> Server<A> {
     /// `_PASSWORD`, `_GROUP`, `_CLEAN_SESSION` (`true`, `false`), `_CONCURRENCY`, `_INFLIGHT`, `_QOS`, `_MAXIMUM_PACKET_SIZE`
     /// (bytes), and in seconds `_SESSION_EXPIRY`, `_KEEP_ALIVE`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`.
     /// Default: the environment is not read.
-    pub fn env(mut self) -> Self {
-        self.env = true;
+    pub fn env(self) -> Self {
+        self.values(config::INFO.environment())
+    }
+
+    /// Lets these values, from a command line perhaps, override everything else. Their names are those of
+    /// [`protocol`]'s options. Default: none.
+    pub fn values(mut self, values: Values) -> Self {
+        self.given = values;
         self
     }
 
@@ -293,9 +300,7 @@ impl<A: Application> Server<A> {
     /// A broker that cannot be reached at first, or refuses, is an error. One that goes away later is waited for.
     pub async fn serve(self) -> Result<()> {
         let server = config::server(&self.app, self.named.as_deref())?;
-        let environment =
-            if self.env { config::environment(|name| std::env::var(name).ok())? } else { Options::default() };
-        let config = config::resolve(server, self.options, environment)?;
+        let config = config::resolve(server, self.options, config::given(&self.given)?)?;
         let channels = self.app.channels().iter().filter(|channel| config::is_on(channel, server));
         let routes = Routes::new(
             channels,
@@ -309,7 +314,7 @@ impl<A: Application> Server<A> {
         self.stop.on_signal()?;
         let (requests, requested) = mpsc::channel(REQUESTS);
         let (done, settled) = mpsc::unbounded_channel();
-        let sender = Arc::new(Sender {
+        let sender: Arc<dyn MessageSend> = Arc::new(Sender {
             requests,
             routes: routes.clone(),
             version: config.version,
@@ -318,6 +323,8 @@ impl<A: Application> Server<A> {
             warned: AtomicBool::new(false),
         });
         let state = lifespan::startup(&*app, sender.clone()).await?;
+        // Startup may have put another in its place.
+        let sender = state.sender().cloned().unwrap_or(sender);
         let policies = Arc::new(Policies::new(app.channels(), self.policy));
         let drain = Stop::new();
         let mut workers = JoinSet::new();
@@ -348,5 +355,35 @@ impl<A: Application> Server<A> {
         let ran = session.run().await;
         let ended = lifespan::shutdown(&*app).await;
         ran.and(ended)
+    }
+}
+
+/// MQTT for the command line of an application, see `amgi::cli`.
+pub fn protocol() -> Mqtt {
+    Mqtt
+}
+
+/// What [`protocol`] gives.
+#[derive(Debug, Clone, Copy)]
+pub struct Mqtt;
+
+impl Protocol for Mqtt {
+    fn info(&self) -> &'static ProtocolInfo {
+        &config::INFO
+    }
+
+    async fn serve<A: Application>(&self, app: A, endpoint: Endpoint) -> Result<()> {
+        let Endpoint { url, mut values, stop, passing } = endpoint;
+        let mut server = Server::new(app).stop(&stop);
+        if let Some(url) = url {
+            server = server.url(url);
+        }
+        if passing {
+            // Not the name of the instance that runs, whose connection the broker would end.
+            let id = values.remove("client-id").unwrap_or_else(|| "amgi".to_owned());
+            values.remove("clean-session");
+            server = server.client_id(format!("{id}-send-{}", std::process::id())).clean_session(true);
+        }
+        server.values(values).serve().await
     }
 }

@@ -359,11 +359,11 @@ impl<'a, R: TypedMessage> Request<'a, R> {
 
     async fn ask(self) -> Result<R, RequestError> {
         let replies = self.replies.ok_or(RequestError::NoReplies)?;
-        let (sender, message) = self.outgoing.into_parts();
+        let (way, message) = self.outgoing.into_parts();
         let mut message = message?;
         let mut wait = replies.prepare(self.info, &mut message)?;
         let answered = async {
-            sender.send(message).await?;
+            way.sender.send_on(way.servers, message).await?;
             // The other end is dropped only with `wait`.
             (&mut wait.reply).await.map_err(|_| RequestError::NoReplies)
         };

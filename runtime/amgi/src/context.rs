@@ -120,8 +120,8 @@ impl Context {
     /// # Errors
     /// When the message does not fit its schema.
     pub fn send_on_success(&self, outgoing: Outgoing<'_>) -> Result<(), SendError> {
-        let (sender, message) = outgoing.into_parts();
-        self.local.push_send(sender.clone(), message?);
+        let (way, message) = outgoing.into_parts();
+        self.local.push_send(way.sender.clone(), way.servers, message?);
         Ok(())
     }
 

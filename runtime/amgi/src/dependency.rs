@@ -121,7 +121,8 @@ struct Inner {
     /// A [`OnceCell`] of an `Arc` a type.
     cells: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
     made: Vec<Arc<dyn Made>>,
-    sends: Vec<(Arc<dyn MessageSend>, Message)>,
+    /// Who sends it, on which of the document's servers.
+    sends: Vec<(Arc<dyn MessageSend>, &'static [&'static str], Message)>,
 }
 
 impl Local {
@@ -152,8 +153,13 @@ impl Local {
         }
     }
 
-    pub(crate) fn push_send(&self, sender: Arc<dyn MessageSend>, message: Message) {
-        self.lock().sends.push((sender, message));
+    pub(crate) fn push_send(
+        &self,
+        sender: Arc<dyn MessageSend>,
+        servers: &'static [&'static str],
+        message: Message,
+    ) {
+        self.lock().sends.push((sender, servers, message));
     }
 
     pub(crate) async fn get<T: Dependency>(&self, cx: &Context) -> Result<Arc<T>, Failed> {
@@ -189,7 +195,9 @@ impl Local {
     pub(crate) async fn finish(&self, cx: &Context, mut settlement: Settlement) -> Settlement {
         let sends = std::mem::take(&mut self.lock().sends);
         if settlement == Settlement::Ack && !sends.is_empty() {
-            let sent = join(sends.iter().map(|(sender, message)| sender.send(message.clone()))).await;
+            let sent =
+                join(sends.iter().map(|(sender, servers, message)| sender.send_on(servers, message.clone())))
+                    .await;
             if let Err(error) = sent {
                 settlement = Failed::new(&error).into();
             }

@@ -4,6 +4,8 @@ pub mod address;
 mod batch;
 pub mod bindings;
 mod channels;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod client;
 pub mod codec;
 #[doc(hidden)]
@@ -18,9 +20,12 @@ pub mod lifespan;
 pub mod memory;
 mod number;
 mod peek;
+pub mod protocol;
 pub mod reply;
+mod route;
 mod sender;
 pub mod server;
+pub mod servers;
 mod stop;
 pub mod testing;
 
@@ -34,9 +39,9 @@ pub use crate::{
     codegen::TypedMessage,
     context::Context,
     contract::{
-        Application, BatchInfo, BindingInfo, BindingValue, Bindings, BreakerInfo, ChannelInfo, ExampleInfo,
-        Extensions, Headers, IdempotencyInfo, Message, MessageInfo, MessageSend, OperationInfo, PolicyInfo,
-        ServerInfo, Settlement, State,
+        Application, BatchInfo, BindingInfo, BindingValue, Bindings, BreakerInfo, ChannelInfo, Document,
+        ExampleInfo, Extensions, Headers, IdempotencyInfo, Message, MessageInfo, MessageSend, OperationInfo,
+        PolicyInfo, ServerInfo, Settlement, State,
     },
     dependency::Dependency,
     error::{
@@ -45,7 +50,9 @@ pub use crate::{
     },
     layer::{Layer, Layered},
     number::{NoNumber, Number},
+    route::{Routed, SendRouter},
     sender::{NoSender, Outgoing, SendFuture, send_all},
+    servers::Servers,
 };
 
 /// Includes what `amgi_gen::Builder` wrote in `build.rs` for the document of that name, as a public module.

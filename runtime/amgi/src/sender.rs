@@ -57,6 +57,13 @@ impl MessageSend for NoSender {
     }
 }
 
+/// Where a message is sent: a sender, and the document's servers that are meant.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) sender: &'a Arc<dyn MessageSend>,
+    pub(crate) servers: &'static [&'static str],
+}
+
 /// A message that is about to be sent. Awaiting it sends it.
 ///
 /// Generated senders return it; the setters add what only this send has.
@@ -64,12 +71,19 @@ impl MessageSend for NoSender {
 pub struct Outgoing<'a> {
     sender: &'a Arc<dyn MessageSend>,
     message: Result<Message, SendError>,
+    servers: &'static [&'static str],
 }
 
 impl<'a> Outgoing<'a> {
     /// A send of `message`; what could not be encoded is an error when it is awaited.
     pub fn new(sender: &'a Arc<dyn MessageSend>, message: Result<Message, SendError>) -> Self {
-        Self { sender, message }
+        Self { sender, message, servers: &[] }
+    }
+
+    /// Says on which of the document's servers the channel is. Where several run, the message goes to one of these.
+    pub fn on(mut self, servers: &'static [&'static str]) -> Self {
+        self.servers = servers;
+        self
     }
 
     /// Appends a header.
@@ -129,8 +143,8 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Where it would be sent, and the message.
-    pub(crate) fn into_parts(self) -> (&'a Arc<dyn MessageSend>, Result<Message, SendError>) {
-        (self.sender, self.message)
+    pub(crate) fn into_parts(self) -> (Way<'a>, Result<Message, SendError>) {
+        (Way { sender: self.sender, servers: self.servers }, self.message)
     }
 
     /// The message as it would be sent.
@@ -145,7 +159,7 @@ impl<'a> IntoFuture for Outgoing<'a> {
 
     fn into_future(self) -> SendFuture<'a> {
         match self.message {
-            Ok(message) => self.sender.send(message),
+            Ok(message) => self.sender.send_on(self.servers, message),
             Err(error) => SendFuture::ready(Err(error)),
         }
     }

@@ -119,7 +119,9 @@ impl<A: Application> TestApp<A> {
     }
 
     fn context(&self, message: Message) -> Context {
-        Context::new(message, self.state.clone(), self.sends.clone()).with_extensions(self.extensions.clone())
+        // Startup may have put another in its place.
+        let sender = self.state.sender().cloned().unwrap_or_else(|| self.sends.clone());
+        Context::new(message, self.state.clone(), sender).with_extensions(self.extensions.clone())
     }
 
     /// Delivers a typed message.

@@ -230,12 +230,6 @@ async fn a_stop_ends_the_memory_server() {
     ended.unwrap();
 }
 
-#[tokio::test]
-async fn an_unknown_option_is_refused() {
-    let error = Server::new(Life("well")).args(["app", "--exmples"]).serve().await.unwrap_err();
-    assert!(error.to_string().contains("--exmples"), "{error}");
-}
-
 #[test]
 fn failures_take_any_error_and_name_their_causes() {
     #[derive(Debug)]

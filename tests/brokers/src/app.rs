@@ -33,15 +33,7 @@ pub fn channel(address: &'static str, binding: &'static str) -> ChannelInfo {
     let bindings: &'static [BindingInfo] =
         Box::leak(Box::new([BindingInfo { protocol: "mqtt", json: binding }]));
     let operation = OperationInfo { name: "receive", bindings, messages: &[] };
-    ChannelInfo {
-        name: address,
-        address: address.into(),
-        servers: &[],
-        bindings: &[],
-        operations: Box::leak(Box::new([operation])),
-        example_address: address.into(),
-        dead_letter: None,
-    }
+    ChannelInfo { operations: Box::leak(Box::new([operation])), ..ChannelInfo::new(address, address) }
 }
 
 /// A failure that is tried again.

@@ -14,7 +14,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["ids"],
             &["files"],
             &["refs", "schema", "bindings"],
-            &["reader", "overlay"],
+            &["reader", "overlay", "bundle"],
             &["v2", "v3"],
             &["validate"],
             &["load"],

@@ -5,6 +5,7 @@
 
 mod app;
 mod channel;
+mod document;
 mod info;
 mod message;
 mod read;
@@ -143,6 +144,7 @@ pub fn pieces(api: &Api) -> Vec<Piece<'_>> {
     if !api.sends.is_empty() {
         all.push(Piece::new(move || sender::sender(api)));
     }
+    all.push(Piece::new(document::public));
     all.extend(types::module(api).map(Piece::from));
     all.push(wire::module(api).into());
     all

@@ -87,6 +87,12 @@ fn method(api: &Api, send: &Send) -> TokenStream {
         (None, None) => (quote!(address: impl Into<amgi::ByteString>,), quote!(address)),
     };
     let presets = presets(&send.bindings);
+    let servers = &channel.servers;
+    let outgoing = if servers.is_empty() {
+        quote!(amgi::codegen::outgoing(&self.sender, #address, #presets, #value))
+    } else {
+        quote!(amgi::codegen::outgoing_on(&self.sender, &[#(#servers),*], #address, #presets, #value))
+    };
     if let Some(reply) = &send.reply {
         let (output, info) = (ident(&reply.output), replies::info(api, send, reply));
         let timeout = send.timeout.map(|timeout| {
@@ -97,7 +103,7 @@ fn method(api: &Api, send: &Send) -> TokenStream {
             #lines
             pub fn #name(&self, #argument #message) -> amgi::Request<'_, #output> {
                 const REPLY: amgi::reply::ReplyInfo = #info;
-                let outgoing = amgi::codegen::outgoing(&self.sender, #address, #presets, #value);
+                let outgoing = #outgoing;
                 amgi::codegen::request(outgoing, self.replies.as_ref(), &REPLY)#timeout
             }
         };
@@ -105,7 +111,7 @@ fn method(api: &Api, send: &Send) -> TokenStream {
     quote! {
         #lines
         pub fn #name(&self, #argument #message) -> amgi::Outgoing<'_> {
-            amgi::codegen::outgoing(&self.sender, #address, #presets, #value)
+            #outgoing
         }
     }
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{
-    GROUP, Module, Piece, app, batch_name, divided, ident, info,
+    GROUP, Module, Piece, app, batch_name, divided, document, ident, info,
     info::option,
     outer_ty, pattern_name, read, replies, route_name,
     rules::checks,
@@ -34,6 +34,7 @@ pub(super) fn module(api: &Api) -> Module<'_> {
     if replies::requests(api).next().is_some() {
         pieces.push(Piece::new(move || replies::wire(api)));
     }
+    pieces.push(Piece::new(move || document::document(api)));
     let messages = api.messages.iter().map(|message| Piece::new(move || typed_message(api, message)));
     let unions = api.unions.iter().map(|union| Piece::new(move || typed_union(api, union)));
     pieces.extend(divided("codec", large, GROUP, None, messages.chain(unions).collect()));

@@ -135,6 +135,7 @@ impl<'d> Lowering<'d> {
             description: doc.info.description.clone(),
             source: origin.source,
             digest: origin.digest,
+            document: String::new(),
             divided: self.settings.layout.split.divides(channels.len().max(self.messages.len())),
             servers: doc.servers.iter().map(|one| server(doc, one)).collect(),
             channels,

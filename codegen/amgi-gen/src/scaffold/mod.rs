@@ -53,7 +53,7 @@ impl Templates {
         environment.add_filter("code", |text: &str| one_line(text).replace('`', "'"));
         environment.add_filter("line", one_line);
         environment.add_filter("rust", |text: &str| format!("{text:?}"));
-        environment.add_filter("shell", |text: &str| format!("'{}'", text.replace('\'', r"'\''")));
+        environment.add_filter("shell", shell);
         environment.add_filter("toml", toml);
         let own = folder.map(Path::to_path_buf);
         environment.set_loader(move |name| load(own.as_deref(), name));
@@ -141,6 +141,11 @@ fn load(folder: Option<&Path>, name: &str) -> Result<Option<String>, Error> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A word of the shell.
+fn shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// A basic string of TOML.

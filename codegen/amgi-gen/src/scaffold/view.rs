@@ -46,14 +46,25 @@ pub(crate) struct View<'a> {
     edition: &'a str,
     rust_version: &'a str,
     runtime: String,
-    mqtt: String,
+    protocols: Vec<Protocol>,
     dependencies: &'a [(String, String)],
     app: String,
     addresses: Vec<Address<'a>>,
     handlers: Vec<Handler<'a>>,
     imports: Imports,
     mermaid: String,
+    run: String,
     example: Option<String>,
+}
+
+/// A server crate, which is a feature of the crate that is written.
+#[derive(Debug, Serialize)]
+struct Protocol {
+    feature: &'static str,
+    package: &'static str,
+    module: String,
+    dependency: String,
+    default: bool,
 }
 
 /// A channel whose address is given at run time.
@@ -119,6 +130,7 @@ impl<'a> View<'a> {
         let mut used = ["handlers::Service", api.name.as_str()];
         used.sort_unstable();
         let main = import(&krate, &used);
+        let features: Vec<&str> = ["cli"].iter().chain(api.features()).copied().collect();
         Self {
             marker: format::marker(api),
             package,
@@ -126,14 +138,15 @@ impl<'a> View<'a> {
             module: &api.name,
             edition: settings.edition.as_str(),
             rust_version: env!("CARGO_PKG_RUST_VERSION"),
-            runtime: dependency(&settings.runtime, "amgi", api.features()),
+            runtime: dependency(&settings.runtime, "amgi", &features, false),
             dependencies: &settings.dependencies,
-            mqtt: dependency(&settings.runtime, "amgi-mqtt", &[]),
+            protocols: protocols(api, settings),
             app: format!("{}::app({})", api.name, arguments),
             addresses,
             imports: names.imports(main),
             handlers,
             mermaid: mermaid::flowchart(api),
+            run: run(api),
             example: example(api),
             api,
         }
@@ -144,7 +157,35 @@ impl<'a> View<'a> {
     }
 }
 
-fn dependency(runtime: &Runtime, name: &str, features: &[&str]) -> String {
+/// Server crates: the feature that a crate has for it, and what documents call its protocol.
+const PROTOCOLS: &[(&str, &str, &[&str])] =
+    &[("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"])];
+
+fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {
+    let protocol = |(feature, package, names): &(&'static str, &'static str, &[&str])| Protocol {
+        feature,
+        package,
+        module: package.replace('-', "_"),
+        dependency: dependency(&settings.runtime, package, &[], true),
+        default: api.servers.iter().any(|server| names.contains(&server.protocol.as_str())),
+    };
+    PROTOCOLS.iter().map(protocol).collect()
+}
+
+/// The command that runs the application on a broker: the first that there is a server crate for.
+fn run(api: &Api) -> String {
+    let spoken = |protocol: &str| PROTOCOLS.iter().any(|(_, _, names)| names.contains(&protocol));
+    match api.servers.iter().find(|server| spoken(&server.protocol)) {
+        Some(server) => {
+            let plain = server.key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            let key = if plain { server.key.clone() } else { super::shell(&server.key) };
+            format!("cargo run -- run {key}")
+        }
+        None => "cargo run --features mqtt -- run mqtt://localhost:1883".to_owned(),
+    }
+}
+
+fn dependency(runtime: &Runtime, name: &str, features: &[&str], optional: bool) -> String {
     let (key, value) = match runtime {
         Runtime::Path(folder) => ("path", folder.join(name).display().to_string().replace('\\', "/")),
         Runtime::Git(url) => ("git", url.clone()),
@@ -152,14 +193,18 @@ fn dependency(runtime: &Runtime, name: &str, features: &[&str]) -> String {
         Runtime::Auto => ("version", env!("CARGO_PKG_VERSION").to_owned()),
     };
     let value = super::toml(&value);
-    match features {
-        [] if key == "version" => value,
-        [] => format!("{{ {key} = {value} }}"),
-        features => {
-            let features: Vec<String> = features.iter().map(|feature| super::toml(feature)).collect();
-            format!("{{ {key} = {value}, features = [{}] }}", features.join(", "))
-        }
+    if key == "version" && features.is_empty() && !optional {
+        return value;
     }
+    let mut out = format!("{{ {key} = {value}");
+    if !features.is_empty() {
+        let features: Vec<String> = features.iter().map(|feature| super::toml(feature)).collect();
+        out.extend([", features = [", &features.join(", "), "]"]);
+    }
+    if optional {
+        out.push_str(", optional = true");
+    }
+    out + " }"
 }
 
 fn address(channel: &Channel) -> Option<Address<'_>> {

@@ -42,6 +42,7 @@ pub use self::{
     select::{Choice, Key, Select, When},
     write::{Missing, write_optional, write_others},
 };
+pub use crate::contract::{Document, MessageType, Place, ReceiveInfo, SendInfo};
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use regress::Regex;
@@ -255,6 +256,17 @@ pub fn outgoing<M: TypedMessage>(
     Outgoing::new(sender, raw)
 }
 
+/// The same where the channel is not on all servers.
+pub fn outgoing_on<'a, M: TypedMessage>(
+    sender: &'a Arc<dyn MessageSend>,
+    servers: &'static [&'static str],
+    address: impl Into<ByteString>,
+    bindings: fn(&mut Bindings),
+    message: M,
+) -> Outgoing<'a> {
+    outgoing(sender, address, bindings, message).on(servers)
+}
+
 /// A send that is answered.
 pub fn request<'a, R: TypedMessage>(
     outgoing: Outgoing<'a>,
@@ -315,6 +327,22 @@ pub async fn one_by_one<A: Application>(app: &A, contexts: &[Context]) -> Vec<Se
 /// A duration, whose best unit nobody has to choose.
 pub const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// Reads a message and writes it again as it is sent.
+pub fn remake<M: TypedMessage>(message: &Message, into: &mut Message) -> Result<(), Rejection> {
+    M::decode(message)?.encode(into)
+}
+
+/// Whether an address is one of the type `A`.
+pub fn check_address<A: FromStr<Err = Rejection>>(address: &str) -> Result<(), Rejection> {
+    address.parse::<A>().map(drop)
+}
+
+/// An address without parameters is what it is.
+#[allow(clippy::unnecessary_wraps)] // as the other
+pub fn any_address(_: &str) -> Result<(), Rejection> {
+    Ok(())
 }
 
 /// No bindings that the document sets.

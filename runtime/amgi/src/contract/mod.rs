@@ -12,6 +12,7 @@
 //! | `lifespan.shutdown`, `.complete`, `.failed` | [`Application::shutdown`] and its result |
 
 mod bindings;
+mod document;
 mod headers;
 mod info;
 mod state;
@@ -23,6 +24,7 @@ use bytestring::ByteString;
 
 pub use self::{
     bindings::{Binding, BindingValue, Bindings},
+    document::{Document, MessageType, Place, ReceiveInfo, SendInfo},
     headers::Headers,
     info::{
         BatchInfo, BindingInfo, BreakerInfo, ChannelInfo, ExampleInfo, IdempotencyInfo, MessageInfo,
@@ -233,4 +235,11 @@ pub trait Application: Send + Sync + 'static {
 pub trait MessageSend: Send + Sync + 'static {
     /// Hands `message` to the broker.
     fn send(&self, message: Message) -> SendFuture<'_>;
+
+    /// Hands `message`, whose channel the document puts on these servers, to the broker of one of them. Where several servers
+    /// run, it matters; a single one takes every send, which is the default. What wraps a sender passes it on.
+    fn send_on(&self, servers: &'static [&'static str], message: Message) -> SendFuture<'_> {
+        let _ = servers;
+        self.send(message)
+    }
 }

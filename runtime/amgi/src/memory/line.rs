@@ -255,6 +255,13 @@ impl<'a> Report<'a> {
     }
 }
 
+/// The line that is printed for a message that is sent.
+#[cfg(feature = "cli")]
+pub(crate) fn sent_line(message: &Message) -> String {
+    // All keys are strings and all values are JSON, so this cannot fail.
+    serde_json::to_string(&Report::sent(message)).map(|line| line + "\n").unwrap_or_default()
+}
+
 /// Prints an event as one JSON object on standard output.
 pub(super) fn print(event: Event<'_>) {
     let report = match event {

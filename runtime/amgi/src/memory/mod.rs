@@ -8,18 +8,20 @@ mod hub;
 mod line;
 mod queue;
 
-use std::{ffi::OsString, io::Write, sync::Arc};
+use std::sync::Arc;
 
 use tracing::warn;
 
 pub(crate) use self::line::example_message;
+#[cfg(feature = "cli")]
+pub(crate) use self::line::sent_line;
 pub use self::{hub::Hub, queue::Queue};
 use crate::{
     Result,
     channels::ChannelMap,
     context::Context,
     contract::{Application, Message, MessageSend},
-    error::{Error, Reason},
+    error::Reason,
     lifespan,
     sender::SendFuture,
     server::{Outcome, Policies, Policy, Stop, deliver, deliver_batch},
@@ -76,26 +78,17 @@ enum Source {
     Lines,
     Queue(Queue),
     Hub(Hub),
-    Help,
-    Refused(String),
 }
 
-const HELP: &str = "\
-Runs the application on the in-memory server.
-
-Usage: APP [--examples]
-
-Without options it reads messages from standard input, one JSON object a line:
+/// What the in-memory server reads and prints.
+#[cfg(feature = "cli")]
+pub(crate) const LINES: &str = "\
+The in-memory server reads messages from standard input, one JSON object a line:
   {\"address\": \"user.created\", \"headers\": {\"correlation-id\": \"c-1\"}, \"payload\": {\"id\": 1}}
 and prints what the application sends and how each message was settled, one JSON object a line.
 
 Members of a message: address (required), headers (an object, or a list of [name, value]), payload (any JSON, null
-too), payload_text or payload_base64 (bytes that are not JSON), bindings ({protocol: {field: value}}).
-
-Options:
-      --examples  Deliver every message example of the document instead
-  -h, --help      Print help
-";
+too), payload_text or payload_base64 (bytes that are not JSON), bindings ({protocol: {field: value}}).";
 
 impl<A: Application> Server<A> {
     /// A server for `app` that reads standard input and prints to standard output.
@@ -127,22 +120,6 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Takes the options of the command line, the program's name first: `--examples`, `--help`.
-    #[must_use]
-    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
-        for arg in args.into_iter().skip(1).map(Into::into) {
-            self.source = match arg.to_str() {
-                Some("--examples") => Source::Examples,
-                Some("--help" | "-h") => Source::Help,
-                _ => Source::Refused(arg.to_string_lossy().into_owned()),
-            };
-            if matches!(self.source, Source::Help | Source::Refused(_)) {
-                break;
-            }
-        }
-        self
-    }
-
     /// Tells `observer` what happens, instead of printing it.
     #[must_use]
     pub fn observe(mut self, observer: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
@@ -166,15 +143,6 @@ impl<A: Application> Server<A> {
 
     /// Runs startup, delivers until the source ends or a stop is asked for, and runs shutdown.
     pub async fn serve(self) -> Result<()> {
-        match &self.source {
-            Source::Help => return Ok(std::io::stdout().write_all(HELP.as_bytes())?),
-            Source::Refused(arg) => {
-                return Err(Error::Config(format!(
-                    "`{arg}` is no option of the in-memory server, see --help"
-                )));
-            }
-            _ => {}
-        }
         self.stop.on_signal()?;
         let observer = self.observer.clone().unwrap_or_else(|| Arc::new(line::print));
         let hub = match &self.source {
@@ -203,6 +171,8 @@ impl<A: Application> Server<A> {
         hub: Option<&[Queue; 2]>,
     ) -> Result<()> {
         let state = lifespan::startup(&self.app, sender.clone()).await?;
+        // Startup may have put another in its place.
+        let sender = state.sender().cloned().unwrap_or(sender);
         let policies = Policies::new(self.app.channels(), self.policy.clone());
         let mut cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
         let worked = match hub {

@@ -1,0 +1,285 @@
+//! One application on several servers: started once, receiving from all of them, shut down once.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use tokio::{
+    sync::{OnceCell, SetOnce},
+    task::JoinSet,
+};
+use tracing::{debug, error};
+
+use crate::{
+    Result,
+    context::Context,
+    contract::{Application, ChannelInfo, Message, MessageSend, ServerInfo, Settlement, State},
+    error::{SendError, StartupError},
+    lifespan,
+    sender::SendFuture,
+    server::Stop,
+};
+
+/// Several servers of one process with one application.
+///
+/// Startup runs once, before the first message of any server, and shutdown once, after the last message of all of them.
+/// When a server fails, the others are stopped, and its error is what [`serve`](Self::serve) ends with. All stop together at
+/// SIGTERM, Ctrl-C or by [`stop`](Self::stop).
+///
+/// A server that is called as one of the document's is subscribed only to the channels that the document puts there. What a
+/// handler sends goes to the server that its message came from, unless the document puts the channel on other servers: then
+/// to the first of those that runs here. A send to a server that has stopped already is an error.
+///
+/// ```
+/// # use amgi::{Application, ChannelInfo, Context, Message, Settlement};
+/// # struct App;
+/// # impl Application for App {
+/// #     fn channels(&self) -> &[ChannelInfo] { &[] }
+/// #     async fn message(&self, _: &Context) -> Settlement { Settlement::Ack }
+/// # }
+/// use amgi::{Servers, memory::{Queue, Server}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> amgi::Result<()> {
+/// let (one, two) = (Queue::new(), Queue::new());
+/// # one.close();
+/// # two.close();
+/// Servers::new(App)
+///     .server("one", move |app, stop| Server::new(app).queue(&one).stop(&stop).serve())
+///     .server("two", move |app, stop| Server::new(app).queue(&two).stop(&stop).serve())
+///     .serve()
+///     .await
+/// # }
+/// ```
+#[must_use = "servers do nothing until they are served"]
+pub struct Servers<A> {
+    app: A,
+    members: Vec<(String, Start<A>)>,
+    stop: Stop,
+}
+
+type Serving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+type Start<A> = Box<dyn FnOnce(Shared<A>, Stop) -> Serving + Send>;
+
+impl<A: Application> Servers<A> {
+    /// For this application; there is no server yet.
+    pub fn new(app: A) -> Self {
+        Self { app, members: Vec::new(), stop: Stop::new() }
+    }
+
+    /// Adds a server. `name` is one of the document's, or any other, which then gets all channels; `start` makes the server
+    /// for the application that it is given, with the handle that stops it, and serves.
+    pub fn server<F>(
+        mut self,
+        name: impl Into<String>,
+        start: impl FnOnce(Shared<A>, Stop) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.members.push((name.into(), Box::new(move |app, stop| Box::pin(start(app, stop)))));
+        self
+    }
+
+    /// Stops all of them when this handle is asked to. Default: a handle of its own.
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// Serves until all have ended, and runs shutdown.
+    ///
+    /// # Errors
+    /// The first error of a server, else that of shutdown.
+    pub async fn serve(self) -> Result<()> {
+        let members = self.members.iter();
+        let members = members.map(|(name, _)| Member { name: name.clone(), sender: SetOnce::new() });
+        let all = Arc::new(All { members: members.collect(), stop: self.stop.clone() });
+        let once = Arc::new(Once { app: self.app, started: OnceCell::new() });
+        let mut running = JoinSet::new();
+        for (index, (name, start)) in self.members.into_iter().enumerate() {
+            let app = Shared::new(once.clone(), all.clone(), index);
+            let serving = start(app, self.stop.clone());
+            running.spawn(async move { (name, serving.await) });
+        }
+        let several = all.members.len() > 1;
+        let mut result = Ok(());
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok((name, Ok(()))) => debug!(server = name, "server ended"),
+                Ok((name, Err(error))) => {
+                    // Only the first error is given back.
+                    if several {
+                        error!(server = name, %error, "server failed");
+                    }
+                    self.stop.request();
+                    result = result.and(Err(error));
+                }
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Nobody cancels them.
+                    Err(_) => self.stop.request(),
+                },
+            }
+        }
+        match once.started.get() {
+            Some(Ok(_)) => result.and(lifespan::shutdown(&once.app).await),
+            _ => result,
+        }
+    }
+}
+
+impl<A> fmt::Debug for Servers<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.members.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// The application, and what its one startup made.
+struct Once<A> {
+    app: A,
+    started: OnceCell<Result<Started, String>>,
+}
+
+/// What startup left, and the sender that it was given.
+struct Started {
+    state: State,
+    given: Option<Arc<dyn MessageSend>>,
+}
+
+struct All {
+    members: Box<[Member]>,
+    stop: Stop,
+}
+
+/// A server, and its `send` once it has begun.
+struct Member {
+    name: String,
+    sender: SetOnce<Arc<dyn MessageSend>>,
+}
+
+/// An application that several servers share, as one of them sees it: see [`Servers`].
+pub struct Shared<A> {
+    once: Arc<Once<A>>,
+    all: Arc<All>,
+    index: usize,
+    channels: Vec<ChannelInfo>,
+    servers: Vec<ServerInfo>,
+}
+
+impl<A: Application> Shared<A> {
+    fn new(once: Arc<Once<A>>, all: Arc<All>, index: usize) -> Self {
+        let name = all.members[index].name.as_str();
+        let servers: Vec<ServerInfo> =
+            once.app.servers().iter().filter(|server| server.name == name).cloned().collect();
+        let is_here = |channel: &&ChannelInfo| servers.is_empty() || is_on(channel.servers, name);
+        let channels = once.app.channels().iter().filter(is_here).cloned().collect();
+        Self { once, all, index, channels, servers }
+    }
+}
+
+/// Whether a channel on these servers is on the one of that name.
+fn is_on(servers: &[&str], name: &str) -> bool {
+    servers.is_empty() || servers.contains(&name)
+}
+
+impl<A: Application> Application for Shared<A> {
+    fn channels(&self) -> &[ChannelInfo] {
+        &self.channels
+    }
+
+    fn servers(&self) -> &[ServerInfo] {
+        &self.servers
+    }
+
+    async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
+        let own = state.sender().cloned();
+        if let Some(own) = &own {
+            // A server that starts a second time keeps its first sender.
+            let _ = self.all.members[self.index].sender.set(own.clone());
+            if self.all.members.len() > 1 {
+                let others = Others { own: own.clone(), all: self.all.clone(), index: self.index };
+                state.insert::<Arc<dyn MessageSend>>(Arc::new(others));
+            }
+        }
+        let mine = state.sender().cloned();
+        let mut error = None;
+        let started = self.once.started.get_or_init(async || {
+            let mut first = state.clone();
+            match self.once.app.startup(&mut first).await {
+                Ok(()) => Ok(Started { state: first, given: mine.clone() }),
+                Err(problem) => {
+                    let text = problem.to_string();
+                    error = Some(problem);
+                    Err(text)
+                }
+            }
+        });
+        let started = match started.await {
+            Ok(started) => started,
+            Err(text) => return Err(error.unwrap_or_else(|| StartupError::new(text.clone()))),
+        };
+        *state = started.state.clone();
+        // What the application itself has put there is for all servers.
+        if let (Some(left), Some(given), Some(mine)) = (state.sender(), &started.given, mine)
+            && Arc::ptr_eq(left, given)
+        {
+            state.insert(mine);
+        }
+        Ok(())
+    }
+
+    async fn message(&self, cx: &Context) -> Settlement {
+        self.once.app.message(cx).await
+    }
+
+    async fn batch(&self, contexts: &[Context]) -> Vec<Settlement> {
+        self.once.app.batch(contexts).await
+    }
+}
+
+impl<A> fmt::Debug for Shared<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shared").field(&self.all.members[self.index].name).finish()
+    }
+}
+
+/// Sends of the handlers on one of several servers.
+struct Others {
+    own: Arc<dyn MessageSend>,
+    all: Arc<All>,
+    index: usize,
+}
+
+impl MessageSend for Others {
+    fn send(&self, message: Message) -> SendFuture<'_> {
+        self.own.send(message)
+    }
+
+    fn send_on(&self, servers: &'static [&'static str], message: Message) -> SendFuture<'_> {
+        if is_on(servers, &self.all.members[self.index].name) {
+            return self.own.send(message);
+        }
+        let meant =
+            servers.iter().find_map(|name| self.all.members.iter().find(|member| member.name == *name));
+        let Some(member) = meant else {
+            let running: Vec<&str> = self.all.members.iter().map(|member| member.name.as_str()).collect();
+            let text = format!("its channel is on {}, and here run {}", list(servers), list(&running));
+            return SendFuture::ready(Err(SendError::new(message.address.to_string(), text)));
+        };
+        if let Some(sender) = member.sender.get() {
+            return sender.send(message);
+        }
+        SendFuture::pending(async move {
+            tokio::select! {
+                sender = member.sender.wait() => sender.send(message).await,
+                () = self.all.stop.requested() => {
+                    let text = format!("server `{}` has not begun", member.name);
+                    Err(SendError::new(message.address.to_string(), text))
+                }
+            }
+        })
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
