@@ -4,15 +4,23 @@ mod common;
 
 use common::{DOCUMENT, Folder};
 
-const FILES: [&str; 7] =
-    [".gitignore", "Cargo.toml", "README.md", "src/handlers.rs", "src/lib.rs", "src/main.rs", "src/user.rs"];
+const FILES: [&str; 8] = [
+    ".gitignore",
+    "Cargo.toml",
+    "README.md",
+    "src/handlers.rs",
+    "src/lib.rs",
+    "src/main.rs",
+    "src/user.rs",
+    "tests/service.rs",
+];
 
 #[test]
 fn writes_a_crate() {
     let folder = Folder::new();
     let ran = folder.ok(&["user.yaml", "-o", "app"]);
     ran.says(&[
-        "app: 7 written, 0 kept, 0 unchanged",
+        "app: 8 written, 0 kept, 0 unchanged",
         "written    src/user.rs",
         "--manifest-path app/Cargo.toml",
     ]);
