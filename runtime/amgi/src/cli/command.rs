@@ -84,9 +84,10 @@ pub(super) fn command(program: &str, document: &Document, protocols: &[&'static 
 }
 
 fn examples() -> Arg {
-    Arg::new("examples").long("examples").action(ArgAction::SetTrue).help(
-        "In memory: deliver the document's examples, no lines of standard input",
-    )
+    Arg::new("examples")
+        .long("examples")
+        .action(ArgAction::SetTrue)
+        .help("In memory: deliver the document's examples, no lines of standard input")
 }
 
 fn open_address(command: Command, document: &Document) -> Command {
