@@ -58,7 +58,7 @@ fn a_second_run_touches_nothing() {
     let folder = Folder::new();
     folder.ok(&["user.yaml", "-o", "app"]);
     let before = folder.snapshot("app");
-    folder.ok(&["user.yaml", "-o", "app"]).says(&["app: 0 written, 0 kept, 7 unchanged"]);
+    folder.ok(&["user.yaml", "-o", "app"]).says(&["app: 0 written, 0 kept, 8 unchanged"]);
     assert_eq!(folder.snapshot("app"), before);
 }
 
@@ -71,7 +71,7 @@ fn what_the_user_wrote_stays() {
     folder.edit("user.yaml", "version: 1.0.0", "version: 1.1.0");
     let ran = folder.ok(&["user.yaml", "-o", "app"]);
     ran.says(&[
-        "1 written, 2 kept, 4 unchanged",
+        "1 written, 2 kept, 5 unchanged",
         "kept       README.md (yours)",
         "kept       src/handlers.rs (yours)",
     ]);
@@ -83,7 +83,7 @@ fn what_the_user_wrote_stays() {
 fn a_generated_file_without_its_mark_is_the_users() {
     let folder = Folder::new();
     folder.write("app/src/user.rs", "// was here before\n");
-    folder.ok(&["user.yaml", "-o", "app"]).says(&["6 written, 1 kept", "kept       src/user.rs (yours)"]);
+    folder.ok(&["user.yaml", "-o", "app"]).says(&["7 written, 1 kept", "kept       src/user.rs (yours)"]);
     assert_eq!(folder.read("app/src/user.rs"), "// was here before\n");
 }
 
