@@ -30,7 +30,7 @@ pub(super) use self::{defaults::defaults, facts::Place, same::data};
 /// Comparisons of one pair of schemas. Above that it is not decided.
 const MOST_STEPS: usize = 20_000;
 /// How deep they lead into each other.
-const DEEPEST: usize = 100;
+const DEEPEST: usize = 40;
 /// Values that a message names.
 const MOST_VALUES: usize = 6;
 
@@ -178,8 +178,8 @@ impl Inclusion {
         if writer.unions.is_empty() {
             return self.keywords(writer, reader);
         }
-        // Often what stands beside the alternatives is enough.
-        if !self.attempt(|this| this.keywords(writer, reader)) {
+        // Often what stands beside the alternatives is enough. What they say of members is not known then.
+        if !self.by_the_letter(|this| this.attempt(|this| this.keywords(writer, reader))) {
             for one in writer.split() {
                 if !one.types.is_empty() && !self.finite(&one, reader) {
                     self.plain(&one, reader);
