@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use amgi_asyncapi::{load_with, model::Document};
+use amgi_asyncapi::{diag::Diagnostics, load_with, model::Document};
 
 use super::{
     Failure, args,
@@ -86,6 +86,12 @@ fn read(name: &Path, args: &args::Diff) -> Result<Read, Failure> {
     let mut loaded = load_with(path, &options);
     if let Some(revision) = &revision {
         loaded.sources.rename(|path| revision.name(path));
+        let mut diagnostics = Diagnostics::default();
+        for mut problem in loaded.diagnostics.iter().cloned() {
+            problem.message = revision.named(&problem.message);
+            diagnostics.push(problem);
+        }
+        loaded.diagnostics = diagnostics;
     }
     let document = loaded.document.clone();
     let generation = from_loaded(loaded, path, &settings);

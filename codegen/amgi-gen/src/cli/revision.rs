@@ -27,6 +27,12 @@ impl Revision {
             Err(_) => path.to_owned(),
         }
     }
+
+    /// A text that may name files in the folder, with what they are called.
+    pub(super) fn named(&self, text: &str) -> String {
+        let tree = format!("{}/", self.folder.path().join("tree").display());
+        text.replace(&tree, &format!("{}:", self.revision))
+    }
 }
 
 /// The revision that `name` asks for; `None` when it is a file, or does not look like one.

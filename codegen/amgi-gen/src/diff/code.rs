@@ -194,7 +194,10 @@ impl Code<'_> {
         } else {
             subject(self.new, &other.operations)
         };
-        let path = format!("{}::{}", item.path, other.name);
+        let path = match form {
+            Form::Function => item.path.clone(),
+            _ => format!("{}::{}", item.path, other.name),
+        };
         if one.name != other.name {
             let text = format!("it is called `{}`, was `{}`", other.name, one.name);
             self.say(kinds::RENAMED, Level::Breaking, subject.clone(), text, &path);
