@@ -4,6 +4,10 @@ mod common;
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use amgi_gen::{
+    diff::{self, Level, Respect, Version},
+    settings::Settings,
+};
 use common::{DOCUMENT, Folder, Ran};
 use serde_json::Value;
 
@@ -385,4 +389,129 @@ fn the_readme_shows_what_is_said() {
     let ran = folder.run(&["diff", "user.yaml", "new.yaml"]);
     assert_eq!(format!("{}{}", ran.stdout, ran.stderr), shown);
     assert_eq!(ran.code, 1);
+}
+
+/// Public items of generated code as the compiler sees them, a line each, and what their absence elsewhere means: what is new in a
+/// line that is `true` breaks, too.
+fn seen(items: &[syn::Item], path: &str, out: &mut BTreeSet<(String, bool)>) {
+    let text = |tokens: &dyn quote::ToTokens| tokens.to_token_stream().to_string();
+    for item in items {
+        if let syn::Item::Mod(syn::ItemMod { ident, content: Some((_, inner)), .. }) = item
+            && ident == "types"
+        {
+            seen(inner, "types::", out);
+        }
+        let mut say = |line: String, new_breaks: bool| {
+            out.insert((line, new_breaks));
+        };
+        match item {
+            syn::Item::Struct(item) => {
+                say(format!("struct {path}{}", item.ident), false);
+                for (at, field) in item.fields.iter().enumerate() {
+                    if matches!(field.vis, syn::Visibility::Public(_)) {
+                        let name = field.ident.as_ref().map_or_else(|| at.to_string(), ToString::to_string);
+                        say(format!("field {path}{}::{name}: {}", item.ident, text(&field.ty)), true);
+                    }
+                }
+            }
+            syn::Item::Enum(item) => {
+                say(format!("enum {path}{}", item.ident), false);
+                for variant in &item.variants {
+                    say(
+                        format!("variant {path}{}::{} {}", item.ident, variant.ident, text(&variant.fields)),
+                        true,
+                    );
+                }
+            }
+            syn::Item::Trait(item) => {
+                say(format!("trait {path}{}", item.ident), true);
+                for method in &item.items {
+                    if let syn::TraitItem::Fn(method) = method {
+                        say(format!("method {path}{}::{}", item.ident, text(&method.sig)), true);
+                    }
+                }
+            }
+            syn::Item::Fn(item) if matches!(item.vis, syn::Visibility::Public(_)) => {
+                let arguments = item.sig.inputs.iter().map(|argument| text(argument)).collect::<Vec<_>>();
+                say(format!("fn {path}{}({})", item.sig.ident, arguments.join(", ")), false);
+            }
+            syn::Item::Impl(item) if item.trait_.is_none() && text(&item.self_ty) == "Sender" => {
+                for method in &item.items {
+                    if let syn::ImplItem::Fn(method) = method {
+                        say(format!("fn {path}Sender::{}", text(&method.sig)), false);
+                    }
+                }
+            }
+            syn::Item::Type(item) => say(format!("type {path}{} = {}", item.ident, text(&item.ty)), false),
+            _ => {}
+        }
+    }
+}
+
+/// The generated code itself is compared beside the IRs, for many small edits of every document: one breaks when the other does.
+#[test]
+fn what_the_compiler_sees_is_what_is_said() {
+    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../specs");
+    let settings = Settings::default();
+    let read = |text: &str| {
+        let loaded = amgi_asyncapi::load_str("spec.yaml", text);
+        let document = loaded.document.clone();
+        let api = amgi_gen::from_loaded(loaded, Path::new("spec.yaml"), &settings).api?;
+        let file = syn::parse_file(&amgi_gen::format::module(&api).ok()?).expect("Rust");
+        let mut surface = BTreeSet::new();
+        seen(&file.items, "", &mut surface);
+        Some((document, api, surface))
+    };
+    let (mut breaking, mut compatible) = (0, 0);
+    for path in fs::read_dir(specs).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        let Some(old) = read(&text) else { continue };
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let edits = [
+                line.replace("type: string", "type: boolean"),
+                line.replace("type: integer", "type: string"),
+                line.replace("enum: [", "enum: [extra, "),
+                line.replace("action: receive", "action: send"),
+                line.replace("action: send", "action: receive"),
+                line.replace("minimum: ", "minimum: -"),
+                line.replace("address: ", "address: x/{more}/"),
+                if line.contains("required: [") { String::new() } else { (*line).to_owned() },
+            ];
+            for edit in edits.iter().filter(|edit| edit != line) {
+                let mut lines = lines.clone();
+                lines[at] = edit;
+                let Some(new) = read(&lines.join("\n")) else { continue };
+                let changes = diff::compare(
+                    Version { document: &old.0, api: &old.1, settings: &settings },
+                    Version { document: &new.0, api: &new.1, settings: &settings },
+                );
+                let code: Vec<_> =
+                    changes.iter().filter(|change| change.kind.respect == Respect::Code).collect();
+                let said = code.iter().any(|change| change.level == Level::Breaking);
+                // Members of an item that is new itself break nobody.
+                let owner = |line: &str| {
+                    let name = line.split_once(' ').map_or("", |(_, rest)| rest);
+                    let name = name
+                        .strip_prefix("types::")
+                        .map_or_else(|| name.split("::").next(), |rest| rest.split("::").next());
+                    name.unwrap_or_default().to_owned()
+                };
+                let known = |line: &str| {
+                    line.starts_with("trait ")
+                        || old.2.iter().any(|(other, _)| {
+                            ["struct ", "enum ", "trait "].iter().any(|kind| other.starts_with(kind))
+                                && owner(other) == owner(line)
+                        })
+                };
+                let gone = old.2.difference(&new.2).next();
+                let come = new.2.difference(&old.2).find(|(line, breaks)| *breaks && known(line));
+                let place = format!("{}:{}: {edit}\n{gone:?} {come:?}\n{code:#?}", path.display(), at + 1);
+                assert_eq!(said, gone.is_some() || come.is_some(), "{place}");
+                *(if said { &mut breaking } else { &mut compatible }) += 1;
+            }
+        }
+    }
+    assert!(breaking > 100 && compatible > 20, "{breaking} {compatible}");
 }

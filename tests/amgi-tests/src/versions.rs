@@ -149,7 +149,9 @@ impl<'s> Silence<'s> {
     /// Whether a value has no member of a name that a schema may describe, and this one does not.
     fn keeps(&self, schemas: &[&'s Value], value: &Value) -> bool {
         let mut parts = Vec::new();
-        schemas.iter().for_each(|schema| self.gather(schema, value, &mut parts));
+        for schema in schemas {
+            self.gather(schema, value, &mut parts);
+        }
         let of = |keyword: &str| parts.iter().filter_map(|part| part.get(keyword)).collect::<Vec<_>>();
         match value {
             Value::Array(items) => items.iter().enumerate().all(|(at, item)| {
@@ -418,7 +420,9 @@ fn collect(schema: &Value, at: &str, out: &mut Vec<String>) {
     match schema {
         Value::Object(map) => map.iter().for_each(|(key, value)| collect(value, &format!("{at}/{key}"), out)),
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(at_, value)| collect(value, &format!("{at}/{at_}"), out))
+            for (index, value) in list.iter().enumerate() {
+                collect(value, &format!("{at}/{index}"), out);
+            }
         }
         _ => {}
     }
@@ -480,10 +484,10 @@ fn change(bundle: &mut Value, rng: &mut Rng) {
         }
         9 | 10 => {
             let name = NAMES[rng.usize(..4)];
-            if let Some(Value::Object(properties)) = target.get_mut("properties") {
-                if properties.remove(name).is_none() {
-                    properties.insert(name.to_owned(), schema(rng, 2));
-                }
+            if let Some(Value::Object(properties)) = target.get_mut("properties")
+                && properties.remove(name).is_none()
+            {
+                properties.insert(name.to_owned(), schema(rng, 2));
             }
         }
         11 => {

@@ -35,7 +35,7 @@ pub(super) fn summary(changes: &[Change]) -> String {
     let count = |level| changes.iter().filter(|change| change.level == level).count();
     let parts = [
         (count(Level::Breaking), "breaking"),
-        (count(Level::Warning), "to look at"),
+        (count(Level::Warning), "to decide"),
         (count(Level::Compatible), "compatible"),
     ];
     let parts: Vec<String> = parts

@@ -16,14 +16,14 @@ pub(super) struct Revision {
     /// The document in it.
     pub(super) path: PathBuf,
     /// As git calls it.
-    revision: String,
+    asked: String,
 }
 
 impl Revision {
     /// What a file in the folder is called.
     pub(super) fn name(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(self.folder.path().join("tree")) {
-            Ok(inside) => format!("{}:{}", self.revision, inside.display()).into(),
+            Ok(inside) => format!("{}:{}", self.asked, inside.display()).into(),
             Err(_) => path.to_owned(),
         }
     }
@@ -31,7 +31,7 @@ impl Revision {
     /// A text that may name files in the folder, with what they are called.
     pub(super) fn named(&self, text: &str) -> String {
         let tree = format!("{}/", self.folder.path().join("tree").display());
-        text.replace(&tree, &format!("{}:", self.revision))
+        text.replace(&tree, &format!("{}:", self.asked))
     }
 }
 
@@ -44,12 +44,15 @@ pub(super) fn checked_out(name: &Path) -> Result<Option<Revision>, String> {
     }
     let commit =
         git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{tree}}")], None)
-            .map_err(|why| match why.is_empty() {
-                true => format!(
-                    "there is no revision `{revision}` in this repository, and no file `{}`",
-                    name.display()
-                ),
-                false => format!("cannot read `{}`: {why}", name.display()),
+            .map_err(|why| {
+                if why.is_empty() {
+                    format!(
+                        "there is no revision `{revision}` in this repository, and no file `{}`",
+                        name.display()
+                    )
+                } else {
+                    format!("cannot read `{}`: {why}", name.display())
+                }
             })?;
     let prefix = if path.starts_with("./") || path.starts_with("../") {
         git(&["rev-parse", "--show-prefix"], None)?
@@ -67,7 +70,7 @@ pub(super) fn checked_out(name: &Path) -> Result<Option<Revision>, String> {
     let root = root.to_string_lossy();
     git(&["-C", &root, "checkout-index", "--all", "--force", "--quiet", &target], Some(&index))?;
     let path = tree.join(normal(&Path::new(&prefix).join(path)));
-    Ok(Some(Revision { folder, path, revision: revision.to_owned() }))
+    Ok(Some(Revision { folder, path, asked: revision.to_owned() }))
 }
 
 /// A path without `.` and `..`.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Change, Kind, Level, Subject, Version, kinds,
+    pairs::{Pair, paired},
     surface::{Form, Item, Member, surface},
     wire,
 };
@@ -23,9 +24,6 @@ pub(super) fn compare(old: Version<'_>, new: Version<'_>) -> Vec<Change> {
     code.changes
 }
 
-/// An item of each version.
-type Pair<'i> = (Option<&'i Item>, Option<&'i Item>);
-
 struct Code<'a> {
     old: Version<'a>,
     new: Version<'a>,
@@ -36,22 +34,17 @@ struct Code<'a> {
 
 impl Code<'_> {
     /// Items that are the same: of one path, else of one origin, else of one shape that no other has.
-    fn pairs<'i>(&mut self, was: &'i [Item], is: &'i [Item]) -> Vec<Pair<'i>> {
-        let mut left: Vec<&Item> = was.iter().collect();
-        let mut pairs: Vec<Pair<'i>> = is.iter().map(|item| (None, Some(item))).collect();
+    fn pairs<'i>(&mut self, was: &'i [Item], is: &'i [Item]) -> Vec<Pair<&'i Item>> {
         let like = |a: &Item, b: &Item| !a.members.is_empty() && a.form == b.form && a.members == b.members;
         let alone = |items: &[Item], item: &Item| items.iter().filter(|other| like(other, item)).count() == 1;
-        let rules: [&dyn Fn(&Item, &Item) -> bool; 3] =
-            [&|a, b| a.path == b.path, &|a, b| !a.origin.is_empty() && a.origin == b.origin, &|a, b| {
+        let (old, new): (Vec<&Item>, Vec<&Item>) = (was.iter().collect(), is.iter().collect());
+        let pairs = paired(
+            &old,
+            &new,
+            &[&|a, b| a.path == b.path, &|a, b| !a.origin.is_empty() && a.origin == b.origin, &|a, b| {
                 b.path.starts_with("types::") && like(a, b) && alone(was, a) && alone(is, b)
-            }];
-        for rule in rules {
-            for (found, item) in &mut pairs {
-                let Some(item) = item.filter(|_| found.is_none()) else { continue };
-                let at = left.iter().position(|other| rule(other, item));
-                *found = at.map(|at| left.remove(at));
-            }
-        }
+            }],
+        );
         for (one, other) in &pairs {
             if let (Some(one), Some(other)) = (one, other)
                 && one.path != other.path
@@ -59,7 +52,6 @@ impl Code<'_> {
                 self.renamed.insert(one.path.clone(), other.path.clone());
             }
         }
-        pairs.extend(left.into_iter().map(|item| (Some(item), None)));
         pairs
     }
 
@@ -279,21 +271,9 @@ impl Code<'_> {
 }
 
 /// Members of both that are the same: of one name, else of one origin.
-fn members<'m>(was: &'m [Member], is: &'m [Member]) -> Vec<(Option<&'m Member>, Option<&'m Member>)> {
-    let mut left: Vec<&Member> = was.iter().collect();
-    let mut pairs: Vec<(Option<&Member>, Option<&Member>)> =
-        is.iter().map(|member| (None, Some(member))).collect();
-    let rules: [&dyn Fn(&Member, &Member) -> bool; 2] =
-        [&|a, b| a.name == b.name, &|a, b| !a.origin.is_empty() && a.origin == b.origin];
-    for rule in rules {
-        for (found, member) in &mut pairs {
-            let Some(member) = member.filter(|_| found.is_none()) else { continue };
-            let at = left.iter().position(|other| rule(other, member));
-            *found = at.map(|at| left.remove(at));
-        }
-    }
-    pairs.extend(left.into_iter().map(|member| (Some(member), None)));
-    pairs
+fn members<'m>(was: &'m [Member], is: &'m [Member]) -> Vec<Pair<&'m Member>> {
+    let (old, new): (Vec<&Member>, Vec<&Member>) = (was.iter().collect(), is.iter().collect());
+    paired(&old, &new, &[&|a, b| a.name == b.name, &|a, b| !a.origin.is_empty() && a.origin == b.origin])
 }
 
 /// The operation that an item is for, where it is for one alone.

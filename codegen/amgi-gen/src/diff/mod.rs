@@ -11,6 +11,7 @@
 mod bindings;
 mod code;
 pub mod kinds;
+mod pairs;
 mod schema;
 mod surface;
 mod wire;

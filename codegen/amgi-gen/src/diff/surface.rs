@@ -317,13 +317,16 @@ fn reach<'a>(api: &'a Api, users: &[BTreeSet<String>]) -> BTreeMap<&'a str, BTre
                 continue;
             }
             reach.entry(name).or_default().extend(operations.iter().cloned());
-            match defs.get(name).map(|def| &def.kind) {
-                Some(TypeKind::Struct { fields, .. }) => fields.iter().for_each(|f| named(&f.ty, &mut names)),
+            let inner: Vec<&Ty> = match defs.get(name).map(|def| &def.kind) {
+                Some(TypeKind::Struct { fields, .. }) => fields.iter().map(|field| &field.ty).collect(),
                 Some(TypeKind::Union { variants, .. }) => {
-                    variants.iter().for_each(|v| named(&v.ty, &mut names))
+                    variants.iter().map(|variant| &variant.ty).collect()
                 }
-                Some(TypeKind::Newtype { ty, .. }) => named(ty, &mut names),
-                _ => {}
+                Some(TypeKind::Newtype { ty, .. }) => vec![ty],
+                _ => Vec::new(),
+            };
+            for ty in inner {
+                named(ty, &mut names);
             }
         }
     }

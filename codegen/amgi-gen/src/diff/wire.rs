@@ -10,7 +10,10 @@ use amgi_asyncapi::{
     model::{Action, Document, Id, Message, Operation, Server},
 };
 
-use super::{Change, Kind, Level, Subject, Version, bindings, kinds};
+use super::{
+    Change, Kind, Level, Subject, Version, bindings, kinds,
+    pairs::{Pair, paired},
+};
 use crate::settings::Perspective;
 
 /// Which way messages go, seen from the side that the code is for.
@@ -86,14 +89,8 @@ impl<'a> Wire<'a> {
 
     /// Operations of both versions that are the same one: by their keys, else by what they do where. In the order of the new
     /// version, those that are gone behind it.
-    fn operations(&self) -> Vec<(Option<usize>, Option<usize>)> {
+    fn operations(&self) -> Vec<Pair<usize>> {
         let (old, new) = (self.old.document, self.new.document);
-        let mut left: Vec<usize> = (0..old.operations.len()).collect();
-        let mut pairs: Vec<(Option<usize>, Option<usize>)> = Vec::new();
-        for operation in &new.operations {
-            let at = left.iter().position(|index| old.operations[*index].key == operation.key);
-            pairs.push((at.map(|at| left.remove(at)), Some(pairs.len())));
-        }
         let place = |document: &'a Document, operation: &Operation| {
             let channel = &document[operation.channel];
             (operation.action, channel.address.clone().map_or_else(|| channel.key.clone(), |a| pattern(&a)))
@@ -102,19 +99,22 @@ impl<'a> Wire<'a> {
             let own = place(document, operation);
             document.operations.iter().filter(|other| place(document, other) == own).count() == 1
         };
-        for (found, index) in &mut pairs {
-            let Some(operation) = index.map(|index| &new.operations[index]).filter(|_| found.is_none())
-            else {
-                continue;
-            };
-            let at = left.iter().position(|index| {
-                let other = &old.operations[*index];
-                place(old, other) == place(new, operation) && alone(other, old) && alone(operation, new)
-            });
-            *found = at.map(|at| left.remove(at));
-        }
-        pairs.extend(left.into_iter().map(|index| (Some(index), None)));
-        pairs
+        let indexes = |document: &Document| (0..document.operations.len()).collect::<Vec<_>>();
+        let both = |one: usize, other: usize| (&old.operations[one], &new.operations[other]);
+        paired(
+            &indexes(old),
+            &indexes(new),
+            &[
+                &|one, other| {
+                    let (one, other) = both(one, other);
+                    one.key == other.key
+                },
+                &|one, other| {
+                    let (one, other) = both(one, other);
+                    place(old, one) == place(new, other) && alone(one, old) && alone(other, new)
+                },
+            ],
+        )
     }
 
     fn removed(&mut self, index: usize) {
@@ -194,7 +194,11 @@ impl<'a> Wire<'a> {
             (Some(one), Some(other)) => {
                 let spans = (Some(one.span), Some(other.span));
                 if one.address != other.address {
-                    let text = moved("a request says where its reply goes", &one.address, &other.address);
+                    let text = moved(
+                        "a request says where its reply goes",
+                        one.address.as_ref(),
+                        other.address.as_ref(),
+                    );
                     self.say(kinds::REPLY_ADDRESS_CHANGED, Level::Breaking, text, "reply", spans);
                 }
                 self.messages(&one.messages, &other.messages, flow.back(), "reply", spans);
@@ -205,7 +209,7 @@ impl<'a> Wire<'a> {
     /// Messages of an operation or a reply.
     fn messages(&mut self, old: &[Id<Message>], new: &[Id<Message>], flow: Flow, role: &str, spans: Spans) {
         let (one, other) = (self.old.document, self.new.document);
-        let pairs = paired(one, old, other, new);
+        let pairs = messages(one, old, other, new);
         for (old, new) in pairs {
             match (old, new) {
                 (Some(old), Some(new)) => self.message(old, new, flow, role),
@@ -247,7 +251,8 @@ impl<'a> Wire<'a> {
         }
         if one.correlation_id != other.correlation_id {
             let level = if one.correlation_id.is_none() { Level::Warning } else { Level::Breaking };
-            let text = moved("the correlation id is", &one.correlation_id, &other.correlation_id);
+            let text =
+                moved("the correlation id is", one.correlation_id.as_ref(), other.correlation_id.as_ref());
             self.say(kinds::CORRELATION_CHANGED, level, text, &name, spans);
         }
         self.schema("payload", &format!("{name}, payload"), (one.payload, other.payload), flow, spans);
@@ -294,7 +299,7 @@ impl<'a> Wire<'a> {
             ("protocolVersion", old.protocol_version.clone(), new.protocol_version.clone()),
         ];
         for (name, was, is) in facts.into_iter().filter(|(_, was, is)| was != is) {
-            let text = moved(&format!("`{name}` is"), &was, &is);
+            let text = moved(&format!("`{name}` is"), was.as_ref(), is.as_ref());
             self.say(kinds::SERVER_CHANGED, Level::Warning, text, name, spans);
         }
         if variables(old) != variables(new) {
@@ -324,28 +329,29 @@ impl<'a> Wire<'a> {
 }
 
 /// Messages of both versions that are the same one: by key, by name, and where only one is left on each side.
-pub(super) fn paired(
+fn messages(
     one: &Document,
     old: &[Id<Message>],
     other: &Document,
     new: &[Id<Message>],
-) -> Vec<(Option<Id<Message>>, Option<Id<Message>>)> {
-    let mut left = old.to_vec();
-    let mut pairs: Vec<_> = new.iter().map(|id| (None, Some(*id))).collect();
-    let rules: [&dyn Fn(&Message, &Message) -> bool; 2] =
-        [&|a, b| a.key == b.key, &|a, b| a.name.is_some() && a.name == b.name];
-    for rule in rules {
-        for (found, id) in &mut pairs {
-            let Some(message) = id.map(|id| &other[id]).filter(|_| found.is_none()) else { continue };
-            let at = left.iter().position(|id| rule(&one[*id], message));
-            *found = at.map(|at| left.remove(at));
-        }
+) -> Vec<Pair<Id<Message>>> {
+    let mut pairs = paired(
+        old,
+        new,
+        &[&|a, b| one[a].key == other[b].key, &|a, b| one[a].name.is_some() && one[a].name == other[b].name],
+    );
+    let alone: Vec<usize> = pairs
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| pair.0.is_none() || pair.1.is_none())
+        .map(|(at, _)| at)
+        .collect();
+    if let [come, gone] = alone.as_slice()
+        && let ((None, Some(_)), (Some(message), None)) = (pairs[*come], pairs[*gone])
+    {
+        pairs[*come].0 = Some(message);
+        pairs.remove(*gone);
     }
-    let alone = pairs.iter().filter(|(found, _)| found.is_none()).count() == 1 && left.len() == 1;
-    if let Some((found, _)) = pairs.iter_mut().find(|(found, _)| found.is_none()).filter(|_| alone) {
-        *found = left.pop();
-    }
-    pairs.extend(left.into_iter().map(|id| (Some(id), None)));
     pairs
 }
 
@@ -365,11 +371,9 @@ fn pattern(address: &str) -> String {
     out
 }
 
-/// `… is `x`, was `y``, where either may be missing.
-fn moved(what: &str, was: &Option<String>, is: &Option<String>) -> String {
-    let shown = |text: &Option<String>| {
-        text.as_ref().map_or_else(|| "nowhere".to_owned(), |text| format!("`{text}`"))
-    };
+/// Says where something is and was; either may be missing.
+fn moved(what: &str, was: Option<&String>, is: Option<&String>) -> String {
+    let shown = |text: Option<&String>| text.map_or_else(|| "nowhere".to_owned(), |text| format!("`{text}`"));
     format!("{what} {}, was {}", shown(is), shown(was))
 }
 

@@ -56,7 +56,7 @@ fn fits(schema: Place<'_>, value: &Node, depth: usize) -> Option<bool> {
                 list.items().is_empty() || list.items().iter().any(|one| equal(one, value))
             })),
             match &value.value {
-                Value::Number(_) => number(schema, value),
+                Value::Number(_) => Some(number(schema, value)),
                 Value::String(text) => self::text(schema, text),
                 Value::Array(items) => array(schema, items, depth),
                 Value::Object(_) => object(schema, value, depth),
@@ -111,14 +111,14 @@ fn applied(schema: Place<'_>, value: &Node, depth: usize) -> Option<bool> {
     all(each(schema.list("allOf")).into_iter().chain([any, one, not, branch, (!unevaluated).then_some(true)]))
 }
 
-fn number(schema: Place<'_>, value: &Node) -> Option<bool> {
-    let Value::Number(number) = &value.value else { return Some(true) };
+fn number(schema: Place<'_>, value: &Node) -> bool {
+    let Value::Number(number) = &value.value else { return true };
     let own = Bound { at: Num::of(number), open: false };
     let within = [End::Lower, End::Upper]
         .into_iter()
         .all(|end| Bound::of(schema, end).is_none_or(|(bound, _)| bound.covers(own, end)));
     let multiple = schema.number("multipleOf").is_none_or(|of| divides(number, of));
-    Some(within && multiple)
+    within && multiple
 }
 
 fn text(schema: Place<'_>, text: &str) -> Option<bool> {

@@ -42,14 +42,14 @@ impl Inclusion {
 
     /// Members that one of them names.
     fn members<'d>(&mut self, writer: &Writer<'d>, reader: Place<'d>) {
-        let named = reader.get("properties").map_or(&[][..], Node::entries);
-        let mut names: Vec<&'d str> = named.iter().map(|entry| entry.key.as_str()).collect();
+        let described = reader.get("properties").map_or(&[][..], Node::entries);
+        let mut names: Vec<&'d str> = described.iter().map(|entry| entry.key.as_str()).collect();
         names.extend(writer.names());
         names.extend(writer.parts.iter().flat_map(|part| part.required()));
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(*name));
         for name in names {
-            let (wanted, named, doubtful) = wanted(reader, name);
+            let (wanted, by_name, doubtful) = wanted(reader, name);
             let member = writer.member(name);
             let must = writer.required(name);
             if member.forbidden {
@@ -59,7 +59,7 @@ impl Inclusion {
             // Where nothing limits what is not described, what the other side calls so is not written.
             let silent = !member.described && member.schemas.is_empty() && !must && !self.strict;
             if silent {
-                if named && !reader.required().any(|known| known == name) {
+                if by_name && !reader.required().any(|known| known == name) {
                     let spans = (writer.span("properties"), spans.1);
                     self.within(name, |this| {
                         this.find(Aspect::Member, Certainty::Note, name, spans);
@@ -72,8 +72,8 @@ impl Inclusion {
             }
             for schema in wanted {
                 if schema.is_false() {
-                    let keyword = if named { "properties" } else { "additionalProperties" };
-                    let place = if named { spans.1 } else { reader.span(keyword) };
+                    let keyword = if by_name { "properties" } else { "additionalProperties" };
+                    let place = if by_name { spans.1 } else { reader.span(keyword) };
                     self.within(name, |this| {
                         this.find(Aspect::Forbidden, Certainty::Certain, name, (spans.0, place));
                     });

@@ -13,7 +13,7 @@ struct Pair {
 }
 
 impl Wire<'_> {
-    pub(super) fn channels(&mut self, operations: &[(Option<usize>, Option<usize>)]) {
+    pub(super) fn channels(&mut self, operations: &[super::Pair<usize>]) {
         let mut pairs: Vec<Pair> = Vec::new();
         let mut add = |old: Id<Channel>, new: Id<Channel>, flow: Flow| {
             let known = pairs.iter_mut().find(|pair| (pair.old, pair.new) == (old, new));
@@ -53,7 +53,8 @@ impl Wire<'_> {
             }
             (None, None) => {}
             (was, is) => {
-                let text = moved("the address is", was, is).replace("nowhere", "known only at run time");
+                let text = moved("the address is", was.as_ref(), is.as_ref())
+                    .replace("nowhere", "known only at run time");
                 self.say(kinds::ADDRESS_CHANGED, Level::Warning, text, "address", spans);
             }
         }
@@ -65,8 +66,8 @@ impl Wire<'_> {
         };
         let (was, is) = (dead_letter(old), dead_letter(new));
         if was != is && pair.flows.contains(&Flow::In) {
-            let text =
-                moved("messages that are given up go to", &was, &is).replace("nowhere", "`<address>.dlq`");
+            let text = moved("messages that are given up go to", was.as_ref(), is.as_ref())
+                .replace("nowhere", "`<address>.dlq`");
             self.say(kinds::DEAD_LETTER_CHANGED, Level::Warning, text, "x-amgi-dead-letter", spans);
         }
         let flow = if pair.flows.contains(&Flow::Out) { Flow::Out } else { Flow::In };
@@ -119,7 +120,7 @@ impl Wire<'_> {
                 [("default", &one.default, &other.default), ("location", &one.location, &other.location)]
             {
                 if was != is {
-                    let text = moved(&format!("its `{what}` is"), was, is);
+                    let text = moved(&format!("its `{what}` is"), was.as_ref(), is.as_ref());
                     self.say(kinds::PARAMETER_CHANGED, Level::Warning, text, &place, spans);
                 }
             }

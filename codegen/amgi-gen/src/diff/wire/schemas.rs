@@ -127,7 +127,7 @@ impl Found<'_> {
         if twin.is_some() && !matters && finding.aspect != Aspect::Member {
             return None;
         }
-        let (kind, message) = described(finding, narrows, twin.is_some())?;
+        let (kind, message) = described(finding, narrows, twin.is_some());
         let (old, new): (Option<Span>, Option<Span>) = if narrows {
             (finding.writer_span, finding.reader_span)
         } else {
@@ -144,7 +144,7 @@ impl Found<'_> {
 }
 
 /// The kind of change and its words. `both` where values came and went.
-fn described(finding: &Finding, narrows: bool, both: bool) -> Option<(Kind, String)> {
+fn described(finding: &Finding, narrows: bool, both: bool) -> (Kind, String) {
     let (was, is) =
         if narrows { (&finding.writer, &finding.reader) } else { (&finding.reader, &finding.writer) };
     let text = |said: &Option<String>| said.clone().unwrap_or_default();
@@ -157,7 +157,7 @@ fn described(finding: &Finding, narrows: bool, both: bool) -> Option<(Kind, Stri
         (None, None) => format!("`{what}` is another one"),
     };
     let undecided = finding.certainty == Certainty::Undecided;
-    Some(match finding.aspect {
+    match finding.aspect {
         Aspect::Type => {
             let kind =
                 if both { kinds::TYPE_CHANGED } else { pick(kinds::TYPE_NARROWED, kinds::TYPE_WIDENED) };
@@ -177,12 +177,22 @@ fn described(finding: &Finding, narrows: bool, both: bool) -> Option<(Kind, Stri
         }
         Aspect::Listed => (kinds::ENUM_OPENED, format!("not only these are allowed any more: {}", text(was))),
         Aspect::Bound => (pick(kinds::BOUND_NARROWED, kinds::BOUND_WIDENED), moved()),
-        Aspect::Pattern => {
-            (three(was, is, [kinds::PATTERN_ADDED, kinds::PATTERN_REMOVED, kinds::PATTERN_CHANGED]), moved())
-        }
-        Aspect::Format => {
-            (three(was, is, [kinds::FORMAT_ADDED, kinds::FORMAT_REMOVED, kinds::FORMAT_CHANGED]), moved())
-        }
+        Aspect::Pattern => (
+            three(
+                was.as_ref(),
+                is.as_ref(),
+                [kinds::PATTERN_ADDED, kinds::PATTERN_REMOVED, kinds::PATTERN_CHANGED],
+            ),
+            moved(),
+        ),
+        Aspect::Format => (
+            three(
+                was.as_ref(),
+                is.as_ref(),
+                [kinds::FORMAT_ADDED, kinds::FORMAT_REMOVED, kinds::FORMAT_CHANGED],
+            ),
+            moved(),
+        ),
         Aspect::Required => {
             let name = last(&finding.pointer);
             match (narrows, finding.writer.is_some()) {
@@ -225,10 +235,10 @@ fn described(finding: &Finding, narrows: bool, both: bool) -> Option<(Kind, Stri
         Aspect::Deep => (kinds::NOT_COMPARED, "the schemas are too large to be compared".to_owned()),
         Aspect::Member if narrows => (kinds::MEMBER_ADDED, format!("`{what}` is new, and optional")),
         Aspect::Member => (kinds::MEMBER_REMOVED, format!("`{what}` is gone, and was optional")),
-    })
+    }
 }
 
-fn three(was: &Option<String>, is: &Option<String>, [added, removed, changed]: [Kind; 3]) -> Kind {
+fn three(was: Option<&String>, is: Option<&String>, [added, removed, changed]: [Kind; 3]) -> Kind {
     match (was, is) {
         (None, Some(_)) => added,
         (Some(_), None) => removed,
