@@ -487,9 +487,9 @@ fn what_the_compiler_sees_is_what_is_said() {
                     Version { document: &old.0, api: &old.1, settings: &settings },
                     Version { document: &new.0, api: &new.1, settings: &settings },
                 );
-                let code: Vec<_> =
+                let told: Vec<_> =
                     changes.iter().filter(|change| change.kind.respect == Respect::Code).collect();
-                let said = code.iter().any(|change| change.level == Level::Breaking);
+                let said = told.iter().any(|change| change.level == Level::Breaking);
                 // Members of an item that is new itself break nobody.
                 let owner = |line: &str| {
                     let name = line.split_once(' ').map_or("", |(_, rest)| rest);
@@ -507,7 +507,7 @@ fn what_the_compiler_sees_is_what_is_said() {
                 };
                 let gone = old.2.difference(&new.2).next();
                 let come = new.2.difference(&old.2).find(|(line, breaks)| *breaks && known(line));
-                let place = format!("{}:{}: {edit}\n{gone:?} {come:?}\n{code:#?}", path.display(), at + 1);
+                let place = format!("{}:{}: {edit}\n{gone:?} {come:?}\n{told:#?}", path.display(), at + 1);
                 assert_eq!(said, gone.is_some() || come.is_some(), "{place}");
                 *(if said { &mut breaking } else { &mut compatible }) += 1;
             }
