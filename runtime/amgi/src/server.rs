@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     contract::{Application, Settlement},
     error::{Disposition, Reason},
-    layer::{Begun, attempt, caught, finished, send_dead_letter, stopped, within},
+    layer::{Begun, attempt, attempt_unlimited, caught, finished, send_dead_letter, stopped, within},
 };
 pub use crate::{layer::Backoff, stop::Stop};
 
@@ -61,15 +61,17 @@ impl Outcome {
 /// A panic of a handler is a failure like any other. Waiting ends early when the context's [`Stop`] is requested, so that
 /// draining is never longer than one attempt.
 pub async fn deliver<A: Application>(app: &A, cx: &Context, policies: &Policies) -> Outcome {
-    let rule = policies.of(cx.address());
-    if rule.is_guarded() {
-        return Box::pin(guarded(app, cx, rule)).await;
+    if !policies.is_plain() {
+        let rule = policies.of(cx.address());
+        if rule.is_guarded() {
+            return Box::pin(guarded(app, cx, rule)).await;
+        }
     }
-    match attempt(app, cx, None).await {
+    match attempt_unlimited(app, cx).await {
         Settlement::Ack => Outcome::Acked,
         Settlement::Unsettled => Outcome::Unsettled,
         Settlement::Fail { disposition, reason } => {
-            Box::pin(failed(app, cx, rule, disposition, reason)).await
+            Box::pin(failed(app, cx, policies.of(cx.address()), disposition, reason)).await
         }
     }
 }
