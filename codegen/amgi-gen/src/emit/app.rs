@@ -124,6 +124,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
             }
 
             #long
+            #[inline]
             async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
                 #message
             }

@@ -6,7 +6,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     task::Poll,
-    time::Duration,
 };
 
 use super::Layer;
@@ -31,20 +30,10 @@ impl Layer for CatchPanic {
     }
 }
 
-/// Lets the application handle the message once, for as long as it may take. A panic is a failure; sends that were kept are
-/// sent and dependencies cleaned up, both outside of what a timeout drops.
+/// Lets the application handle the message once. A panic is a failure; sends that were kept are sent and dependencies cleaned
+/// up.
 #[inline]
-pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context, limit: Option<Duration>) -> Settlement {
-    if let Some(limit) = limit {
-        let settlement = super::timeout::within(limit, caught(app.message(cx))).await;
-        return finished(cx, settlement.unwrap_or_else(|failed| failed)).await;
-    }
-    attempt_unlimited(app, cx).await
-}
-
-/// The same without a limit: what almost every message takes.
-#[inline]
-pub(crate) async fn attempt_unlimited<A: Application>(app: &A, cx: &Context) -> Settlement {
+pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context) -> Settlement {
     let mut future = pin!(app.message(cx));
     // `caught`, without a result to take apart.
     let settlement = std::future::poll_fn(|task| {

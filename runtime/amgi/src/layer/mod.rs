@@ -71,7 +71,7 @@ pub use self::{
     timeout::Timeout,
 };
 pub(crate) use self::{
-    attempt::{attempt, attempt_unlimited, caught, finished},
+    attempt::{attempt, caught, finished},
     breaker::{Breaker, stopped},
     dead_letter::send_dead_letter,
     idempotent::{Begun, Guard},
