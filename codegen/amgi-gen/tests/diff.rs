@@ -477,6 +477,8 @@ fn what_the_compiler_sees_is_what_is_said() {
                 line.replace("action: send", "action: receive"),
                 line.replace("minimum: ", "minimum: -"),
                 line.replace("address: ", "address: x/{more}/"),
+                line.replace("x-amgi-batch", "x-none"),
+                line.replace("reply:", "x-reply:"),
                 if line.contains("required: [") { String::new() } else { (*line).to_owned() },
             ];
             for edit in edits.iter().filter(|edit| edit != line) {

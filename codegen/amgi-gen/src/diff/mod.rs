@@ -160,6 +160,7 @@ pub struct Change {
 /// let changes = diff::compare(version((&old.0, &old.1)), version((&new.0, &new.1)));
 ///
 /// let ids: Vec<&str> = changes.iter().map(|change| change.kind.id).collect();
+/// // `id` is no `Option` any more, so its struct has no `Default`.
 /// assert_eq!(ids, ["member-required", "derive-removed", "field-type-changed"]);
 /// assert!(changes.iter().all(|change| change.level == diff::Level::Breaking));
 /// ```

@@ -118,6 +118,8 @@ fn users(api: &Api) -> Vec<BTreeSet<String>> {
     }
     for send in &api.sends {
         add(&send.messages, std::slice::from_ref(&send.operation));
+        let replies = send.reply.as_ref().map_or(&[][..], |reply| &reply.messages);
+        add(replies, std::slice::from_ref(&send.operation));
     }
     users
 }
@@ -242,6 +244,15 @@ impl Surface<'_> {
         for name in ["app", "app_with"] {
             self.add(name, Form::Function, vec![Member::new(name, arguments, name)], name, BTreeSet::new());
         }
+        if api.sends.iter().any(|send| send.reply.is_some()) {
+            self.add(
+                "replies",
+                Form::Function,
+                vec![Member::new("replies", "()", "replies")],
+                "replies",
+                BTreeSet::new(),
+            );
+        }
         if !given.is_empty() {
             let fields = given.iter().map(|channel| Member::new(&channel.field, "String", &channel.key));
             self.add("Addresses", Form::Struct, fields.collect(), "addresses", BTreeSet::new());
@@ -338,9 +349,14 @@ fn of_operations(method: &Method) -> String {
 }
 
 fn signature(channel: &Channel, method: &Method) -> String {
-    let address = channel.parameters.as_ref().map(|parameters| format!("channel: {}, ", parameters.name));
+    let address = channel.parameters.as_ref().map(|parameters| parameters.name.as_str());
+    if method.batch {
+        let address = address.map(|name| format!("channels: Vec<{name}>, ")).unwrap_or_default();
+        return format!("({address}{}: Vec<{}>, batch) -> ()", method.argument, method.input);
+    }
+    let address = address.map(|name| format!("channel: {name}, ")).unwrap_or_default();
     let output = method.reply.as_ref().map_or("()", |reply| reply.output.as_str());
-    format!("({}{}: {}) -> {output}", address.unwrap_or_default(), method.argument, method.input)
+    format!("({address}{}: {}) -> {output}", method.argument, method.input)
 }
 
 fn send_signature(api: &Api, send: &Send) -> String {
@@ -351,5 +367,6 @@ fn send_signature(api: &Api, send: &Send) -> String {
         (None, None) => "address, ".to_owned(),
     };
     let into = if send.messages.len() > 1 { "impl Into<_> of " } else { "" };
-    format!("({address}message: {into}{})", send.input)
+    let output = send.reply.as_ref().map(|reply| format!(" -> Request<{}>", reply.output));
+    format!("({address}message: {into}{}){}", send.input, output.unwrap_or_default())
 }
