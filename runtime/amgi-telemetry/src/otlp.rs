@@ -36,7 +36,9 @@ impl HttpClient for Client {
         Self: 'b,
     {
         let sent = || {
-            let (parts, body) = self.0.run(request)?.into_parts();
+            let (parts, body) = request.into_parts();
+            let answer = self.0.run(Request::from_parts(parts, &body[..]))?;
+            let (parts, body) = answer.into_parts();
             let mut bytes = Vec::new();
             body.into_reader().take(ANSWER).read_to_end(&mut bytes)?;
             Ok(Response::from_parts(parts, bytes.into()))

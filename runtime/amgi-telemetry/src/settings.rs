@@ -1,26 +1,54 @@
 //! What the environment says, by the names of the OpenTelemetry specification. Nothing is wrong by itself: all problems are
 //! found at once.
 
+use tracing_subscriber::filter::Targets;
+
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of its own
 pub(crate) struct Settings {
     /// `OTEL_SDK_DISABLED`
     pub(crate) disabled: bool,
-    /// `OTEL_TRACES_EXPORTER` has `otlp`.
-    pub(crate) otlp_traces: bool,
-    /// `OTEL_METRICS_EXPORTER` has `otlp`.
-    pub(crate) otlp_metrics: bool,
+    /// Whether `OTEL_TRACES_EXPORTER` has `otlp`.
+    pub(crate) otlp_traces: Choice,
+    /// Whether `OTEL_METRICS_EXPORTER` has `otlp`.
+    pub(crate) otlp_metrics: Choice,
     /// `OTEL_METRICS_EXPORTER` has `prometheus`.
     pub(crate) prometheus: bool,
     /// `OTEL_PROPAGATORS` has `tracecontext`.
     pub(crate) trace_context: bool,
     /// `OTEL_PROPAGATORS` has `baggage`.
     pub(crate) baggage: bool,
-    /// Where the endpoint listens, as `HOST:PORT`.
+    /// `AMGI_TELEMETRY_LISTEN`: where the endpoint listens, as `HOST:PORT`.
     pub(crate) listen: Option<String>,
+    /// Where it listens for Prometheus when nobody says another address.
+    pub(crate) prometheus_at: String,
+    /// Whether the environment names the service.
+    pub(crate) named: bool,
+    /// `AMGI_LOG`: whether log lines are JSON.
+    pub(crate) json: bool,
+    /// `RUST_LOG`: what is logged.
+    pub(crate) log: Option<Targets>,
     /// How long an export may take, in milliseconds: for spans, for metrics.
     pub(crate) timeouts: (u64, u64),
+}
+
+/// What a variable says of something, or what its default says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Said(bool),
+    Default(bool),
+}
+
+impl Choice {
+    /// Whether it is wanted; a default only counts where the program has nothing of its own.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))] // nothing to choose then
+    pub(crate) fn holds(self, own: bool) -> bool {
+        match self {
+            Self::Said(wanted) => wanted,
+            Self::Default(wanted) => wanted && !own,
+        }
+    }
 }
 
 impl Settings {
@@ -63,12 +91,19 @@ impl Settings {
             reader.number("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT").unwrap_or(all),
         );
         let prometheus = has(&metrics, "prometheus");
-        let mut listen = reader.text("AMGI_TELEMETRY_LISTEN");
-        if prometheus && listen.is_none() {
-            let host = reader.text("OTEL_EXPORTER_PROMETHEUS_HOST").unwrap_or_else(|| "localhost".to_owned());
-            let port = reader.number("OTEL_EXPORTER_PROMETHEUS_PORT").unwrap_or(9464);
-            listen = Some(format!("{host}:{port}"));
-        }
+        let listen = reader.text("AMGI_TELEMETRY_LISTEN");
+        let host = reader.text("OTEL_EXPORTER_PROMETHEUS_HOST").unwrap_or_else(|| "localhost".to_owned());
+        let port = reader.number("OTEL_EXPORTER_PROMETHEUS_PORT").unwrap_or(9464);
+        let attributes = reader.text("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+        let named = reader.text("OTEL_SERVICE_NAME").is_some() || attributes.contains("service.name=");
+        let json = reader.text("AMGI_LOG").is_some_and(|text| text == "json");
+        let log = reader.text("RUST_LOG").and_then(|text| match text.parse() {
+            Ok(targets) => Some(targets),
+            Err(error) => {
+                reader.problems.push(format!("RUST_LOG: {error}"));
+                None
+            }
+        });
         if listen.is_some() && !cfg!(feature = "health") {
             reader
                 .problems
@@ -77,14 +112,22 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
+        let choice = |name, wanted| match reader.text(name) {
+            Some(_) => Choice::Said(wanted),
+            None => Choice::Default(wanted),
+        };
         Ok(Self {
             disabled,
-            otlp_traces: has(&traces, "otlp"),
-            otlp_metrics: has(&metrics, "otlp"),
+            otlp_traces: choice("OTEL_TRACES_EXPORTER", has(&traces, "otlp")),
+            otlp_metrics: choice("OTEL_METRICS_EXPORTER", has(&metrics, "otlp")),
             prometheus,
             trace_context: has(&propagators, "tracecontext"),
             baggage: has(&propagators, "baggage"),
             listen,
+            prometheus_at: format!("{host}:{port}"),
+            named,
+            json,
+            log,
             timeouts,
         })
     }
@@ -148,8 +191,8 @@ mod tests {
     #[test]
     fn an_empty_environment_is_the_specifications_default() {
         let settings = read(&[("OTEL_TRACES_EXPORTER", "")]).expect("nothing is wrong");
-        assert_eq!(settings.otlp_traces, cfg!(feature = "otlp"));
-        assert_eq!(settings.otlp_metrics, cfg!(feature = "otlp"));
+        assert_eq!(settings.otlp_traces, Choice::Default(cfg!(feature = "otlp")));
+        assert_eq!(settings.otlp_metrics, Choice::Default(cfg!(feature = "otlp")));
         assert!(settings.trace_context && settings.baggage && !settings.disabled);
         assert_eq!(settings.timeouts, (10_000, 10_000));
     }
@@ -186,10 +229,10 @@ mod tests {
     #[cfg(feature = "prometheus")]
     fn prometheus_listens_where_the_specification_says() {
         let settings = read(&[("OTEL_METRICS_EXPORTER", "prometheus")]).expect("nothing is wrong");
-        assert_eq!(settings.listen.as_deref(), Some("localhost:9464"));
-        assert!(!settings.otlp_metrics);
+        assert_eq!(settings.prometheus_at, "localhost:9464");
+        assert!(settings.prometheus && settings.otlp_metrics == Choice::Said(false));
         let settings =
             read(&[("OTEL_METRICS_EXPORTER", "prometheus"), ("OTEL_EXPORTER_PROMETHEUS_PORT", "9000")]);
-        assert_eq!(settings.expect("nothing is wrong").listen.as_deref(), Some("localhost:9000"));
+        assert_eq!(settings.expect("nothing is wrong").prometheus_at, "localhost:9000");
     }
 }

@@ -98,7 +98,8 @@ async fn a_batch_has_one_span() {
     let app = App::new().layer(Trace::new());
     let mut state = State::default();
     app.startup(&mut state).await.expect("it starts");
-    let context = |address: &str| Context::new(Message::new(address), state.clone(), Arc::new(amgi::NoSender));
+    let context =
+        |address: &str| Context::new(Message::new(address), state.clone(), Arc::new(amgi::NoSender));
     let _ = app.batch(&[context("user.1"), context("user.1")]).await;
     let _ = app.batch(&[context("user.1"), context("user.2")]).await;
     assert_eq!(
