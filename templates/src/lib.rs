@@ -8,6 +8,7 @@ const ALL: &[(&str, &str)] = &[
     ("handlers.rs.jinja", include_str!("../handlers.rs.jinja")),
     ("lib.rs.jinja", include_str!("../lib.rs.jinja")),
     ("main.rs.jinja", include_str!("../main.rs.jinja")),
+    ("service_test.rs.jinja", include_str!("../service_test.rs.jinja")),
 ];
 
 /// Name and text of every template.

@@ -79,7 +79,9 @@ pub fn crate_files(
     }
     let templates = Templates::new(settings.templates.as_deref())?;
     let package = package_name(dir, api);
-    let view = View::new(api, settings, &package).value();
+    let view = View::new(api, settings, &package);
+    let has_examples = view.has_examples();
+    let view = view.value();
     let mut files: Vec<PlannedFile> = format::files(api)?
         .into_iter()
         .map(|(path, contents)| PlannedFile {
@@ -95,7 +97,12 @@ pub fn crate_files(
         ("src/handlers.rs", "handlers.rs.jinja", Kind::Scaffold),
         ("src/lib.rs", "lib.rs.jinja", Kind::Scaffold),
         ("src/main.rs", "main.rs.jinja", Kind::Scaffold),
+        ("tests/service.rs", "service_test.rs.jinja", Kind::Scaffold),
     ] {
+        // Without examples it would be a test that cannot fail.
+        if path == "tests/service.rs" && !has_examples {
+            continue;
+        }
         let contents = templates.render(template, &view)?;
         if kind == Kind::Generated && !format::is_generated(contents.as_bytes()) {
             let fault = "must print {{ marker }} in its first lines, without which it is written only once";

@@ -4,15 +4,23 @@ mod common;
 
 use common::{DOCUMENT, Folder};
 
-const FILES: [&str; 7] =
-    [".gitignore", "Cargo.toml", "README.md", "src/handlers.rs", "src/lib.rs", "src/main.rs", "src/user.rs"];
+const FILES: [&str; 8] = [
+    ".gitignore",
+    "Cargo.toml",
+    "README.md",
+    "src/handlers.rs",
+    "src/lib.rs",
+    "src/main.rs",
+    "src/user.rs",
+    "tests/service.rs",
+];
 
 #[test]
 fn writes_a_crate() {
     let folder = Folder::new();
     let ran = folder.ok(&["user.yaml", "-o", "app"]);
     ran.says(&[
-        "app: 7 written, 0 kept, 0 unchanged",
+        "app: 8 written, 0 kept, 0 unchanged",
         "written    src/user.rs",
         "--manifest-path app/Cargo.toml",
     ]);
@@ -35,7 +43,12 @@ fn writes_a_crate() {
         assert!(readme.contains(part), "{part} is not in\n{readme}");
     }
     let manifest = folder.read("app/Cargo.toml");
-    for part in ["name = \"app\"", "edition = \"2024\"", "amgi = \"0.1.0\"", "\n[workspace]\n"] {
+    for part in [
+        "name = \"app\"",
+        "edition = \"2024\"",
+        "amgi = { version = \"0.1.0\", features = [\"cli\"] }",
+        "\n[workspace]\n",
+    ] {
         assert!(manifest.contains(part), "{part} is not in\n{manifest}");
     }
 }
@@ -45,7 +58,7 @@ fn a_second_run_touches_nothing() {
     let folder = Folder::new();
     folder.ok(&["user.yaml", "-o", "app"]);
     let before = folder.snapshot("app");
-    folder.ok(&["user.yaml", "-o", "app"]).says(&["app: 0 written, 0 kept, 7 unchanged"]);
+    folder.ok(&["user.yaml", "-o", "app"]).says(&["app: 0 written, 0 kept, 8 unchanged"]);
     assert_eq!(folder.snapshot("app"), before);
 }
 
@@ -58,7 +71,7 @@ fn what_the_user_wrote_stays() {
     folder.edit("user.yaml", "version: 1.0.0", "version: 1.1.0");
     let ran = folder.ok(&["user.yaml", "-o", "app"]);
     ran.says(&[
-        "1 written, 2 kept, 4 unchanged",
+        "1 written, 2 kept, 5 unchanged",
         "kept       README.md (yours)",
         "kept       src/handlers.rs (yours)",
     ]);
@@ -70,7 +83,7 @@ fn what_the_user_wrote_stays() {
 fn a_generated_file_without_its_mark_is_the_users() {
     let folder = Folder::new();
     folder.write("app/src/user.rs", "// was here before\n");
-    folder.ok(&["user.yaml", "-o", "app"]).says(&["6 written, 1 kept", "kept       src/user.rs (yours)"]);
+    folder.ok(&["user.yaml", "-o", "app"]).says(&["7 written, 1 kept", "kept       src/user.rs (yours)"]);
     assert_eq!(folder.read("app/src/user.rs"), "// was here before\n");
 }
 
@@ -213,7 +226,7 @@ fn options_reach_the_crate() {
         "--quiet",
     ]);
     let manifest = folder.read("my-app/Cargo.toml");
-    for part in ["name = \"my-app\"", "edition = \"2021\"", "amgi = \"=0.1.7\""] {
+    for part in ["name = \"my-app\"", "edition = \"2021\"", "amgi = { version = \"=0.1.7\", "] {
         assert!(manifest.contains(part), "{part} is not in\n{manifest}");
     }
     assert!(folder.read("my-app/src/lib.rs").contains("pub mod people;"));
@@ -221,11 +234,11 @@ fn options_reach_the_crate() {
     assert!(folder.exists("my-app/src/people.rs"));
 
     folder.ok(&["user.yaml", "-o", "b", "--runtime", "https://example.org/amgi"]);
-    assert!(folder.read("b/Cargo.toml").contains("amgi = { git = \"https://example.org/amgi\" }"));
+    assert!(folder.read("b/Cargo.toml").contains("amgi = { git = \"https://example.org/amgi\", "));
 
     folder.write("vendor/amgi/Cargo.toml", "[package]\nname = \"amgi\"\n");
     folder.ok(&["user.yaml", "-o", "x/c", "--runtime", "vendor"]);
-    assert!(folder.read("x/c/Cargo.toml").contains("amgi = { path = \"../../vendor/amgi\" }"));
+    assert!(folder.read("x/c/Cargo.toml").contains("amgi = { path = \"../../vendor/amgi\", "));
 }
 
 #[test]
@@ -233,7 +246,7 @@ fn a_crate_beside_the_runtime_depends_on_it_by_path() {
     let folder = Folder::new();
     folder.write("runtime/amgi/Cargo.toml", "[package]\nname = \"amgi\"\n");
     folder.ok(&["user.yaml", "-o", "app"]);
-    assert!(folder.read("app/Cargo.toml").contains("amgi = { path = \"../runtime/amgi\" }"));
+    assert!(folder.read("app/Cargo.toml").contains("amgi = { path = \"../runtime/amgi\", "));
 }
 
 #[test]
@@ -241,10 +254,38 @@ fn addresses_that_the_document_leaves_open_come_from_the_environment() {
     let folder = Folder::with(&DOCUMENT.replace("address: user.created", "address: null"));
     folder.ok(&["user.yaml", "-o", "app"]);
     let main = folder.read("app/src/main.rs");
-    for part in ["created: address(\"CREATED_ADDRESS\")?,", "user::app(Service, addresses)"] {
+    for part in
+        ["created: addresses.get(\"created\", \"CREATED_ADDRESS\")?,", "Ok(user::app(Service, addresses))"]
+    {
         assert!(main.contains(part), "{part} is not in\n{main}");
     }
     assert!(folder.read("app/src/user.rs").contains("pub struct Addresses"));
+}
+
+#[test]
+fn protocols_of_the_document_are_features() {
+    let server = "servers: {main: {host: localhost, protocol: secure-mqtt}}\nchannels:\n";
+    for (document, default, run) in [
+        (DOCUMENT.to_owned(), "default = []\n", "cargo run --features mqtt -- run mqtt://localhost:1883\n"),
+        (DOCUMENT.replacen("channels:\n", server, 1), "default = [\"mqtt\"]\n", "cargo run -- run main\n"),
+    ] {
+        let folder = Folder::with(&document);
+        folder.ok(&["user.yaml", "-o", "app"]);
+        let manifest = folder.read("app/Cargo.toml");
+        for part in [
+            default,
+            "mqtt = [\"dep:amgi-mqtt\"]\n",
+            "amgi-mqtt = { version = \"0.1.0\", optional = true }\n",
+        ] {
+            assert!(manifest.contains(part), "{part} is not in\n{manifest}");
+        }
+        let main = folder.read("app/src/main.rs");
+        assert!(
+            main.contains("#[cfg(feature = \"mqtt\")]\n    let app = app.protocol(amgi_mqtt::protocol());\n"),
+            "{main}"
+        );
+        assert!(folder.read("app/README.md").contains(run));
+    }
 }
 
 #[test]
@@ -424,7 +465,9 @@ fn settings_are_what_the_command_line_does_not_say() {
     folder.write("mine/gitignore.jinja", "mine\n");
     folder.ok(&["user.yaml", "-o", "app", "--deny-warnings"]);
     let manifest = folder.read("app/Cargo.toml");
-    for part in ["edition = \"2021\"", "amgi = \"=0.1.7\"", "\nrust_decimal = { ", "\nuuid = \"1\"\n"] {
+    for part in
+        ["edition = \"2021\"", "amgi = { version = \"=0.1.7\", ", "\nrust_decimal = { ", "\nuuid = \"1\"\n"]
+    {
         assert!(manifest.contains(part), "{part} is not in\n{manifest}");
     }
     let module = folder.read("app/src/people.rs");
@@ -433,7 +476,10 @@ fn settings_are_what_the_command_line_does_not_say() {
 
     folder.ok(&["user.yaml", "-o", "b", "--edition", "2024", "--runtime", "0.2", "--name", "users"]);
     let manifest = folder.read("b/Cargo.toml");
-    assert!(manifest.contains("edition = \"2024\"") && manifest.contains("amgi = \"0.2\""), "{manifest}");
+    assert!(
+        manifest.contains("edition = \"2024\"") && manifest.contains("amgi = { version = \"0.2\", "),
+        "{manifest}"
+    );
     assert!(folder.exists("b/src/users.rs"));
 
     folder.ok(&["user.yaml", "-o", "c", "--no-config"]);

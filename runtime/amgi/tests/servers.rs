@@ -1,9 +1,6 @@
 //! One application on several servers.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use amgi::{
     Application, ChannelInfo, Context, Error, Message, MessageSend, Outgoing, SendError, ServerInfo, Servers,
@@ -35,7 +32,6 @@ struct App {
     channels: Vec<ChannelInfo>,
     servers: Vec<ServerInfo>,
     starts: bool,
-    handled: AtomicU32,
 }
 
 fn channel(name: &'static str, servers: &'static [&'static str]) -> ChannelInfo {
@@ -51,7 +47,6 @@ impl App {
             channels: vec![channel("both", &[]), channel("left", &["left"]), channel("right", &["right"])],
             servers: vec![server("left"), server("right"), server("third")],
             starts: true,
-            handled: AtomicU32::new(0),
         }
     }
 }
@@ -73,14 +68,13 @@ impl Application for App {
 
     async fn message(&self, cx: &Context) -> Settlement {
         assert_eq!(cx.state().get::<u32>(), Some(&42));
-        self.handled.fetch_add(1, Ordering::Relaxed);
         let send = |servers| Outgoing::new(cx.sender(), Ok(Message::new("answer"))).on(servers);
-        let sent: Result<(), SendError> = match cx.address() {
+        let result: Result<(), SendError> = match cx.address() {
             "to the right" => send(&["right"]).await,
             "to the third" => send(&["third"]).await,
             _ => send(&[]).await,
         };
-        match sent {
+        match result {
             Ok(()) => self.seen.push(format!("handled {}", cx.address())),
             Err(error) => self.seen.push(error.to_string()),
         }
@@ -106,7 +100,9 @@ fn observer(seen: &Seen, name: &'static str) -> impl Fn(Event<'_>) + Send + Sync
 /// A queue with these addresses, closed.
 fn queue(addresses: &[&'static str]) -> Queue {
     let queue = Queue::new();
-    addresses.iter().for_each(|address| queue.push(Message::new(*address)));
+    for address in addresses {
+        queue.push(Message::new(*address));
+    }
     queue.close();
     queue
 }

@@ -1,4 +1,4 @@
-//! Instructions and allocations per message, as the benchmarks of this package count them under valgrind.
+//! Instructions and allocations per message, as benchmarks count them under valgrind.
 //!
 //! A benchmark has the runs `first`, `base` and `twice`, of one message, [`MESSAGES`] and twice as many.
 
@@ -115,12 +115,12 @@ pub fn tools() -> Result<String, String> {
     }
 }
 
-/// Runs benchmarks and reads what the runner says.
+/// Runs benchmarks of a package and reads what the runner says.
 ///
 /// # Errors
 /// When one fails.
-pub fn run(benches: &[&str]) -> Result<Vec<Run>, String> {
-    let mut command = cargo(&["bench", "--package", "amgi-bench"]);
+pub fn run(package: &str, benches: &[&str]) -> Result<Vec<Run>, String> {
+    let mut command = cargo(&["bench", "--package", package]);
     for bench in benches {
         command.args(["--bench", bench]);
     }

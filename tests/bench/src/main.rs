@@ -1,4 +1,4 @@
-//! `amgi-bench`: runs the benchmarks under valgrind, prints what a message costs, and fails when a bound is exceeded.
+//! `amgi-bench`: runs the benchmarks under valgrind, prints what a message costs, and fails when the peer needs less.
 
 use std::{
     fmt::Write as _,
@@ -6,21 +6,17 @@ use std::{
     process::ExitCode,
 };
 
-use amgi_bench::{
-    command::target,
-    counts::{GUNGRAUN, PerMessage, Run, per_message, run, tools, version},
-    package,
-};
+use amgi_bench::counts::{GUNGRAUN, PerMessage, Run, per_message, run, tools, version};
 use serde::Serialize;
 
 const HELP: &str = "\
-Measures instructions and allocations per message of a generated application.
+Measures instructions and allocations per message of a generated application, and of its peer in the same run.
 
 Usage: cargo run -p amgi-bench
 
-Runs the benchmarks of this package under valgrind (callgrind and DHAT), prints a table, writes it as JSON to
-target/bench/results.json, and exits with 1 when a bound is exceeded. The bounds are what the framework's peer in Rust,
-ruststream 0.7.7, needs: the lower of what it publishes and what was measured with the same toolchain.
+Runs the benchmarks in messages/ under valgrind (callgrind and DHAT), prints a table, writes it as JSON to
+target/bench/results.json, and exits with 1 when a case needs as many instructions as the peer, ruststream 0.7.7,
+or more allocations.
 
 Needs valgrind (apt-get install valgrind) and the runner
 (cargo install gungraun-runner --version 0.20.0 --locked).
@@ -29,69 +25,68 @@ Options:
   -h, --help  Print help
 ";
 
-/// What the peer needs for one message.
+/// The package with the benchmarks; those of the peer begin with [`PEER`].
+const PACKAGE: &str = "amgi-bench-messages";
+const PEER: &str = "peer_";
+
+/// What one message needs.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Cost {
     instructions: f64,
     allocations: f64,
 }
 
-/// A benchmark of this package and what it is held to.
+/// What is measured on one side or both.
 struct Case {
     name: &'static str,
     what: &'static str,
-    peer_published: Option<Cost>,
-    peer_measured: Option<Cost>,
-    most_instructions: Option<f64>,
-    most_allocations: Option<f64>,
+    ours: bool,
+    peer: bool,
+    /// What the peer publishes of its own benchmark of the same: `docs/benchmarks/results.json` of its package.
+    published: Option<Cost>,
 }
 
-const fn cost(instructions: f64, allocations: f64) -> Cost {
-    Cost { instructions, allocations }
+impl Case {
+    const fn new(name: &'static str, what: &'static str) -> Self {
+        Self { name, what, ours: true, peer: true, published: None }
+    }
+
+    const fn published(mut self, instructions: f64, allocations: f64) -> Self {
+        self.published = Some(Cost { instructions, allocations });
+        self
+    }
+
+    /// Only we have it.
+    const fn alone(mut self) -> Self {
+        self.peer = false;
+        self
+    }
+
+    /// Only the peer has it.
+    const fn missing(mut self) -> Self {
+        self.ours = false;
+        self
+    }
+
+    /// The names of its benchmarks.
+    fn benches(&self) -> impl Iterator<Item = String> {
+        let ours = self.ours.then(|| self.name.to_owned());
+        let peer = self.peer.then(|| format!("{PEER}{}", self.name));
+        ours.into_iter().chain(peer)
+    }
 }
 
-const CASES: [Case; 5] = [
-    Case {
-        name: "bare",
-        what: "a queue, serde_json and a static call, without a framework",
-        peer_published: None,
-        peer_measured: None,
-        most_instructions: None,
-        most_allocations: None,
-    },
-    Case {
-        name: "consume",
-        what: "decode and acknowledge",
-        peer_published: Some(cost(1673.0, 0.0)),
-        peer_measured: Some(cost(1588.2, 0.0)),
-        most_instructions: Some(1588.0),
-        most_allocations: Some(0.0),
-    },
-    // The peer publishes no figure for this alone: its benchmark of headers that are read also sends.
-    Case {
-        name: "consume_header",
-        what: "decode two typed headers too",
-        peer_published: None,
-        peer_measured: None,
-        most_instructions: None,
-        most_allocations: Some(0.0),
-    },
-    Case {
-        name: "reply",
-        what: "answer with another struct",
-        peer_published: Some(cost(2641.0, 2.0)),
-        peer_measured: Some(cost(2699.2, 2.0)),
-        most_instructions: Some(2641.0),
-        most_allocations: Some(2.0),
-    },
-    Case {
-        name: "send",
-        what: "send another struct with two typed headers",
-        peer_published: Some(cost(3632.0, 5.0)),
-        peer_measured: Some(cost(3862.2, 5.0)),
-        most_instructions: Some(3632.0),
-        most_allocations: Some(5.0),
-    },
+const CASES: [Case; 10] = [
+    Case::new("bare", "a queue, serde_json and a static call, without a framework").alone(),
+    Case::new("consume", "decode and acknowledge").published(1673.0, 0.0),
+    Case::new("layers", "the same through four layers that only forward").published(1768.0, 0.0).missing(),
+    Case::new("batch", "the same in batches of 64").published(1529.5, 0.016).missing(),
+    Case::new("consume_header", "decode two typed headers too"),
+    Case::new("reply", "answer with another struct").published(2641.0, 2.0),
+    Case::new("send", "send another struct with two typed headers").published(3632.0, 5.0),
+    Case::new("header_plain", "decode two typed headers, send another struct").published(4004.9, 2.0),
+    Case::new("header_send", "decode two typed headers, send another struct with two"),
+    Case::new("request", "request and answer, both sides").published(9361.6, 13.0).missing(),
 ];
 
 /// What a case needs for one message, and what starting and the first message need.
@@ -99,11 +94,11 @@ const CASES: [Case; 5] = [
 struct Row {
     case: &'static str,
     what: &'static str,
-    instructions: f64,
-    allocations: f64,
-    bytes: f64,
-    first_instructions: f64,
-    first_allocations: f64,
+    instructions: Option<f64>,
+    allocations: Option<f64>,
+    bytes: Option<f64>,
+    first_instructions: Option<f64>,
+    first_allocations: Option<f64>,
     peer_published: Option<Cost>,
     peer_measured: Option<Cost>,
     /// Our instructions in those the peer was measured to need.
@@ -153,7 +148,8 @@ fn fail(text: &str) -> ExitCode {
 
 fn measure() -> Result<Vec<Row>, String> {
     let valgrind = tools()?;
-    let runs = run(&CASES.map(|case| case.name))?;
+    let names: Vec<String> = CASES.iter().flat_map(Case::benches).collect();
+    let runs = run(PACKAGE, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
     let rows = CASES.iter().map(|case| row(case, &runs)).collect::<Result<Vec<_>, _>>()?;
     let report = Report {
         unit: "per message: (total of 2000 - total of 1000) / 1000",
@@ -163,70 +159,116 @@ fn measure() -> Result<Vec<Row>, String> {
         rustc: version("rustc", &["--version"]).unwrap_or_default(),
         rows: &rows,
     };
-    write(&report)?;
+    amgi_bench::report("results", &report)?;
     Ok(rows)
 }
 
 fn row(case: &Case, runs: &[Run]) -> Result<Row, String> {
-    let PerMessage { instructions, allocations, bytes, first } = per_message(runs, case.name, "service")?;
-    let mut row = Row {
+    let count = |there: bool, bench: &str| there.then(|| per_message(runs, bench, "service")).transpose();
+    let ours = count(case.ours, case.name)?;
+    let peer = count(case.peer, &format!("{PEER}{}", case.name))?;
+    Ok(Row {
         case: case.name,
         what: case.what,
-        instructions,
-        allocations,
-        bytes,
-        first_instructions: first.instructions,
-        first_allocations: first.blocks,
-        peer_published: case.peer_published,
-        peer_measured: case.peer_measured,
-        ratio: case.peer_measured.map(|peer| instructions / peer.instructions),
-        exceeded: Vec::new(),
-    };
-    if let Some(most) = case.most_instructions.filter(|most| instructions >= *most) {
-        row.exceeded
-            .push(format!("{}: {instructions:.1} instructions a message, must be below {most}", case.name));
-    }
-    if let Some(most) = case.most_allocations.filter(|most| allocations > *most) {
-        row.exceeded
-            .push(format!("{}: {allocations:.2} allocations a message, must not be above {most}", case.name));
-    }
-    Ok(row)
+        instructions: ours.map(|ours| ours.instructions),
+        allocations: ours.map(|ours| ours.allocations),
+        bytes: ours.map(|ours| ours.bytes),
+        first_instructions: ours.map(|ours| ours.first.instructions),
+        first_allocations: ours.map(|ours| ours.first.blocks),
+        peer_published: case.published,
+        peer_measured: peer
+            .map(|peer| Cost { instructions: peer.instructions, allocations: peer.allocations }),
+        ratio: ours.zip(peer).map(|(ours, peer)| ours.instructions / peer.instructions),
+        exceeded: ours.zip(peer).map(|(ours, peer)| exceeded(case.name, ours, peer)).unwrap_or_default(),
+    })
+}
+
+fn exceeded(case: &str, ours: PerMessage, peer: PerMessage) -> Vec<String> {
+    let instructions = (ours.instructions >= peer.instructions).then(|| {
+        let (ours, peer) = (ours.instructions, peer.instructions);
+        format!("{case}: {ours:.1} instructions a message, must be below the peer's {peer:.1}")
+    });
+    let allocations = (ours.allocations > peer.allocations).then(|| {
+        let (ours, peer) = (ours.allocations, peer.allocations);
+        format!("{case}: {ours:.3} allocations a message, must not be above the peer's {peer:.3}")
+    });
+    instructions.into_iter().chain(allocations).collect()
 }
 
 fn table(rows: &[Row]) -> String {
+    let none = || "–".to_owned();
     let pair = |cost: Option<Cost>| {
-        cost.map_or_else(
-            || "-".to_owned(),
-            |cost| format!("{:.1} / {:.0}", cost.instructions, cost.allocations),
-        )
+        cost.map_or_else(none, |Cost { instructions, allocations }| {
+            // Batches allocate once for many messages.
+            let digits = if allocations.fract() == 0.0 { 0 } else { 3 };
+            format!("{instructions:.1} / {allocations:.digits$}")
+        })
     };
     let mut out = String::from(
-        "\nPer message. Peer: ruststream 0.7.7, instructions / allocations. Ratio: to the peer as measured here.\n\n",
+        "\nPer message, instructions / allocations. Peer: ruststream 0.7.7. Ratio: of instructions, to the peer here.\n\n",
     );
-    let mut line = |cells: [&str; 7]| {
-        let [case, instructions, allocations, bytes, published, measured, ratio] = cells;
+    let mut line = |cells: [&str; 6]| {
+        let [case, ours, bytes, here, published, ratio] = cells;
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "{case:<15} {instructions:>12} {allocations:>11} {bytes:>7} {published:>15} {measured:>13} {ratio:>6}"
-        );
+        let _ = writeln!(out, "{case:<15} {ours:>12} {bytes:>6} {here:>15} {published:>15} {ratio:>6}");
     };
-    line(["case", "instructions", "allocations", "bytes", "peer, published", "peer, here", "ratio"]);
+    line(["case", "ours", "bytes", "peer, here", "peer, published", "ratio"]);
     for row in rows {
+        let ours = row.instructions.zip(row.allocations);
         line([
             row.case,
-            &format!("{:.1}", row.instructions),
-            &format!("{:.2}", row.allocations),
-            &format!("{:.0}", row.bytes),
-            &pair(row.peer_published),
+            &pair(ours.map(|(instructions, allocations)| Cost { instructions, allocations })),
+            &row.bytes.map_or_else(none, |bytes| format!("{bytes:.0}")),
             &pair(row.peer_measured),
-            &row.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
+            &pair(row.peer_published),
+            &row.ratio.map_or_else(none, |ratio| format!("{ratio:.2}")),
         ]);
     }
     out
 }
 
-fn write(report: &Report<'_>) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n";
-    package::write(&target().join("bench/results.json"), &text)
+#[cfg(test)]
+mod tests {
+    use amgi_bench::counts::Totals;
+
+    use super::*;
+
+    fn cost(instructions: f64, allocations: f64) -> PerMessage {
+        let first = Totals { instructions: 1.0, blocks: 1.0, bytes: 1.0 };
+        PerMessage { instructions, allocations, bytes: 0.0, first }
+    }
+
+    #[test]
+    fn as_many_instructions_are_too_many_and_as_many_allocations_are_not() {
+        assert_eq!(exceeded("case", cost(99.9, 2.0), cost(100.0, 2.0)), [""; 0]);
+        assert_eq!(
+            exceeded("case", cost(100.0, 2.016), cost(100.0, 2.0)),
+            [
+                "case: 100.0 instructions a message, must be below the peer's 100.0",
+                "case: 2.016 allocations a message, must not be above the peer's 2.000",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_side_without_a_benchmark_is_a_dash() {
+        let row = |ours: Option<f64>| Row {
+            case: "layers",
+            what: "",
+            instructions: ours,
+            allocations: ours.map(|_| 0.016),
+            bytes: ours.map(|_| 7.0),
+            first_instructions: None,
+            first_allocations: None,
+            peer_published: None,
+            peer_measured: Some(Cost { instructions: 100.0, allocations: 2.0 }),
+            ratio: ours.map(|ours| ours / 100.0),
+            exceeded: Vec::new(),
+        };
+        let table = table(&[row(None), row(Some(50.0))]);
+        let cells: Vec<Vec<&str>> =
+            table.lines().rev().take(2).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(cells[1], ["layers", "–", "–", "100.0", "/", "2", "–", "–"]);
+        assert_eq!(cells[0], ["layers", "50.0", "/", "0.016", "7", "100.0", "/", "2", "–", "0.50"]);
+    }
 }

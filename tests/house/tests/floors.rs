@@ -53,9 +53,10 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
                 "codec",
             ],
             &["number", "peek", "bindings"],
-            &["lifespan"],
+            &["lifespan", "route"],
             &["server"],
-            &["memory", "codegen", "testing", "batch", "client"],
+            &["memory", "codegen", "testing", "batch", "client", "protocol", "servers"],
+            &["cli"],
         ],
     ),
 ];

@@ -152,6 +152,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether the application receives a message with an example.
+    pub(crate) fn has_examples(&self) -> bool {
+        self.example.is_some()
+    }
+
     pub(crate) fn value(&self) -> Value {
         Value::from(Serde(self))
     }

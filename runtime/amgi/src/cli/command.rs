@@ -25,7 +25,7 @@ pub(super) fn command(program: &str, document: &Document, protocols: &[&'static 
         .value_parser(["text", "json"])
         .default_value("text")
         .global(true)
-        .help("How logs are written; RUST_LOG says which, such as info,amgi=debug");
+        .help("How logs are written; RUST_LOG says which");
     let run = open_address(
         Command::new("run")
             .about("Receives messages from servers until it is stopped")
@@ -51,7 +51,7 @@ pub(super) fn command(program: &str, document: &Document, protocols: &[&'static 
         .args(parts())
         .arg(Arg::new("print").long("print").action(ArgAction::SetTrue).help("Only show what would be sent"));
     let validate = Command::new("validate")
-        .about("Says which message of a channel standard input is, or everything that is wrong with it")
+        .about("Says which message standard input is, or everything that is wrong with it")
         .arg(one_of("CHANNEL", places(document).iter().map(|(place, _)| place.name)).help("A channel"))
         .args(parts());
     let asyncapi = Command::new("asyncapi")
@@ -84,9 +84,10 @@ pub(super) fn command(program: &str, document: &Document, protocols: &[&'static 
 }
 
 fn examples() -> Arg {
-    Arg::new("examples").long("examples").action(ArgAction::SetTrue).help(
-        "On the in-memory server: deliver the document's examples instead of JSON lines from standard input",
-    )
+    Arg::new("examples")
+        .long("examples")
+        .action(ArgAction::SetTrue)
+        .help("In memory: deliver the document's examples, no lines of standard input")
 }
 
 fn open_address(command: Command, document: &Document) -> Command {

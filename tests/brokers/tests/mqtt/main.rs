@@ -32,16 +32,21 @@ use both;
 /// A server with pauses that a test can wait for.
 fn server(broker: &Mosquitto, version: Version, app: App) -> Server<App> {
     init_logs();
-    let quick = Backoff { first: Duration::from_millis(10), most: Duration::from_millis(100) };
+    let quick =
+        Backoff { first: Duration::from_millis(10), most: Duration::from_millis(100), ..Backoff::default() };
     Server::new(app).url(broker.url()).version(version).client_id("server").reconnect(quick).policy(policy())
 }
 
 fn policy() -> amgi::server::Policy {
     amgi::server::Policy {
         attempts: 3,
-        backoff: Backoff { first: Duration::from_millis(10), most: Duration::from_millis(50) },
+        backoff: Backoff {
+            first: Duration::from_millis(10),
+            most: Duration::from_millis(50),
+            ..Backoff::default()
+        },
         exhausted: amgi::server::Exhausted::DeadLetter,
-        dead_letter: None,
+        ..amgi::server::Policy::default()
     }
 }
 

@@ -1,12 +1,12 @@
-//! Sending a message with typed headers.
+//! Answering.
 
 #![allow(missing_docs)] // what the macros write
 
-use amgi_bench::{Case, MESSAGES, Setup, config};
+use amgi_bench_messages::{Case, MESSAGES, Setup, config};
 use gungraun::prelude::*;
 
 fn setup(count: usize) -> Setup {
-    amgi_bench::setup(Case::Send, count)
+    amgi_bench_messages::setup(Case::Reply, count)
 }
 
 #[library_benchmark(config = config())]
@@ -14,8 +14,8 @@ fn setup(count: usize) -> Setup {
 #[bench::base(setup(MESSAGES))]
 #[bench::twice(setup(2 * MESSAGES))]
 fn service(setup: Setup) {
-    amgi_bench::run(setup);
+    amgi_bench_messages::run(setup);
 }
 
-library_benchmark_group!(name = send, benchmarks = [service]);
-main!(library_benchmark_groups = send);
+library_benchmark_group!(name = reply, benchmarks = [service]);
+main!(library_benchmark_groups = reply);

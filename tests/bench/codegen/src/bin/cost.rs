@@ -14,12 +14,8 @@ use std::{
 };
 
 use amgi::Message;
-use amgi_bench::{
-    command::target,
-    counts::{PerMessage, per_message, run, tools, version},
-    package::write,
-    purchase::{self, PAYLOAD},
-};
+use amgi_bench::counts::{PerMessage, per_message, run, tools, version};
+use amgi_bench_codegen::purchase::{self, PAYLOAD};
 use serde::Serialize;
 
 /// What the generated type may cost, to what a person wrote.
@@ -83,7 +79,7 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<Report, String> {
     let valgrind = tools()?;
-    let runs = run(&["purchase"])?;
+    let runs = run(env!("CARGO_PKG_NAME"), &["purchase"])?;
     let counts = WAYS
         .iter()
         .map(|(way, _)| per_message(&runs, "purchase", way))
@@ -124,8 +120,7 @@ fn measure() -> Result<Report, String> {
         rows: Vec::new(),
     };
     report.rows = rows;
-    let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n";
-    write(&target().join("bench/cost.json"), &text)?;
+    amgi_bench::report("cost", &report)?;
     Ok(report)
 }
 

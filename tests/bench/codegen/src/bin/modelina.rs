@@ -1,6 +1,6 @@
 //! The command beside `AsyncAPI` Modelina's Rust generator, on the same document, in one run.
 //!
-//! `cargo run -p amgi-bench --bin modelina -- DOCUMENT`. Needs node and npm; Modelina is installed into the user's cache
+//! `cargo run -p amgi-bench-codegen --bin modelina -- DOCUMENT`. Needs node and npm; Modelina is installed into the user's cache
 //! directory. Both are measured as whole processes, the fastest of some runs each; Modelina writes types only.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // this is a program, its output is for people
@@ -90,8 +90,7 @@ fn compare(document: &Path) -> Result<f64, String> {
         "seconds": {"amgi-gen": ours, "modelina": theirs},
         "ratio": ratio,
     });
-    let file = target().join("bench/modelina.json");
-    fs::write(&file, format!("{report:#}\n")).map_err(|error| format!("{}: {error}", file.display()))?;
+    amgi_bench::report("modelina", &report)?;
     Ok(ratio)
 }
 

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::command::{cargo, cpu, output, root, target};
+use amgi_bench::command::{cargo, cpu, output, root, target};
 
 /// The command, built as it is released.
 ///

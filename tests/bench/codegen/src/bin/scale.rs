@@ -14,10 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amgi_bench::{
-    command::{output, target},
-    package::{clear, compile, generating, generator, read, write},
-};
+use amgi_bench::command::{output, target};
+use amgi_bench_codegen::package::{clear, compile, generating, generator, read, write};
 use serde::Serialize;
 
 /// Generated lines a message, in all files of the module.
@@ -103,9 +101,7 @@ fn measure() -> Result<Report, String> {
         exceeded: Vec::new(),
     };
     report.exceeded = exceeded(&report);
-    let file = target().join("bench/scale.json");
-    let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n";
-    write(&file, &text)?;
+    amgi_bench::report("scale", &report)?;
     Ok(report)
 }
 

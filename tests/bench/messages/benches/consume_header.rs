@@ -2,11 +2,11 @@
 
 #![allow(missing_docs)] // what the macros write
 
-use amgi_bench::{Case, MESSAGES, Setup, config};
+use amgi_bench_messages::{Case, MESSAGES, Setup, config};
 use gungraun::prelude::*;
 
 fn setup(count: usize) -> Setup {
-    amgi_bench::setup(Case::ConsumeHeader, count)
+    amgi_bench_messages::setup(Case::ConsumeHeader, count)
 }
 
 #[library_benchmark(config = config())]
@@ -14,7 +14,7 @@ fn setup(count: usize) -> Setup {
 #[bench::base(setup(MESSAGES))]
 #[bench::twice(setup(2 * MESSAGES))]
 fn service(setup: Setup) {
-    amgi_bench::run(setup);
+    amgi_bench_messages::run(setup);
 }
 
 library_benchmark_group!(name = consume_header, benchmarks = [service]);

@@ -15,8 +15,8 @@ use std::{
     process::ExitCode,
 };
 
-use amgi_bench::{
-    command::{output, root, target},
+use amgi_bench::command::{output, root, target};
+use amgi_bench_codegen::{
     package::{clear, compile, generating, generator, write},
     typify::typify,
 };
@@ -120,8 +120,7 @@ fn measure() -> Result<Report, String> {
     let growth = growth(rows[0].one, &few, &generated(&generator, &folder, MANY)?)?;
     let exceeded = exceeded(&rows[0], &growth);
     let report = Report { rows, growth, exceeded };
-    let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n";
-    write(&target().join("bench/compile.json"), &text)?;
+    amgi_bench::report("compile", &report)?;
     Ok(report)
 }
 

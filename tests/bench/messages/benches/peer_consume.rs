@@ -1,0 +1,41 @@
+//! The peer, consuming a small JSON struct.
+
+#![allow(missing_docs)] // what the macros write
+
+mod peer;
+
+use std::hint::black_box;
+
+use gungraun::prelude::*;
+use peer::{
+    Order, Setup,
+    harness::{Latch, MESSAGES, config},
+};
+use ruststream::memory::prelude::*;
+
+#[subscriber("orders")]
+async fn on_order(order: &Order, cx: &mut Context<'_, (), Latch>) -> HandlerOutcome {
+    black_box((order.id, order.quantity));
+    cx.state().count_down();
+    HandlerOutcome::ack()
+}
+
+fn setup(count: usize) -> Setup {
+    peer::setup(count, &[], |broker, latch| {
+        let service = peer::service(latch).with_broker(broker, |scope| {
+            scope.include(on_order);
+        });
+        Box::pin(service.start())
+    })
+}
+
+#[library_benchmark(config = config())]
+#[bench::first(setup(1))]
+#[bench::base(setup(MESSAGES))]
+#[bench::twice(setup(2 * MESSAGES))]
+fn service(setup: Setup) {
+    peer::run(setup);
+}
+
+library_benchmark_group!(name = peer_consume, benchmarks = [service]);
+main!(library_benchmark_groups = peer_consume);

@@ -1,0 +1,191 @@
+//! The application under test, and how it is run.
+//!
+//! Each benchmark of ours runs the same generated application on the in-memory server, each of the peer's
+//! (`benches/peer_*.rs`) a service on the in-memory broker of that, with one, [`MESSAGES`] and twice [`MESSAGES`] messages.
+//! What happens once is in both long runs, so `(twice - base) / MESSAGES` is what one message costs.
+//!
+//! These must stay true, or the figures mean something else:
+//!
+//! - Messages exist before anything is counted; what is counted is taking, handling, settling and dropping them.
+//! - Every message of a run is the same, so that the second half costs what the first does.
+//! - Only [`region`] switches counting on, and no other symbol has its name.
+
+mod harness;
+
+use std::{convert::Infallible, future::Future, hint::black_box, pin::Pin};
+
+use amgi::{
+    ByteString, Bytes, Context, Message, SendError,
+    memory::{Queue, Server},
+};
+use tokio::runtime::Runtime;
+
+pub use self::harness::{Latch, MESSAGES, META, PAYLOAD, config, region, runtime};
+use crate::orders::{
+    Confirmation, ForwardsHandler, Noted, NoticesHandler, Order, OrderForward, OrderNotice, OrderRelay,
+    OrderRequest, OrderTask, OrdersHandler, RelaysHandler, RequestsHandler, Sender, Stamped, StampedHeaders,
+    TasksHandler, types,
+};
+
+amgi::include_api!("orders");
+
+// The program divides by it.
+const _: () = assert!(MESSAGES == amgi_bench::MESSAGES);
+
+/// `count` messages as a server gets them from a broker: address shared with the subscription, payload and header values
+/// in buffers of their own, header names known.
+pub fn messages(count: usize, address: &str, headers: &[(&'static str, &'static str)]) -> Vec<Message> {
+    let address = ByteString::from(address.to_owned());
+    (0..count)
+        .map(|_| {
+            let message = Message::new(address.clone()).payload(Bytes::copy_from_slice(PAYLOAD.as_bytes()));
+            headers.iter().fold(message, |message, (name, value)| {
+                message.header(*name, Bytes::copy_from_slice(value.as_bytes()))
+            })
+        })
+        .collect()
+}
+
+/// A way to handle an order: what a case of the benchmark is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// Decode and acknowledge.
+    Consume,
+    /// Decode headers too.
+    ConsumeHeader,
+    /// Answer.
+    Reply,
+    /// Send a message with headers.
+    Send,
+    /// Decode headers, and send a message with headers.
+    HeaderSend,
+    /// Decode headers, and send a message without.
+    HeaderPlain,
+}
+
+impl Case {
+    fn address(self) -> &'static str {
+        match self {
+            Self::Consume => "orders",
+            Self::ConsumeHeader => "orders.tasks",
+            Self::Reply => "orders.requests",
+            Self::Send => "orders.forwards",
+            Self::HeaderSend => "orders.relays",
+            Self::HeaderPlain => "orders.notices",
+        }
+    }
+
+    fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::ConsumeHeader | Self::HeaderSend | Self::HeaderPlain => META,
+            Self::Consume | Self::Reply | Self::Send => &[],
+        }
+    }
+}
+
+struct Desk(Latch);
+
+impl OrdersHandler for Desk {
+    type Error = Infallible;
+
+    async fn on_order(&self, message: Order, _cx: &Context) -> Result<(), Infallible> {
+        black_box((message.payload.id, message.payload.quantity));
+        self.0.count_down();
+        Ok(())
+    }
+}
+
+impl TasksHandler for Desk {
+    type Error = Infallible;
+
+    async fn on_order_task(&self, message: OrderTask, _cx: &Context) -> Result<(), Infallible> {
+        black_box((message.payload.id, message.payload.quantity));
+        black_box((message.headers.task_id, message.headers.chunk_no));
+        self.0.count_down();
+        Ok(())
+    }
+}
+
+impl RequestsHandler for Desk {
+    type Error = Infallible;
+
+    async fn confirm_order(&self, request: OrderRequest, _cx: &Context) -> Result<Confirmation, Infallible> {
+        let (id, _) = black_box((request.payload.id, request.payload.quantity));
+        self.0.count_down();
+        Ok(Confirmation { payload: types::Confirmation { id } })
+    }
+}
+
+impl ForwardsHandler for Desk {
+    type Error = SendError;
+
+    async fn on_order_forward(&self, message: OrderForward, cx: &Context) -> Result<(), SendError> {
+        let (id, quantity) = black_box((message.payload.id, message.payload.quantity));
+        self.0.count_down();
+        let headers = StampedHeaders { task_id: id, chunk_no: quantity };
+        Sender::from(cx).stamped(Stamped { payload: types::Stamp { id }, headers }).await
+    }
+}
+
+impl RelaysHandler for Desk {
+    type Error = SendError;
+
+    async fn on_order_relay(&self, message: OrderRelay, cx: &Context) -> Result<(), SendError> {
+        let (id, _) = black_box((message.payload.id, message.payload.quantity));
+        let (task_id, chunk_no) = black_box((message.headers.task_id, message.headers.chunk_no));
+        self.0.count_down();
+        let headers = StampedHeaders { task_id, chunk_no };
+        Sender::from(cx).stamped(Stamped { payload: types::Stamp { id }, headers }).await
+    }
+}
+
+impl NoticesHandler for Desk {
+    type Error = SendError;
+
+    async fn on_order_notice(&self, message: OrderNotice, cx: &Context) -> Result<(), SendError> {
+        let (id, _) = black_box((message.payload.id, message.payload.quantity));
+        black_box((message.headers.task_id, message.headers.chunk_no));
+        self.0.count_down();
+        Sender::from(cx).noted(Noted { payload: types::Stamp { id } }).await
+    }
+}
+
+/// An application on its server, not yet started, and the messages it will get.
+pub struct Setup {
+    runtime: Runtime,
+    latch: Latch,
+    queue: Queue,
+    messages: Vec<Message>,
+    server: Pin<Box<dyn Future<Output = amgi::Result<()>> + Send>>,
+}
+
+/// Prepares a run of `case` with `count` messages.
+pub fn setup(case: Case, count: usize) -> Setup {
+    let latch = Latch::new(count);
+    let queue = Queue::new();
+    let server = Server::new(orders::app(Desk(latch.clone()))).queue(&queue).observe(|_| ());
+    let messages = messages(count, case.address(), case.headers());
+    Setup { runtime: runtime(), latch, queue, messages, server: Box::pin(server.serve()) }
+}
+
+/// Starts the application (counted), fills its queue (not counted) and lets it handle everything (counted).
+///
+/// # Panics
+/// When the server ended, or did not wait for the queue to be filled.
+pub fn run(setup: Setup) {
+    let Setup { runtime, latch, queue, messages, server } = setup;
+    let count = messages.len();
+    let task = region(|| {
+        let task = runtime.spawn(server);
+        // One turn, in which the server starts the application and arrives at its empty queue.
+        runtime.block_on(tokio::task::yield_now());
+        task
+    });
+    for message in messages {
+        queue.push(message);
+    }
+    assert!(!task.is_finished(), "the server has ended before the first message");
+    assert_eq!((queue.len(), latch.left()), (count, count), "messages were handled before counting began");
+    region(|| runtime.block_on(latch.done()));
+    assert!(queue.is_empty(), "messages are left");
+}
