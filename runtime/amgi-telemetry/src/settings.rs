@@ -6,6 +6,7 @@ use tracing_subscriber::filter::Targets;
 /// What is to be done.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of its own
+#[cfg_attr(not(all(feature = "otlp", feature = "prometheus")), allow(dead_code))] // what is for a feature
 pub(crate) struct Settings {
     /// `OTEL_SDK_DISABLED`
     pub(crate) disabled: bool,

@@ -11,7 +11,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    metrics::{MeterProviderBuilder, SdkMeterProvider, reader::MetricReader},
+    metrics::{MeterProviderBuilder, SdkMeterProvider, exporter::PushMetricExporter},
     propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{SdkTracerProvider, SpanExporter, TracerProviderBuilder},
 };
@@ -170,6 +170,7 @@ fn scope() -> InstrumentationScope {
 #[must_use = "nothing is observed before it is installed"]
 pub struct Builder {
     service: Option<String>,
+    #[cfg(feature = "health")]
     listen: Option<String>,
     #[cfg(feature = "prometheus")]
     prometheus: bool,
@@ -178,8 +179,10 @@ pub struct Builder {
     sends: Vec<ChannelInfo>,
     tracers: TracerProviderBuilder,
     meters: MeterProviderBuilder,
-    /// Whether there are exporters of spans, and readers of metrics, that the program has given.
+    /// Whether the program has given ways of its own for spans, and for metrics.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     own_spans: bool,
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     own_metrics: bool,
 }
 
@@ -193,6 +196,7 @@ impl Builder {
     fn new() -> Self {
         Self {
             service: None,
+            #[cfg(feature = "health")]
             listen: None,
             #[cfg(feature = "prometheus")]
             prometheus: false,
@@ -268,9 +272,10 @@ impl Builder {
         self
     }
 
-    /// A reader of metrics, in place of OTLP unless the environment asks for that.
-    pub fn metric_reader(mut self, reader: impl MetricReader) -> Self {
-        self.meters = self.meters.with_reader(reader);
+    /// An exporter of metrics, in place of OTLP unless the environment asks for that. It is given them every minute, or as
+    /// often as `OTEL_METRIC_EXPORT_INTERVAL` says.
+    pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
+        self.meters = self.meters.with_periodic_exporter(exporter);
         self.own_metrics = true;
         self
     }
@@ -313,38 +318,41 @@ impl Builder {
         Ok(telemetry)
     }
 
+    #[cfg_attr(not(any(feature = "otlp", feature = "health")), allow(clippy::unnecessary_wraps))]
     fn build_by(self, settings: &Settings) -> Result<Telemetry, Error> {
         let mut resource = Resource::builder();
         if let Some(name) = self.service.filter(|_| !settings.named) {
             resource = resource.with_service_name(name);
         }
         let resource = resource.build();
-        let (mut tracers, mut meters) = (self.tracers, self.meters);
-        #[cfg(not(feature = "otlp"))]
-        let _ = (self.own_spans, self.own_metrics);
+        let (tracers, meters) = (self.tracers, self.meters);
         #[cfg(feature = "otlp")]
-        {
-            if settings.otlp_traces.holds(self.own_spans) && !settings.disabled {
-                tracers = tracers.with_batch_exporter(crate::otlp::spans(settings.timeouts.0)?);
-            }
-            if settings.otlp_metrics.holds(self.own_metrics) && !settings.disabled {
-                meters = meters.with_periodic_exporter(crate::otlp::metrics(settings.timeouts.1)?);
-            }
-        }
+        let tracers = if settings.otlp_traces.holds(self.own_spans) && !settings.disabled {
+            tracers.with_batch_exporter(crate::otlp::spans(settings.timeouts.0)?)
+        } else {
+            tracers
+        };
+        #[cfg(feature = "otlp")]
+        let meters = if settings.otlp_metrics.holds(self.own_metrics) && !settings.disabled {
+            meters.with_periodic_exporter(crate::otlp::metrics(settings.timeouts.1)?)
+        } else {
+            meters
+        };
         let health = Arc::<Health>::default();
+        #[cfg(feature = "prometheus")]
+        let (meters, metrics, listen) = if (settings.prometheus || self.prometheus) && !settings.disabled {
+            let (reader, text) = crate::prometheus::reader()?;
+            let listen = self.listen.or_else(|| Some(settings.prometheus_at.clone()));
+            (meters.with_reader(reader), Some(text), listen)
+        } else {
+            (meters, None, self.listen)
+        };
+        #[cfg(all(feature = "health", not(feature = "prometheus")))]
+        let (metrics, listen) = (None, self.listen);
         #[cfg(feature = "health")]
         let endpoint = {
-            let mut listen = settings.listen.clone().or(self.listen);
-            let mut metrics: crate::endpoint::Metrics = None;
-            #[cfg(feature = "prometheus")]
-            if (settings.prometheus || self.prometheus) && !settings.disabled {
-                let (reader, text) = crate::prometheus::reader()?;
-                meters = meters.with_reader(reader);
-                metrics = Some(text);
-                listen.get_or_insert_with(|| settings.prometheus_at.clone());
-            }
             let start = |address: String| crate::endpoint::Endpoint::start(&address, health.clone(), metrics);
-            listen.map(start).transpose()?
+            settings.listen.clone().or(listen).map(start).transpose()?
         };
         let tracers = tracers.with_resource(resource.clone()).build();
         let meters = meters.with_resource(resource).build();

@@ -1,6 +1,7 @@
 //! The layer: a span a message, metrics, and what the endpoint says about the application.
 
 use std::{
+    pin::pin,
     slice,
     sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Instant,
@@ -187,7 +188,7 @@ impl Layer for Trace {
         let system = self.system(cx, self.channel(index));
         let cx = self.with_sender(cx, &system);
         let processing = self.begin(slice::from_ref(&cx), index, system);
-        let settlement = next.message(&cx).instrument(processing.span.clone()).await;
+        let settlement = pin!(next.message(&cx)).instrument(processing.span.clone()).await;
         processing.end(slice::from_ref(&settlement));
         settlement
     }
@@ -199,7 +200,7 @@ impl Layer for Trace {
         let system = self.system(first, self.channel(index));
         let contexts: Vec<Context> = contexts.iter().map(|cx| self.with_sender(cx, &system)).collect();
         let processing = self.begin(&contexts, index, system);
-        let settlements = next.batch(&contexts).instrument(processing.span.clone()).await;
+        let settlements = pin!(next.batch(&contexts)).instrument(processing.span.clone()).await;
         processing.end(&settlements);
         settlements
     }

@@ -12,8 +12,8 @@ use amgi_telemetry::{Builder, Telemetry};
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::{
     metrics::{
-        InMemoryMetricExporter, PeriodicReader,
-        data::{AggregatedMetrics, MetricData},
+        InMemoryMetricExporter,
+        data::{AggregatedMetrics, MetricData, ScopeMetrics},
     },
     trace::{InMemorySpanExporter, SpanData},
 };
@@ -88,9 +88,7 @@ impl Kept {
 
     fn with(change: impl FnOnce(Builder) -> Builder) -> Self {
         let (spans, metrics) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
-        let builder = Telemetry::from_env()
-            .span_exporter(spans.clone())
-            .metric_reader(PeriodicReader::builder(metrics.clone()).build());
+        let builder = Telemetry::from_env().span_exporter(spans.clone()).metric_exporter(metrics.clone());
         let telemetry = change(builder).build().expect("nothing is wrong with the environment");
         let subscriber = tracing_subscriber::registry().with(telemetry.tracing_layer());
         let subscriber = tracing::subscriber::set_default(subscriber);
@@ -110,7 +108,7 @@ impl Kept {
         self.telemetry.flush();
         let mut points = BTreeMap::new();
         let all = self.metrics.get_finished_metrics().expect("the exporter works");
-        for metric in all.last().expect("metrics").scope_metrics().flat_map(|scope| scope.metrics()) {
+        for metric in all.last().expect("metrics").scope_metrics().flat_map(ScopeMetrics::metrics) {
             let mut add = |attributes: Vec<String>, count| {
                 points.insert(format!("{}{{{}}}", metric.name(), attributes.join(",")), count);
             };
@@ -191,10 +189,10 @@ async fn a_message_is_a_span_and_its_sends_carry_it_on() {
     assert_eq!(attribute(send, "messaging.destination.name").as_deref(), Some("user.welcome"));
     assert_eq!(attribute(send, "messaging.message.body.size").as_deref(), Some("5"));
 
-    let sent = &delivered.sent_to("user.welcome")[0];
+    let message = &delivered.sent_to("user.welcome")[0];
     let expected = format!("00-{TRACE}-{}-01", send.span_context.span_id());
-    assert_eq!(sent.headers.get("traceparent"), Some(expected.as_bytes()));
-    assert_eq!(sent.headers.get("tracestate"), Some(&b"vendor=1"[..]));
+    assert_eq!(message.headers.get("traceparent"), Some(expected.as_bytes()));
+    assert_eq!(message.headers.get("tracestate"), Some(&b"vendor=1"[..]));
 
     let points = kept.points();
     let names: Vec<_> = points.iter().map(|(name, count)| format!("{name} {count}")).collect();
@@ -281,9 +279,12 @@ async fn what_is_cut_off_is_cancelled_and_attempts_are_counted() {
     let policy = Policy { timeout: Some(Duration::from_secs(1)), attempts: 1, ..Policy::default() };
     let policies = Policies::new(app.channels(), policy);
     let cx = Context::new(traced("hang"), state.clone(), Arc::new(amgi::NoSender));
-    assert!(matches!(deliver(&app, &cx, &policies).await, Outcome::Nacked { .. }));
+    assert!(matches!(Box::pin(deliver(&app, &cx, &policies)).await, Outcome::Nacked { .. }));
     let cx = Context::new(traced("send"), state, Arc::new(amgi::NoSender));
-    assert!(matches!(deliver(&app, &cx, &policies).await, Outcome::DeadLettered(_) | Outcome::Nacked { .. }));
+    assert!(matches!(
+        Box::pin(deliver(&app, &cx, &policies)).await,
+        Outcome::DeadLettered(_) | Outcome::Nacked { .. }
+    ));
 
     let spans = kept.spans();
     let attempts: Vec<_> = spans
@@ -330,9 +331,9 @@ async fn sends_on_success_belong_to_the_trace_and_a_given_context_stays() {
     assert_eq!(send.span_context.trace_id().to_string(), TRACE);
 
     let delivered = app.deliver(traced("forward")).await;
-    let sent = &delivered.sent_to("user.copy")[0];
+    let message = &delivered.sent_to("user.copy")[0];
     let expected = format!("00-{TRACE}-{PARENT}-01");
-    assert_eq!(sent.headers.get("traceparent"), Some(expected.as_bytes()), "as it came");
+    assert_eq!(message.headers.get("traceparent"), Some(expected.as_bytes()), "as it came");
     let spans = kept.spans();
     let send = spans.iter().find(|span| span.name == "send user.copy").expect("the span");
     assert_eq!(send.links[0].span_context.span_id().to_string(), PARENT);
@@ -365,7 +366,7 @@ async fn clients_send_in_spans_too() {
     let [send] = &kept.spans()[..] else { panic!("a span") };
     assert_eq!(send.name, "send amgi.reply.{id}", "an address of one process is no destination of its own");
     assert_eq!(attribute(send, "messaging.system").as_deref(), Some("mqtt"));
-    let sent = outbox.0.lock().expect("nobody panicked");
-    assert_eq!(sent[0].0, ["broker"], "it is passed on");
-    assert!(sent[0].1.headers.get("traceparent").is_some());
+    let taken = outbox.0.lock().expect("nobody panicked");
+    assert_eq!(taken[0].0, ["broker"], "it is passed on");
+    assert!(taken[0].1.headers.get("traceparent").is_some());
 }

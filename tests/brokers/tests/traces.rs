@@ -19,7 +19,7 @@ struct Process {
 }
 
 impl Process {
-    async fn start(role: &str, broker: &Mosquitto, collector: &Collector, log: &Path) -> Self {
+    fn start(role: &str, broker: &Mosquitto, collector: &Collector, log: &Path) -> Self {
         let log = std::fs::File::create(log).expect("a file for its log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_traced"))
             .args([role, &broker.url()])
@@ -64,9 +64,9 @@ async fn one_trace_goes_across_two_services() {
     let collector = Collector::start().await;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let log = dir.path().join("log");
-    let mut devices = Process::start("devices", &broker, &collector, &dir.path().join("other")).await;
+    let mut devices = Process::start("devices", &broker, &collector, &dir.path().join("other"));
     assert_eq!(devices.line().await, "ready");
-    let mut lamps = Process::start("lamps", &broker, &collector, &log).await;
+    let mut lamps = Process::start("lamps", &broker, &collector, &log);
     let address = lamps.line().await.strip_prefix("listens ").expect("an address").to_owned();
     assert_eq!(lamps.line().await, "ready");
     assert!(get(&address, "/health/ready").await.starts_with("HTTP/1.1 200"));

@@ -1,6 +1,6 @@
 //! Log lines that say which message they are about.
 
-use std::{slice, sync::OnceLock};
+use std::{pin::pin, slice, sync::OnceLock};
 
 use tracing::{Instrument as _, Span, field, info_span};
 
@@ -89,12 +89,13 @@ impl Layer for Trace {
 
     async fn message<A: Application>(&self, cx: &Context, next: &A) -> Settlement {
         let span = self.span(self.find(cx.address()), slice::from_ref(cx));
-        next.message(cx).instrument(span).await
+        // Pinned here, the future is not moved, and takes its room once.
+        pin!(next.message(cx)).instrument(span).await
     }
 
     async fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> Vec<Settlement> {
         // All messages of a batch are of one channel.
         let channel = contexts.first().and_then(|cx| self.find(cx.address()));
-        next.batch(contexts).instrument(self.span(channel, contexts)).await
+        pin!(next.batch(contexts)).instrument(self.span(channel, contexts)).await
     }
 }
