@@ -32,6 +32,12 @@ pub(crate) fn bundle(files: &Files) -> String {
             bundler.collect(node, kind, place.file);
         }
     }
+    let mut text = String::new();
+    if bundler.moved.is_empty() {
+        // Most documents are one file, and large ones need no second tree.
+        write(root, &mut text);
+        return text;
+    }
     let roots = bundler.roots(root);
     let mut tree = copy(&refs, &roots, root, Kind::Any, 0);
     for (place, home) in &roots {
@@ -40,7 +46,6 @@ pub(crate) fn bundle(files: &Files) -> String {
             put(&mut tree, home, copy(&refs, &roots, node, kind, place.file));
         }
     }
-    let mut text = String::new();
     write(&tree, &mut text);
     text
 }

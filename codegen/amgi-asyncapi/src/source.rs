@@ -131,6 +131,13 @@ impl Sources {
         self.0.get(file as usize)
     }
 
+    /// Gives the files other names for diagnostics, such as where they were copied from.
+    pub fn rename(&mut self, name: impl Fn(&Path) -> PathBuf) {
+        for file in &mut self.0 {
+            file.path = name(&file.path);
+        }
+    }
+
     /// Files on this machine: what a build must watch.
     pub fn local(&self) -> impl Iterator<Item = &SourceFile> {
         self.0.iter().filter(|file| file.origin != Origin::Network)

@@ -4,6 +4,7 @@ pub mod cargo;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod codes;
+pub mod diff;
 mod docs;
 pub mod emit;
 pub mod format;

@@ -65,10 +65,9 @@ impl Context {
 
     /// Where the next message goes, for the worker that owns this context.
     pub(crate) fn message_mut(&mut self) -> &mut Message {
-        // A clone that somebody kept stays with its own message.
-        match Arc::get_mut(&mut self.local) {
-            Some(local) => local.reset(),
-            None => self.local = Arc::default(),
+        // A clone that somebody kept stays with its own message. Nothing has a weak reference.
+        if Arc::strong_count(&self.local) > 1 || self.local.is_touched() {
+            self.local = Arc::default();
         }
         &mut self.message
     }

@@ -152,6 +152,7 @@ impl Local {
         self.used.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn failures(&self) -> u32 {
         self.failures.load(Ordering::Relaxed)
     }
@@ -160,12 +161,10 @@ impl Local {
         self.failures.store(failures, Ordering::Relaxed);
     }
 
-    /// Makes room for another message; what was not finished is dropped.
+    /// Whether anything of this message is left that another one must not see.
     #[inline]
-    pub(crate) fn reset(&mut self) {
-        if *self.used.get_mut() || *self.failures.get_mut() > 0 {
-            *self = Self::default();
-        }
+    pub(crate) fn is_touched(&self) -> bool {
+        self.is_used() || self.failures() > 0
     }
 
     pub(crate) fn push_send(

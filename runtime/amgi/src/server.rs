@@ -5,7 +5,7 @@
 
 mod policy;
 
-use std::time::Duration;
+use std::{future::Future, pin::Pin, time::Duration};
 
 use tracing::{debug, warn};
 
@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     contract::{Application, Settlement},
     error::{Disposition, Reason},
-    layer::{Begun, attempt, caught, finished, send_dead_letter, stopped, within},
+    layer::{self, Begun, caught, finished, send_dead_letter, stopped, within},
 };
 pub use crate::{layer::Backoff, stop::Stop};
 
@@ -56,20 +56,39 @@ impl Outcome {
     }
 }
 
+/// An application behind a pointer. What happens to few messages is compiled once, not for every application, and what
+/// happens to all of them has one place in the program, where the compiler makes one function of it.
+trait Erased: Sync {
+    fn handle<'a>(&'a self, cx: &'a Context) -> Pin<Box<dyn Future<Output = Settlement> + Send + 'a>>;
+}
+
+impl<A: Application> Erased for A {
+    fn handle<'a>(&'a self, cx: &'a Context) -> Pin<Box<dyn Future<Output = Settlement> + Send + 'a>> {
+        Box::pin(self.message(cx))
+    }
+}
+
+/// [`deliver`] for a place where few messages pass: it costs some boxes.
+pub(crate) async fn deliver_rarely<A: Application>(app: &A, cx: &Context, policies: &Policies) -> Outcome {
+    guarded(app, cx, policies.of(cx.address())).await
+}
+
 /// Gives the message in `cx` to the application until it is settled, by its channel's policy.
 ///
 /// A panic of a handler is a failure like any other. Waiting ends early when the context's [`Stop`] is requested, so that
 /// draining is never longer than one attempt.
 pub async fn deliver<A: Application>(app: &A, cx: &Context, policies: &Policies) -> Outcome {
-    let rule = policies.of(cx.address());
-    if rule.is_guarded() {
-        return Box::pin(guarded(app, cx, rule)).await;
+    if !policies.is_plain() {
+        let rule = policies.of(cx.address());
+        if rule.is_guarded() {
+            return Box::pin(guarded(app, cx, rule)).await;
+        }
     }
-    match attempt(app, cx, None).await {
+    match layer::attempt(app, cx).await {
         Settlement::Ack => Outcome::Acked,
         Settlement::Unsettled => Outcome::Unsettled,
         Settlement::Fail { disposition, reason } => {
-            Box::pin(failed(app, cx, rule, disposition, reason)).await
+            Box::pin(failed(app, cx, policies.of(cx.address()), disposition, reason)).await
         }
     }
 }
@@ -88,7 +107,7 @@ pub async fn deliver_batch<A: Application>(
     let rule = policies.of(first.address());
     if rule.guard.is_some() {
         for cx in contexts {
-            outcomes.push(deliver(app, cx, policies).await);
+            outcomes.push(guarded(app, cx, rule).await);
         }
         return outcomes;
     }
@@ -128,7 +147,7 @@ pub async fn deliver_batch<A: Application>(
 
 /// Delivery to a channel that has more to it than attempts.
 #[cold]
-async fn guarded<A: Application>(app: &A, cx: &Context, rule: &Rule) -> Outcome {
+async fn guarded(app: &dyn Erased, cx: &Context, rule: &Rule) -> Outcome {
     let claim = match &rule.guard {
         Some((location, name, guard)) => match location.read(cx.message()) {
             Some(key) => {
@@ -171,18 +190,26 @@ async fn stopped_after(cx: &Context, pause: Duration) -> bool {
 }
 
 /// One attempt, by all that the channel's policy says.
-async fn once<A: Application>(app: &A, cx: &Context, rule: &Rule) -> Settlement {
-    let limit = rule.policy.timeout;
-    let Some(breaker) = &rule.breaker else { return attempt(app, cx, limit).await };
+async fn once(app: &dyn Erased, cx: &Context, rule: &Rule) -> Settlement {
+    let Some(breaker) = &rule.breaker else { return attempt(app, cx, rule).await };
     let Some(permit) = breaker.enter(cx).await else { return stopped() };
-    let settlement = attempt(app, cx, limit).await;
+    let settlement = attempt(app, cx, rule).await;
     permit.leave(&settlement);
     settlement
 }
 
+async fn attempt(app: &dyn Erased, cx: &Context, rule: &Rule) -> Settlement {
+    let handled = caught(app.handle(cx));
+    let settlement = match rule.policy.timeout {
+        Some(limit) => within(limit, handled).await,
+        None => handled.await,
+    };
+    finished(cx, settlement.unwrap_or_else(|failed| failed)).await
+}
+
 #[cold]
-async fn failed<A: Application>(
-    app: &A,
+async fn failed(
+    app: &dyn Erased,
     cx: &Context,
     rule: &Rule,
     mut disposition: Disposition,

@@ -99,7 +99,7 @@ impl<A: Application> TestApp<A> {
     /// Delivers a raw message.
     pub async fn deliver(&self, message: Message) -> Delivered {
         let cx = self.context(message);
-        let settlement = attempt(&self.app, &cx, None).await;
+        let settlement = attempt(&self.app, &cx).await;
         Delivered { settlement, sends: std::mem::take(&mut *lock(&self.sends.sent)) }
     }
 

@@ -24,6 +24,8 @@ const DEEP: usize = 7;
 const BOTTOM: usize = 24;
 /// As many values one instance has, about.
 const LARGE: usize = 120;
+/// From so many on nothing is: what must be there may have no end.
+const ENDLESS: usize = 100 * LARGE;
 
 /// Types in the order of this table's users: those that cannot contain come last.
 const TYPES: &[&str] = &["object", "array", "string", "integer", "number", "boolean", "null"];
@@ -80,7 +82,7 @@ impl<'s> Source<'s> {
 
     fn value(&mut self, schemas: &[&'s Value], depth: usize) -> Tree {
         self.nodes += 1;
-        if depth > BOTTOM {
+        if depth > BOTTOM || self.nodes > ENDLESS {
             return Tree::Null;
         }
         let mut parts = Vec::new();

@@ -4,6 +4,7 @@
 //! * `fuzz` changes documents at random and looks for panics, hangs, and problems without a place.
 //! * `semantics` drives applications that were generated from documents, and looks at what they do.
 //! * `property` holds generated types of documents to the verdicts of another implementation, on random instances.
+//! * `versions` holds what `amgi-gen diff` says of changed schemas to the same verdicts.
 //! * `suite` holds generated types to the verdicts of a folder of JSON schemas and instances.
 //!
 //! Nothing of the material is kept here.
@@ -18,6 +19,7 @@ pub mod program;
 pub mod reference;
 pub mod tree;
 pub mod typed;
+pub mod versions;
 pub mod walk;
 
 use std::io::Write as _;

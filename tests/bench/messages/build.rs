@@ -1,7 +1,10 @@
-//! Generates the application under test.
+//! Generates the applications under test.
 
-use amgi_gen::{BuildError, Builder};
+use amgi_gen::{BuildError, Builder, settings::Perspective};
 
 fn main() -> Result<(), BuildError> {
-    Builder::new("orders.yaml").build()
+    Builder::new("orders.yaml").build()?;
+    Builder::new("batches.yaml").build()?;
+    Builder::new("asks.yaml").build()?;
+    Builder::new("asks.yaml").name("answers").perspective(Perspective::Peer).build()
 }

@@ -62,12 +62,6 @@ impl Case {
         self
     }
 
-    /// Only the peer has it.
-    const fn missing(mut self) -> Self {
-        self.ours = false;
-        self
-    }
-
     /// The names of its benchmarks.
     fn benches(&self) -> impl Iterator<Item = String> {
         let ours = self.ours.then(|| self.name.to_owned());
@@ -79,14 +73,14 @@ impl Case {
 const CASES: [Case; 10] = [
     Case::new("bare", "a queue, serde_json and a static call, without a framework").alone(),
     Case::new("consume", "decode and acknowledge").published(1673.0, 0.0),
-    Case::new("layers", "the same through four layers that only forward").published(1768.0, 0.0).missing(),
-    Case::new("batch", "the same in batches of 64").published(1529.5, 0.016).missing(),
+    Case::new("layers", "the same through four layers that only forward").published(1768.0, 0.0),
+    Case::new("batch", "the same in batches of 64").published(1529.5, 0.016),
     Case::new("consume_header", "decode two typed headers too"),
     Case::new("reply", "answer with another struct").published(2641.0, 2.0),
     Case::new("send", "send another struct with two typed headers").published(3632.0, 5.0),
     Case::new("header_plain", "decode two typed headers, send another struct").published(4004.9, 2.0),
     Case::new("header_send", "decode two typed headers, send another struct with two"),
-    Case::new("request", "request and answer, both sides").published(9361.6, 13.0).missing(),
+    Case::new("request", "request and answer, both sides").published(9361.6, 13.0),
 ];
 
 /// What a case needs for one message, and what starting and the first message need.

@@ -137,3 +137,16 @@ async fn runs_on_mqtt_5() {
 async fn runs_on_mqtt_3_1_1() {
     runs_on(Version::V311).await;
 }
+
+/// `lamps::DOCUMENT` has the whole document; a program without a use for it, such as this one, does not.
+#[test]
+fn the_document_is_no_part_of_programs_that_do_not_use_it() {
+    let holds = |program: &std::path::Path| {
+        let bytes = std::fs::read(program).expect("a program");
+        // Put together here, so that this is not what is found.
+        let start = "{!asyncapi!:!".replace('!', "\"");
+        bytes.windows(start.len()).any(|window| window == start.as_bytes())
+    };
+    assert!(!holds(&std::env::current_exe().expect("this program")));
+    assert!(holds(env!("CARGO_BIN_EXE_bridge").as_ref()), "one with a command line has it");
+}

@@ -28,7 +28,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["types", "lower"],
             &["emit"],
             &["format"],
-            &["scaffold", "plan"],
+            &["scaffold", "plan", "diff"],
             &["write"],
             &["cargo", "cli"],
         ],

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fmt::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,7 @@ use clap::{
 };
 use clap_complete::Shell;
 
+use crate::diff;
 use crate::settings::{self, Config, Edition, Perspective, Runtime, Settings, SettingsError};
 
 const EXAMPLES: &str = "\
@@ -22,6 +24,8 @@ Examples:
   amgi-gen explain AG0301                   What that means, with examples
   amgi-gen check specs/user.yaml --deny-warnings --format sarif > user.sarif
                                             For a code scanner (CI)
+  amgi-gen diff main:specs/user.yaml specs/user.yaml
+                                            What breaks since that revision (CI)
   amgi-gen ir specs/user.yaml               What templates see, as JSON
 
 Files:
@@ -39,7 +43,46 @@ Exit codes:
   0  done
   1  the document or a template has errors, --deny-warnings found a warning,
      --check found a difference, or a file could not be written
-  2  the command line is wrong";
+  2  the command line is wrong
+
+`amgi-gen diff --help` has its own.";
+
+const CHANGES: &str = "\
+Examples:
+  amgi-gen diff old.yaml new.yaml            What changes, and what of it breaks
+  amgi-gen diff main:specs/user.yaml specs/user.yaml --format github
+                                             Since the branch `main` (CI)
+  amgi-gen diff v1.2:specs/user.yaml v1.3:specs/user.yaml --only wire --deny warning
+                                             Between tags, and strictly
+
+On the wire, the direction matters. What the application receives is written by
+peers that may still follow OLD, what it sends is read by them: a required
+member that is new breaks what is received, an enum value that is new what is
+sent. Members that a document is silent about are taken not to be written; so a
+new optional member is compatible. In code, it is what stops compiling in the
+crate of whoever uses what is generated.
+
+  breaking    a message no longer fits, or code no longer compiles
+  warning     it cannot be decided
+  compatible  neither
+
+Exit codes:
+  0  nothing of what --deny names
+  1  something of it
+  2  the command line is wrong, or a document has errors or cannot be read
+
+Changes:
+";
+
+/// The long help of `diff`, with every kind of change.
+fn about_changes() -> String {
+    let width = diff::kinds::ALL.iter().map(|kind| kind.id.len()).max().unwrap_or_default();
+    diff::kinds::ALL.iter().fold(CHANGES.to_owned(), |mut out, kind| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "  {:width$}  {}  {}", kind.id, kind.respect, kind.summary());
+        out
+    })
+}
 
 /// Generates message-driven Rust services from AsyncAPI documents.
 ///
@@ -203,9 +246,12 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Say what is wrong with a document, and write nothing
     Check(Check),
+    /// Say what changes between two versions of a document, and what of it breaks
+    #[command(after_long_help = about_changes())]
+    Diff(Diff),
     /// Say what a code such as AG0301 means, with examples; without a code, list them all
     Explain {
-        /// Id or name: `AG0301` or `ref-not-found`
+        /// Id or name: `AG0301` or `ref-not-found`; or a change: `member-required`
         code: Option<String>,
     },
     /// Print the intermediate representation as JSON: what templates see as `api`
@@ -226,6 +272,65 @@ pub(super) struct Check {
 
     #[command(flatten)]
     pub(super) reporting: Reporting,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// AsyncAPI document as it was: a file, or REVISION:PATH in a git repository
+    ///
+    /// REVISION:PATH is as `git show` reads it: the path counts from the root of the repository, with `./` from here. All
+    /// that the document refers to, its amgi.toml and its lock file are taken from that revision, too.
+    #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
+    pub(super) old: PathBuf,
+
+    /// AsyncAPI document as it is
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
+    pub(super) new: PathBuf,
+
+    /// How changes are written, on standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Changes,
+
+    /// What makes it fail
+    #[arg(long, value_name = "LEVEL", default_value = "breaking")]
+    pub(super) deny: Deny,
+
+    /// Only changes in one respect
+    #[arg(long, value_name = "RESPECT")]
+    pub(super) only: Option<Only>,
+
+    #[command(flatten)]
+    pub(super) module: Module,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Changes {
+    /// By operation, a line or two each
+    Text,
+    /// One JSON object
+    Json,
+    /// Workflow commands, which GitHub shows in a pull request
+    Github,
+    /// A list, for a comment or a changelog
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Deny {
+    /// Nothing
+    None,
+    /// What breaks
+    Breaking,
+    /// That, and what cannot be decided
+    Warning,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Only {
+    /// Messages, and where they go
+    Wire,
+    /// What the compiler sees
+    Code,
 }
 
 #[derive(Debug, Args)]

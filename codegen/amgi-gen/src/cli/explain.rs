@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use amgi_asyncapi::diag::{Code, nearest};
 
 use super::paint;
-use crate::codes;
+use crate::{codes, diff};
 
 /// Every code, in the order of their ids.
 pub(super) fn all() -> Vec<&'static Code> {
@@ -27,6 +27,18 @@ pub(super) fn find(wanted: &str) -> Result<&'static Code, String> {
         Some(near) => format!("there is no code `{wanted}`; did you mean `{near}`?"),
         None => format!("there is no code `{wanted}`; `amgi-gen explain` lists them all"),
     })
+}
+
+/// What a change is that `diff` reports, by its id.
+pub(super) fn change(wanted: &str) -> Option<String> {
+    let kind = diff::kinds::ALL.iter().find(|kind| kind.id == wanted.to_lowercase())?;
+    let whom = match kind.respect {
+        diff::Respect::Wire => {
+            "A change on the wire. Which way it breaks depends on who reads: `amgi-gen diff --help`."
+        }
+        diff::Respect::Code => "A change in code.",
+    };
+    Some(format!("{}\n\n{}\n\n{whom}\n", kind.id, kind.summary()))
 }
 
 /// Id, name and summary of each code, a line each.
@@ -76,6 +88,16 @@ mod tests {
         assert!(find("ref-not-fund").unwrap_err().contains("`ref-not-found`"));
         assert!(find("AG03O1").unwrap_err().contains("`AG0301`"));
         assert!(find("nonsense").unwrap_err().contains("lists them all"));
+    }
+
+    #[test]
+    fn changes_have_names_of_their_own() {
+        assert!(change("Member-Required").unwrap().contains("A member must be there."));
+        assert_eq!(change("ref-not-found"), None);
+        let mut ids: Vec<&str> = diff::kinds::ALL.iter().map(|kind| kind.id).collect();
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|pair| pair[0] != pair[1]));
+        assert!(all().iter().all(|code| !ids.contains(&code.name)), "a code is called like a change");
     }
 
     #[test]

@@ -29,10 +29,10 @@ pub(super) struct Report<'a> {
 }
 
 /// Where something is, as far as it is known.
-struct Place {
-    file: String,
+pub(super) struct Place {
+    pub(super) file: String,
     /// Line and column of the first character and of the one behind the last.
-    start: Option<(u32, u32)>,
+    pub(super) start: Option<(u32, u32)>,
     end: Option<(u32, u32)>,
 }
 
@@ -142,15 +142,7 @@ impl Report<'_> {
                 Severity::Info => "notice",
             };
             let place = self.place(problem.span);
-            let mut properties = format!("file={}", property(&place.file));
-            // Writing to a string does not fail.
-            if let Some((line, column)) = place.start {
-                let _ = write!(properties, ",line={line},col={column}");
-            }
-            if let Some((line, column)) = place.end {
-                // The last column is part of the place here.
-                let _ = write!(properties, ",endLine={line},endColumn={}", column.saturating_sub(1).max(1));
-            }
+            let properties = place.properties();
             let mut text = with_help(problem);
             for label in &problem.labels {
                 let place = self.place(label.span);
@@ -163,34 +155,53 @@ impl Report<'_> {
     }
 
     fn place(&self, span: Span) -> Place {
-        let Some(file) = self.sources.get(span.file) else {
-            return Place { file: String::new(), start: None, end: None };
-        };
-        let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
-        let seen = path.strip_prefix(self.base).unwrap_or(&file.path);
-        let start = (span.line > 0).then_some((span.line, span.column));
-        let covered =
-            file.text.get(span.offset as usize..(span.offset as usize).saturating_add(span.len as usize));
-        let end = start.zip(covered.filter(|text| !text.is_empty())).map(|((line, column), text)| {
-            let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            match text.rsplit_once('\n') {
-                Some((before, last)) => {
-                    (line + number(before.matches('\n').count() + 1), number(last.chars().count() + 1))
-                }
-                None => (line, column + number(text.chars().count())),
-            }
-        });
-        Place { file: seen.to_string_lossy().into_owned(), start, end }
+        place(self.sources, self.base, span)
     }
 }
 
+/// Where a span lies, its file seen from the folder `base`.
+pub(super) fn place(sources: &Sources, base: &Path, span: Span) -> Place {
+    let Some(file) = sources.get(span.file) else {
+        return Place { file: String::new(), start: None, end: None };
+    };
+    let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+    let seen = path.strip_prefix(base).unwrap_or(&file.path);
+    let start = (span.line > 0).then_some((span.line, span.column));
+    let covered =
+        file.text.get(span.offset as usize..(span.offset as usize).saturating_add(span.len as usize));
+    let end = start.zip(covered.filter(|text| !text.is_empty())).map(|((line, column), text)| {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        match text.rsplit_once('\n') {
+            Some((before, last)) => {
+                (line + number(before.matches('\n').count() + 1), number(last.chars().count() + 1))
+            }
+            None => (line, column + number(text.chars().count())),
+        }
+    });
+    Place { file: seen.to_string_lossy().into_owned(), start, end }
+}
+
 impl Place {
-    fn put(&self, object: &mut Value) {
+    pub(super) fn put(&self, object: &mut Value) {
         object["file"] = json!(self.file);
         object["line"] = json!(self.start.map(|(line, _)| line));
         object["column"] = json!(self.start.map(|(_, column)| column));
         object["endLine"] = json!(self.end.map(|(line, _)| line));
         object["endColumn"] = json!(self.end.map(|(_, column)| column));
+    }
+
+    /// Properties of a workflow command.
+    pub(super) fn properties(&self) -> String {
+        let mut properties = format!("file={}", property(&self.file));
+        // Writing to a string does not fail.
+        if let Some((line, column)) = self.start {
+            let _ = write!(properties, ",line={line},col={column}");
+        }
+        if let Some((line, column)) = self.end {
+            // The last column is part of the place here.
+            let _ = write!(properties, ",endLine={line},endColumn={}", column.saturating_sub(1).max(1));
+        }
+        properties
     }
 
     /// A SARIF location.
@@ -240,12 +251,12 @@ fn encoded(segment: &str) -> String {
 }
 
 /// Text of a workflow command.
-fn data(text: &str) -> String {
+pub(super) fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Value of a property of a workflow command.
-fn property(text: &str) -> String {
+pub(super) fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 

@@ -5,10 +5,13 @@
 
 #[allow(clippy::doc_markdown)] // its documentation is the help, which has no markup
 mod args;
+mod changes;
+mod compare;
 mod explain;
 mod fetch;
 mod machine;
 mod report;
+mod revision;
 
 use std::{
     ffi::OsString,
@@ -54,6 +57,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     let common = cli.common;
     let result = match cli.command {
         Some(Command::Check(args)) => check(&args, &common),
+        Some(Command::Diff(args)) => compare::run(&args, &common),
         Some(Command::Explain { code }) => explain(code.as_deref(), &common),
         Some(Command::Ir(document)) => ir(&document, &common),
         Some(Command::Schema) => print(settings::schema().as_bytes()),
@@ -82,6 +86,9 @@ enum Failure {
     /// It was said already.
     #[error("")]
     Said,
+    /// It was said already, and nothing could be compared.
+    #[error("")]
+    Unreadable,
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("{0}")]
@@ -97,7 +104,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Usage(_) | Self::Plan(PlanError::Name(_)) => USAGE,
+            Self::Unreadable | Self::Settings(_) | Self::Usage(_) | Self::Plan(PlanError::Name(_)) => USAGE,
             _ => PROBLEM,
         }
     }
@@ -202,7 +209,10 @@ fn check(args: &Check, common: &Common) -> Result<(), Failure> {
 fn explain(code: Option<&str>, common: &Common) -> Result<(), Failure> {
     let color = colored(common.color, &io::stdout());
     let text = match code {
-        Some(code) => explain::text(explain::find(code).map_err(Failure::Usage)?, color),
+        Some(code) => match explain::change(code) {
+            Some(text) => text,
+            None => explain::text(explain::find(code).map_err(Failure::Usage)?, color),
+        },
         None => explain::list(color),
     };
     print(text.as_bytes())

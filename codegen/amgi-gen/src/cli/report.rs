@@ -207,7 +207,7 @@ impl SourceCode for Snippet {
     }
 }
 
-fn printable(text: &str) -> Cow<'_, str> {
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         Cow::Owned(
             text.chars()

@@ -7,7 +7,7 @@ use super::{GROUP, batch_name, channel::signature, ident, pattern_name, replies,
 use crate::ir::{Api, Channel, Handler, Route};
 
 /// Above this many channels a struct with a type parameter each helps nobody.
-const MOST_PARTS: usize = 24;
+pub(crate) const MOST_PARTS: usize = 24;
 
 /// Channels with a handler, with their index.
 fn handled(api: &Api) -> Vec<(usize, &Channel, &Handler)> {
@@ -124,6 +124,7 @@ pub(super) fn app(api: &Api) -> TokenStream {
             }
 
             #long
+            #[inline]
             async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
                 #message
             }

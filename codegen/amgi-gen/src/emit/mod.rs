@@ -15,6 +15,8 @@ mod sender;
 mod types;
 mod wire;
 
+pub(crate) use self::app::MOST_PARTS;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 

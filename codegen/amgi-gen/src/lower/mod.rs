@@ -114,7 +114,8 @@ impl<'d> Lowering<'d> {
         let dispatch = self.routes(&channels, &ids, &types.defs);
         self.select_in_unions(&channels, &types.defs);
         self.content_types(&types.defs);
-        if dispatch.is_empty() {
+        let asks = sends.iter().any(|send: &ir::Send| send.reply.is_some());
+        if dispatch.is_empty() && !asks {
             let (side, other) = match self.perspective {
                 Perspective::Application => ("the application", "peer"),
                 Perspective::Peer => ("the application's peer", "application"),

@@ -29,7 +29,7 @@
 //! | `app completions SHELL` | |
 //! | `app`, `app --examples` | as `app run memory`: JSON lines from standard input, or the document's examples |
 //!
-//! What a protocol can be told stands in one table ([`ProtocolInfo`](crate::protocol::ProtocolInfo)): each option is a flag
+//! What a protocol can be told stands in one table ([`ProtocolInfo`]): each option is a flag
 //! (`--client-id`), an environment variable (`AMGI_MQTT_CLIENT_ID`), and may stand behind a server
 //! (`mqtt://localhost?client-id=a`). The last of these wins, then the flag, then the environment, then the document.
 //!

@@ -4,9 +4,8 @@ use std::{
     any::Any,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::pin,
     task::Poll,
-    time::Duration,
 };
 
 use super::Layer;
@@ -31,19 +30,17 @@ impl Layer for CatchPanic {
     }
 }
 
-/// Lets the application handle the message once, for as long as it may take. A panic is a failure; sends that were kept are
-/// sent and dependencies cleaned up, both outside of what a timeout drops.
+/// Lets the application handle the message once. A panic is a failure; sends that were kept are sent and dependencies cleaned
+/// up.
 #[inline]
-pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context, limit: Option<Duration>) -> Settlement {
-    let settlement = match limit {
-        None => {
-            let mut future = pin!(app.message(cx));
-            caught_pinned(future.as_mut()).await.unwrap_or_else(|failed| failed)
-        }
-        Some(limit) => {
-            super::timeout::within(limit, caught(app.message(cx))).await.unwrap_or_else(|failed| failed)
-        }
-    };
+pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context) -> Settlement {
+    let mut future = pin!(app.message(cx));
+    // `caught`, without a result to take apart.
+    let settlement = std::future::poll_fn(|task| {
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task)))
+            .unwrap_or_else(|panic| Poll::Ready(panicked(panic.as_ref())))
+    })
+    .await;
     if cx.local().is_used() { finished(cx, settlement).await } else { settlement }
 }
 
@@ -56,10 +53,7 @@ pub(crate) async fn finished(cx: &Context, settlement: Settlement) -> Settlement
 
 /// What the future gives, or how a message is settled whose handling panicked.
 pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Settlement> {
-    caught_pinned(pin!(future)).await
-}
-
-async fn caught_pinned<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, Settlement> {
+    let mut future = pin!(future);
     std::future::poll_fn(|task| {
         // The future is dropped after a panic and never polled again; what it borrowed is the application's own to guard.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {

@@ -92,7 +92,7 @@ impl Layer for Retry {
         let before = cx.local().failures();
         let mut failures = 0;
         loop {
-            let settlement = attempt(next, cx, None).await;
+            let settlement = attempt(next, cx).await;
             let pause = match &settlement {
                 Settlement::Fail { disposition: Disposition::Retry, .. } => self.backoff.pause(failures + 1),
                 Settlement::Fail { disposition: Disposition::RetryAfter(delay), .. } => *delay,

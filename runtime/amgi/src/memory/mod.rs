@@ -24,7 +24,7 @@ use crate::{
     error::Reason,
     lifespan,
     sender::SendFuture,
-    server::{Outcome, Policies, Policy, Stop, deliver, deliver_batch},
+    server::{Outcome, Policies, Policy, Stop, deliver, deliver_batch, deliver_rarely},
 };
 
 /// What happened on the server, for an observer.
@@ -149,17 +149,26 @@ impl<A: Application> Server<A> {
             Source::Hub(hub) => {
                 let (replies, others): (Vec<_>, Vec<_>) =
                     self.app.channels().iter().cloned().partition(|channel| channel.replies);
-                Some((hub.clone(), [hub.subscribe(&others), hub.subscribe(&replies)]))
+                Some((hub.clone(), hub.subscribe(&others), hub.subscribe(&replies)))
             }
             _ => None,
         };
         let sender: Arc<dyn MessageSend> =
-            Arc::new(Observed(observer.clone(), hub.as_ref().map(|(hub, _)| hub.clone())));
-        let ran = self.run(sender, &observer, hub.as_ref().map(|(_, queues)| queues)).await;
-        if let Some((hub, queues)) = &hub {
-            for queue in queues {
-                hub.unsubscribe(queue);
+            Arc::new(Observed(observer.clone(), hub.as_ref().map(|(hub, ..)| hub.clone())));
+        let ran = match &hub {
+            Some((_, queue, replies)) => self.run(sender, &observer, Some(queue), Some(replies)).await,
+            None => {
+                let queue = match &self.source {
+                    Source::Queue(queue) => Some(queue.clone()),
+                    Source::Examples => Some(self.examples_queue()),
+                    _ => None,
+                };
+                self.run(sender, &observer, queue.as_ref(), None).await
             }
+        };
+        if let Some((hub, queue, replies)) = &hub {
+            hub.unsubscribe(queue);
+            hub.unsubscribe(replies);
         }
         ran
     }
@@ -168,99 +177,101 @@ impl<A: Application> Server<A> {
         &self,
         sender: Arc<dyn MessageSend>,
         observer: &Observer,
-        hub: Option<&[Queue; 2]>,
+        queue: Option<&Queue>,
+        replies: Option<&Queue>,
     ) -> Result<()> {
         let state = lifespan::startup(&self.app, sender.clone()).await?;
         // Startup may have put another in its place.
         let sender = state.sender().cloned().unwrap_or(sender);
         let policies = Policies::new(self.app.channels(), self.policy.clone());
-        let mut cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
-        let worked = match hub {
-            // Boxed, once: handlers' futures lie in it several times.
-            None => Box::pin(self.work(&mut cx, observer, &policies, None)).await,
-            Some([queue, replies]) => {
-                // Handlers wait for replies, so these go on until the last handler has ended.
-                let mut reply = cx.clone();
-                let replying = async {
-                    while replies.pop(&Stop::new(), reply.message_mut()).await {
-                        self.handle(&reply, observer, &policies).await;
-                    }
-                    Ok(())
-                };
-                let working = async {
-                    let worked = Box::pin(self.work(&mut cx, observer, &policies, Some(queue))).await;
-                    replies.close();
-                    worked
-                };
-                Box::pin(async { tokio::try_join!(working, replying) }).await.map(|((), ())| ())
+        let cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
+        // Handlers wait for replies, so these go on until the last handler has ended.
+        let replying = async {
+            let Some(replies) = replies else { return Ok(()) };
+            let (mut cx, never) = (cx.clone(), Stop::new());
+            while replies.pop(&never, cx.message_mut()).await {
+                self.handle_rarely(&cx, observer, &policies).await;
             }
+            Ok(())
         };
+        let mut cx = cx.clone();
+        let working = async {
+            let worked = match queue {
+                Some(queue) if self.app.channels().iter().any(|channel| channel.batch.is_some()) => {
+                    Box::pin(self.batches(&cx, queue, observer, &policies)).await;
+                    Ok(())
+                }
+                Some(queue) => {
+                    // Boxed, once: large handlers make it large.
+                    Box::pin(self.messages(&mut cx, queue, observer, &policies)).await;
+                    Ok(())
+                }
+                None => self.lines(&mut cx, observer, &policies).await,
+            };
+            if let Some(replies) = replies {
+                replies.close();
+            }
+            worked
+        };
+        let worked = tokio::try_join!(working, replying).map(|((), ())| ());
         let ended = lifespan::shutdown(&self.app).await;
         worked.and(ended)
     }
 
-    async fn work(
-        &self,
-        cx: &mut Context,
-        observer: &Observer,
-        policies: &Policies,
-        hub: Option<&Queue>,
-    ) -> Result<()> {
-        let queue = match &self.source {
-            Source::Queue(queue) => Some(queue),
-            _ => hub,
-        };
-        match (&self.source, queue) {
-            (_, Some(queue)) if self.app.channels().iter().any(|channel| channel.batch.is_some()) => {
-                self.batches(cx, queue, observer, policies).await;
+    /// The examples of the document, and no more.
+    fn examples_queue(&self) -> Queue {
+        let queue = Queue::new();
+        let messages = examples(&self.app);
+        if messages.is_empty() {
+            warn!("the document has no examples of messages that are received, so nothing is delivered");
+        }
+        for message in messages {
+            queue.push(message);
+        }
+        queue.close();
+        queue
+    }
+
+    /// Delivers one message after the other. This is the one place where messages are many.
+    async fn messages(&self, cx: &mut Context, queue: &Queue, observer: &Observer, policies: &Policies) {
+        loop {
+            match queue.try_pop(&self.stop, cx.message_mut()) {
+                Some(true) => {}
+                Some(false) => return,
+                None if queue.pop(&self.stop, cx.message_mut()).await => {}
+                None => return,
             }
-            (_, Some(queue)) => {
-                while queue.pop(&self.stop, cx.message_mut()).await {
-                    self.handle(cx, observer, policies).await;
-                }
+            observer(Event::Received(cx.message()));
+            let outcome = deliver(&self.app, cx, policies).await;
+            observer(Event::Settled(cx.message(), &outcome));
+        }
+    }
+
+    /// Delivers what comes on standard input.
+    async fn lines(&self, cx: &mut Context, observer: &Observer, policies: &Policies) -> Result<()> {
+        let mut lines = line::stdin();
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.stop.requested() => None,
+                next = lines.recv() => next,
+            };
+            let Some(line) = next.transpose()? else { return Ok(()) };
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
             }
-            (Source::Examples, _) => {
-                let messages = examples(&self.app);
-                if messages.is_empty() {
-                    warn!(
-                        "the document has no examples of messages that are received, so nothing is delivered"
-                    );
-                }
-                for message in messages {
-                    if self.stop.is_requested() {
-                        break;
-                    }
+            match line::parse(line) {
+                Ok(message) => {
                     cx.replace(message);
-                    self.handle(cx, observer, policies).await;
+                    self.handle_rarely(cx, observer, policies).await;
                 }
-            }
-            _ => {
-                let mut lines = line::stdin();
-                loop {
-                    let next = tokio::select! {
-                        biased;
-                        () = self.stop.requested() => None,
-                        next = lines.recv() => next,
-                    };
-                    let Some(line) = next.transpose()? else { break };
-                    let line = line.trim_ascii();
-                    if line.is_empty() {
-                        continue;
-                    }
-                    match line::parse(line) {
-                        Ok(message) => {
-                            cx.replace(message);
-                            self.handle(cx, observer, policies).await;
-                        }
-                        Err(error) => {
-                            let text = String::from_utf8_lossy(line);
-                            observer(Event::Unreadable(&format!("{error}: {text}")));
-                        }
-                    }
+                Err(error) => {
+                    let text = String::from_utf8_lossy(line);
+                    observer(Event::Unreadable(&format!("{error}: {text}")));
                 }
             }
         }
-        Ok(())
     }
 
     /// Delivers messages of channels that ask for it together.
@@ -272,7 +283,7 @@ impl<A: Application> Server<A> {
         while queue.pop(&self.stop, contexts[0].message_mut()).await {
             let channel = map.find(contexts[0].address());
             let Some(batch) = channel.and_then(|index| channels[index].batch) else {
-                self.handle(&contexts[0], observer, policies).await;
+                self.handle_rarely(&contexts[0], observer, policies).await;
                 continue;
             };
             let address = contexts[0].message().address.clone();
@@ -307,10 +318,9 @@ impl<A: Application> Server<A> {
         }
     }
 
-    #[inline]
-    async fn handle(&self, cx: &Context, observer: &Observer, policies: &Policies) {
+    async fn handle_rarely(&self, cx: &Context, observer: &Observer, policies: &Policies) {
         observer(Event::Received(cx.message()));
-        let outcome = deliver(&self.app, cx, policies).await;
+        let outcome = deliver_rarely(&self.app, cx, policies).await;
         observer(Event::Settled(cx.message(), &outcome));
     }
 }

@@ -98,26 +98,43 @@ impl Queue {
     }
 
     /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for.
+    #[inline]
     pub(super) async fn pop(&self, stop: &Stop, slot: &mut Message) -> bool {
+        // Most often there is one, and a server with much to do need not begin to wait.
+        match self.try_pop(stop, slot) {
+            Some(popped) => popped,
+            None => self.wait(stop, slot).await,
+        }
+    }
+
+    /// The same when it is known at once.
+    #[inline]
+    pub(super) fn try_pop(&self, stop: &Stop, slot: &mut Message) -> Option<bool> {
+        if stop.is_requested() {
+            return Some(false);
+        }
+        // The last message is dropped after the lock is open again.
+        let last = {
+            let mut state = self.lock();
+            match state.messages.pop_front() {
+                Some(message) => std::mem::replace(slot, message),
+                None if state.closed => return Some(false),
+                None => return None,
+            }
+        };
+        drop(last);
+        Some(true)
+    }
+
+    #[cold]
+    async fn wait(&self, stop: &Stop, slot: &mut Message) -> bool {
         loop {
-            if stop.is_requested() {
-                return false;
-            }
-            // The last message is dropped after the lock is open again.
-            let last = {
-                let mut state = self.lock();
-                match state.messages.pop_front() {
-                    Some(message) => Some(std::mem::replace(slot, message)),
-                    None if state.closed => return false,
-                    None => None,
-                }
-            };
-            if last.is_some() {
-                return true;
-            }
             tokio::select! {
                 () = self.0.changed.notified() => {}
                 () = stop.requested() => {}
+            }
+            if let Some(popped) = self.try_pop(stop, slot) {
+                return popped;
             }
         }
     }

@@ -107,6 +107,8 @@ pub struct Policies {
     /// The others by channel; empty when there are none.
     own: Vec<Option<Rule>>,
     map: ChannelMap,
+    /// Whether no channel has more to it than attempts, so that nothing has to be looked up before the first.
+    plain: bool,
 }
 
 /// How the messages of a channel are settled.
@@ -130,7 +132,6 @@ impl Rule {
     }
 
     /// Whether there is more to it than attempts.
-    #[inline]
     pub(super) fn is_guarded(&self) -> bool {
         self.policy.timeout.is_some() || self.breaker.is_some() || self.guard.is_some()
     }
@@ -155,7 +156,14 @@ impl Policies {
                 .map(|channel| says(channel).then(|| Rule::new(policy.with(channel), Some(channel))))
                 .collect();
         }
-        Self { base: Rule::new(policy, None), own, map }
+        let base = Rule::new(policy, None);
+        let plain = !own.iter().flatten().chain([&base]).any(Rule::is_guarded);
+        Self { base, own, map, plain }
+    }
+
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The policy where the document says nothing else.
@@ -164,12 +172,7 @@ impl Policies {
     }
 
     /// How messages from `address` are settled.
-    #[inline]
     pub(super) fn of(&self, address: &str) -> &Rule {
-        if self.own.is_empty() { &self.base } else { self.find(address) }
-    }
-
-    fn find(&self, address: &str) -> &Rule {
         self.map.find(address).and_then(|index| self.own[index].as_ref()).unwrap_or(&self.base)
     }
 }

@@ -15,8 +15,8 @@ mod harness;
 use std::{convert::Infallible, future::Future, hint::black_box, pin::Pin};
 
 use amgi::{
-    ByteString, Bytes, Context, Message, SendError,
-    memory::{Queue, Server},
+    Application, Batch, ByteString, Bytes, Client, Context, Layer, Message, SendError, Settlement,
+    memory::{Hub, Queue, Server},
 };
 use tokio::runtime::Runtime;
 
@@ -28,6 +28,9 @@ use crate::orders::{
 };
 
 amgi::include_api!("orders");
+amgi::include_api!("batches");
+amgi::include_api!("asks");
+amgi::include_api!("answers");
 
 // The program divides by it.
 const _: () = assert!(MESSAGES == amgi_bench::MESSAGES);
@@ -61,12 +64,16 @@ pub enum Case {
     HeaderSend,
     /// Decode headers, and send a message without.
     HeaderPlain,
+    /// Decode, through four layers that only forward.
+    Layers,
+    /// Decode in batches of 64.
+    Batch,
 }
 
 impl Case {
     fn address(self) -> &'static str {
         match self {
-            Self::Consume => "orders",
+            Self::Consume | Self::Layers | Self::Batch => "orders",
             Self::ConsumeHeader => "orders.tasks",
             Self::Reply => "orders.requests",
             Self::Send => "orders.forwards",
@@ -78,7 +85,7 @@ impl Case {
     fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::ConsumeHeader | Self::HeaderSend | Self::HeaderPlain => META,
-            Self::Consume | Self::Reply | Self::Send => &[],
+            Self::Consume | Self::Reply | Self::Send | Self::Layers | Self::Batch => &[],
         }
     }
 }
@@ -150,6 +157,27 @@ impl NoticesHandler for Desk {
     }
 }
 
+impl batches::OrdersHandler for Desk {
+    type Error = Infallible;
+
+    async fn on_order(&self, messages: Vec<batches::Order>, _batch: &Batch<'_>) -> Result<(), Infallible> {
+        for message in messages {
+            black_box((message.payload.id, message.payload.quantity));
+            self.0.count_down();
+        }
+        Ok(())
+    }
+}
+
+/// Only forwards.
+struct Forward;
+
+impl Layer for Forward {
+    async fn message<A: Application>(&self, cx: &Context, next: &A) -> Settlement {
+        next.message(cx).await
+    }
+}
+
 /// An application on its server, not yet started, and the messages it will get.
 pub struct Setup {
     runtime: Runtime,
@@ -163,9 +191,21 @@ pub struct Setup {
 pub fn setup(case: Case, count: usize) -> Setup {
     let latch = Latch::new(count);
     let queue = Queue::new();
-    let server = Server::new(orders::app(Desk(latch.clone()))).queue(&queue).observe(|_| ());
+    let desk = Desk(latch.clone());
+    let server: Pin<Box<dyn Future<Output = amgi::Result<()>> + Send>> = match case {
+        Case::Batch => Box::pin(serve(batches::app(desk), &queue)),
+        Case::Layers => {
+            let app = orders::app(desk).layer(Forward).layer(Forward).layer(Forward).layer(Forward);
+            Box::pin(serve(app, &queue))
+        }
+        _ => Box::pin(serve(orders::app(desk), &queue)),
+    };
     let messages = messages(count, case.address(), case.headers());
-    Setup { runtime: runtime(), latch, queue, messages, server: Box::pin(server.serve()) }
+    Setup { runtime: runtime(), latch, queue, messages, server }
+}
+
+fn serve<A: Application>(app: A, queue: &Queue) -> impl Future<Output = amgi::Result<()>> + Send + use<A> {
+    Server::new(app).queue(queue).observe(|_| ()).serve()
 }
 
 /// Starts the application (counted), fills its queue (not counted) and lets it handle everything (counted).
@@ -188,4 +228,54 @@ pub fn run(setup: Setup) {
     assert_eq!((queue.len(), latch.left()), (count, count), "messages were handled before counting began");
     region(|| runtime.block_on(latch.done()));
     assert!(queue.is_empty(), "messages are left");
+}
+
+/// Confirms orders.
+struct Confirms;
+
+impl answers::OrdersHandler for Confirms {
+    type Error = Infallible;
+
+    async fn confirm(&self, request: answers::Ask, _cx: &Context) -> Result<answers::Answer, Infallible> {
+        let (id, _) = black_box((request.payload.id, request.payload.quantity));
+        let headers = answers::AnswerHeaders { correlation_id: None };
+        Ok(answers::Answer { payload: answers::types::AnswerPayload { id }, headers })
+    }
+}
+
+/// A service, who asks it, and how often.
+pub struct RequestSetup {
+    runtime: Runtime,
+    hub: Hub,
+    count: usize,
+}
+
+/// Prepares so many requests.
+pub fn setup_request(count: usize) -> RequestSetup {
+    RequestSetup { runtime: runtime(), hub: Hub::new(), count }
+}
+
+/// Starts service and client, and asks one question after the other; all of it is counted.
+///
+/// # Panics
+/// When there is no answer.
+pub fn run_requests(RequestSetup { runtime, hub, count }: RequestSetup) {
+    let client = region(|| {
+        runtime.spawn(Server::new(answers::app(Confirms)).hub(&hub).observe(|_| ()).serve());
+        runtime.block_on(Client::start(asks::replies(), |app, stop| {
+            Server::new(app).hub(&hub).observe(|_| ()).stop(&stop).serve()
+        }))
+    })
+    .expect("the client starts");
+    let sender = asks::Sender::from(&client);
+    region(|| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                let payload = black_box(asks::types::AskPayload { id: 1_000_000, quantity: 37 });
+                let headers = asks::AskHeaders { reply_to: None, correlation_id: None };
+                let answer = sender.confirm(asks::Ask { payload, headers }).await.expect("an answer");
+                assert_eq!(black_box(answer.payload.id), 1_000_000);
+            }
+        });
+    });
 }

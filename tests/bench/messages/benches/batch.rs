@@ -1,0 +1,21 @@
+//! Decoding in batches of 64.
+
+#![allow(missing_docs)] // what the macros write
+
+use amgi_bench_messages::{Case, MESSAGES, Setup, config};
+use gungraun::prelude::*;
+
+fn setup(count: usize) -> Setup {
+    amgi_bench_messages::setup(Case::Batch, count)
+}
+
+#[library_benchmark(config = config())]
+#[bench::first(setup(1))]
+#[bench::base(setup(MESSAGES))]
+#[bench::twice(setup(2 * MESSAGES))]
+fn service(setup: Setup) {
+    amgi_bench_messages::run(setup);
+}
+
+library_benchmark_group!(name = batch, benchmarks = [service]);
+main!(library_benchmark_groups = batch);

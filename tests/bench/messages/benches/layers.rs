@@ -1,0 +1,21 @@
+//! Decoding, through four layers that only forward.
+
+#![allow(missing_docs)] // what the macros write
+
+use amgi_bench_messages::{Case, MESSAGES, Setup, config};
+use gungraun::prelude::*;
+
+fn setup(count: usize) -> Setup {
+    amgi_bench_messages::setup(Case::Layers, count)
+}
+
+#[library_benchmark(config = config())]
+#[bench::first(setup(1))]
+#[bench::base(setup(MESSAGES))]
+#[bench::twice(setup(2 * MESSAGES))]
+fn service(setup: Setup) {
+    amgi_bench_messages::run(setup);
+}
+
+library_benchmark_group!(name = layers, benchmarks = [service]);
+main!(library_benchmark_groups = layers);
