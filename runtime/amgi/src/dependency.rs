@@ -15,14 +15,14 @@ use std::{
 };
 
 use tokio::sync::OnceCell;
-use tracing::warn;
+use tracing::{Span, warn};
 
 use crate::{
     context::Context,
     contract::{Message, MessageSend, Settlement},
     error::{Failed, HandlerError},
     layer::caught,
-    sender::join,
+    sender::{SendFuture, join},
 };
 
 #[diagnostic::on_unimplemented(
@@ -121,8 +121,23 @@ struct Inner {
     /// A [`OnceCell`] of an `Arc` a type.
     cells: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
     made: Vec<Arc<dyn Made>>,
-    /// Who sends it, on which of the document's servers.
-    sends: Vec<(Arc<dyn MessageSend>, &'static [&'static str], Message)>,
+    sends: Vec<Kept>,
+}
+
+/// A send that waits for success.
+struct Kept {
+    sender: Arc<dyn MessageSend>,
+    /// On which of the document's servers.
+    servers: &'static [&'static str],
+    message: Message,
+    /// Where it was asked for: the span of the message is left by the time it is sent.
+    span: Span,
+}
+
+impl Kept {
+    fn send(&self) -> SendFuture<'_> {
+        self.span.in_scope(|| self.sender.send_on(self.servers, self.message.clone()))
+    }
 }
 
 impl Local {
@@ -158,7 +173,7 @@ impl Local {
         servers: &'static [&'static str],
         message: Message,
     ) {
-        self.lock().sends.push((sender, servers, message));
+        self.lock().sends.push(Kept { sender, servers, message, span: Span::current() });
     }
 
     pub(crate) async fn get<T: Dependency>(&self, cx: &Context) -> Result<Arc<T>, Failed> {
@@ -194,9 +209,7 @@ impl Local {
     pub(crate) async fn finish(&self, cx: &Context, mut settlement: Settlement) -> Settlement {
         let sends = std::mem::take(&mut self.lock().sends);
         if settlement == Settlement::Ack && !sends.is_empty() {
-            let sent =
-                join(sends.iter().map(|(sender, servers, message)| sender.send_on(servers, message.clone())))
-                    .await;
+            let sent = join(sends.iter().map(Kept::send)).await;
             if let Err(error) = sent {
                 settlement = Failed::new(&error).into();
             }

@@ -4,16 +4,25 @@
 //! What must hold: a broker that is not installed is a failure that says what to install, never a test that passes unseen.
 
 mod app;
+mod collector;
 mod mosquitto;
 mod peer;
+mod redis_server;
 
 pub use self::{
     app::{App, Running, channel, failed, init_logs, rejected},
+    collector::{Collector, Span},
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
+    redis_server::RedisServer,
 };
 
-use std::time::Duration;
+use std::{
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 /// Longest time that a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -25,4 +34,45 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(PATIENCE, future).await;
     waited.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
+}
+
+/// Where Debian puts a broker's program; `PATH` of a user often lacks `/usr/sbin`.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| {
+            let package = if name == "mosquitto_pub" { "mosquitto-clients" } else { name };
+            panic!("`{name}` is not installed; on Debian: apt-get install {package}")
+        })
+}
+
+/// A port that is free when we look; another process may take it before the broker does.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// Starts a broker and waits until it listens; `None` when it ends instead.
+fn launch(mut command: Command, port: u16) -> Option<Child> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the broker is started");
+    let since = Instant::now();
+    while since.elapsed() < PATIENCE {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Some(child);
+        }
+        if child.try_wait().expect("its state").is_some() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
 }

@@ -2,16 +2,13 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Child, Command},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::PATIENCE;
+use crate::{free_port, launch, program};
 
 /// A mosquitto of one's own.
 pub struct Mosquitto {
@@ -19,19 +16,6 @@ pub struct Mosquitto {
     port: u16,
     extra: String,
     child: Option<Child>,
-}
-
-/// Where Debian puts the broker; `PATH` of a user often lacks `/usr/sbin`.
-fn program(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|dir| dir.join(name))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| {
-            let package = if name == "mosquitto" { "mosquitto" } else { "mosquitto-clients" };
-            panic!("`{name}` is not installed; on Debian: apt-get install {package}")
-        })
 }
 
 impl Mosquitto {
@@ -58,12 +42,8 @@ impl Mosquitto {
         fs::write(&file, text).expect("the file is written");
         let extra = extra.replace("{file}", &file.display().to_string());
         let mut broker = Self { dir, port: 0, extra, child: None };
-        // The port is free when we look; another process may take it before the broker does.
         for _ in 0..5 {
-            broker.port = TcpListener::bind("127.0.0.1:0")
-                .and_then(|listener| listener.local_addr())
-                .expect("a free port")
-                .port();
+            broker.port = free_port();
             if broker.launch() {
                 return broker;
             }
@@ -87,28 +67,10 @@ impl Mosquitto {
         );
         let path = self.dir.path().join("conf");
         fs::write(&path, config).expect("configuration is written");
-        let mut child = Command::new(program("mosquitto"))
-            .arg("-c")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is started");
-        let since = Instant::now();
-        while since.elapsed() < PATIENCE {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                self.child = Some(child);
-                return true;
-            }
-            if child.try_wait().expect("its state").is_some() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = child.kill();
-        let _ = child.wait();
-        false
+        let mut command = Command::new(program("mosquitto"));
+        command.arg("-c").arg(&path);
+        self.child = launch(command, self.port);
+        self.child.is_some()
     }
 
     /// Its port.

@@ -6,8 +6,16 @@ use amgi_golden_tests::{root, shown};
 use serde_json::Value;
 
 /// Crates that are published; the others are tests.
-const PUBLISHED: &[&str] =
-    &["amgi", "amgi-asyncapi", "amgi-gen", "amgi-gen-macro", "amgi-mqtt", "amgi-templates"];
+const PUBLISHED: &[&str] = &[
+    "amgi",
+    "amgi-asyncapi",
+    "amgi-gen",
+    "amgi-gen-macro",
+    "amgi-mqtt",
+    "amgi-redis",
+    "amgi-telemetry",
+    "amgi-templates",
+];
 
 fn cargo(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO")).args(args).current_dir(root()).output().expect("cargo runs");
@@ -81,6 +89,8 @@ fn what_is_published_can_be_packaged() {
         "codegen/amgi-gen-macro",
         "runtime/amgi",
         "runtime/amgi-mqtt",
+        "runtime/amgi-redis",
+        "runtime/amgi-telemetry",
         "templates",
     ] {
         let lib = std::fs::read_to_string(root().join(krate).join("src/lib.rs")).expect("a crate root");

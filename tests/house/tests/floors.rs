@@ -59,6 +59,15 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["cli"],
         ],
     ),
+    (
+        "runtime/amgi-telemetry",
+        &[
+            &["error", "health", "logs", "metrics", "otlp", "prometheus", "propagation", "settings"],
+            &["endpoint"],
+            // What belongs together is known by all of them, and makes them.
+            &["sender", "telemetry", "trace"],
+        ],
+    ),
 ];
 
 /// Files of a module: `name.rs` and everything in `name/`.

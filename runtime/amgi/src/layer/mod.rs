@@ -43,6 +43,7 @@
 //! | [`Provide`] | a value in the state |
 //! | [`Retry`] | a message that failed is tried again, with growing pauses |
 //! | [`Timeout`] | how long a message may take |
+//! | [`Trace`] | lines that are logged meanwhile say the message's operation, channel and address |
 //! | `Tower` | any layer of `tower` (feature `tower`) |
 
 mod attempt;
@@ -55,6 +56,7 @@ mod retry;
 mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
+mod trace;
 
 use std::future::Future;
 
@@ -69,6 +71,7 @@ pub use self::{
     provide::Provide,
     retry::{Backoff, Retry},
     timeout::Timeout,
+    trace::Trace,
 };
 pub(crate) use self::{
     attempt::{all, attempt, caught, finished},

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "health")]
+mod endpoint;
+mod error;
+#[cfg_attr(not(feature = "health"), allow(dead_code))] // nobody asks then
+mod health;
+mod logs;
+mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "prometheus")]
+mod prometheus;
+mod propagation;
+mod sender;
+mod settings;
+mod telemetry;
+mod trace;
+
+pub use crate::{
+    error::Error,
+    telemetry::{Builder, Telemetry},
+    trace::Trace,
+};
+/// The SDK that exporters and readers of your own are made for.
+pub use opentelemetry_sdk;
