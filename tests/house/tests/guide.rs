@@ -19,7 +19,8 @@ fn texts(folder: &Path, extension: &str) -> Vec<(String, String)> {
 #[test]
 fn documents_on_pages_are_those_of_the_examples() {
     let folder = root().join("runtime/amgi/guide");
-    let documents = texts(&folder, "yaml");
+    let mut documents = texts(&folder, "yaml");
+    documents.extend(texts(&folder.join("asyncfast"), "yaml"));
     let mut shown = 0;
     for (page, text) in texts(&folder, "md") {
         for block in text.split("```yaml\n").skip(1) {
@@ -49,4 +50,26 @@ fn every_block_of_rust_is_compiled() {
             assert!(!line.contains("ignore") && !line.contains("compile_fail"), "{page}.md: {line}");
         }
     }
+}
+
+#[test]
+fn links_into_the_checkout_lead_somewhere() {
+    let text = fs::read_to_string(root().join("README.md")).expect("the README");
+    let mut count = 0;
+    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+        if path.contains("://") {
+            continue;
+        }
+        let target = if path.is_empty() { root().join("README.md") } else { root().join(path) };
+        assert!(target.exists(), "the README links to `{path}`, which is not there");
+        if !anchor.is_empty() {
+            let page = fs::read_to_string(&target).expect("a page");
+            let mut headings = page.lines().filter(|line| line.starts_with('#'));
+            let slug = |line: &str| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
+            assert!(headings.any(|line| slug(line) == anchor), "`{path}` has no heading for `#{anchor}`");
+        }
+        count += 1;
+    }
+    assert!(count > 20, "{count} links");
 }
