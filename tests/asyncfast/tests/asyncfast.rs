@@ -1,54 +1,15 @@
 //! The applications as processes: keys, headers and parameters arrive, the lifespan runs, sends keep their bindings and go to the
 //! broker that the router says.
 
-use std::{
-    fs,
-    net::{TcpListener, TcpStream},
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
-use amgi_brokers_tests::{Mosquitto, Peer, within};
+use amgi_brokers_tests::{Mosquitto, Peer, RedisServer, within};
 use redis::Commands as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
 };
-
-/// A Redis of the test's own, which keeps nothing on the disk.
-struct RedisServer(std::process::Child, u16);
-
-impl RedisServer {
-    async fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = free.expect("a free port").port();
-        let child = std::process::Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn();
-        let server = Self(child.expect("redis-server is installed; apt-get install redis-server"), port);
-        let listens = async {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        within("redis-server", listens).await;
-        server
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.1)
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Runs a program with these lines on standard input until it ends; its standard output and error.
 async fn run(mut command: Command, lines: &str) -> (String, String) {
@@ -82,7 +43,7 @@ async fn subscribed(broker: &Mosquitto, filter: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_kept_under_their_kafka_key() {
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start();
     let mut command = Command::new(env!("CARGO_BIN_EXE_orders"));
     command.env("REDIS_URL", redis.url());
     let order = r#"{"items":[{"sku_id":"pen","amount":2}],"status":"new"}"#;
