@@ -83,14 +83,19 @@ trait Waits: Send + Sync {
 }
 
 /// Where a reply is put.
-struct Slot<R>(Mutex<(Option<Result<R, Rejection>>, Option<Waker>)>);
+struct Slot<R>(Mutex<Place<R>>);
+
+struct Place<R> {
+    reply: Option<Result<R, Rejection>>,
+    waiting: Option<Waker>,
+}
 
 impl<R: TypedMessage + Send> Waits for Slot<R> {
     fn answer(&self, reply: &Message) {
         let read = R::decode(reply);
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.0 = Some(read);
-        if let Some(waker) = slot.1.take() {
+        slot.reply = Some(read);
+        if let Some(waker) = slot.waiting.take() {
             waker.wake();
         }
     }
@@ -100,10 +105,10 @@ impl<R> Slot<R> {
     async fn answered(&self) -> Result<R, Rejection> {
         poll_fn(|task| {
             let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.0.take() {
+            match slot.reply.take() {
                 Some(reply) => Poll::Ready(reply),
                 None => {
-                    slot.1 = Some(task.waker().clone());
+                    slot.waiting = Some(task.waker().clone());
                     Poll::Pending
                 }
             }
@@ -419,7 +424,7 @@ impl<'a, R: TypedMessage + Send + 'static> Request<'a, R> {
         let replies = self.replies.ok_or(RequestError::NoReplies)?;
         let (way, message) = self.outgoing.into_parts();
         let mut message = message?;
-        let slot = Arc::new(Slot(Mutex::new((None, None))));
+        let slot = Arc::new(Slot(Mutex::new(Place { reply: None, waiting: None })));
         let mut wait = replies.prepare(self.info, &mut message, slot.clone())?;
         let answered = async {
             way.sender.send_on(way.servers, message).await?;

@@ -239,9 +239,8 @@ impl<A: Application> Server<A> {
         loop {
             match queue.try_pop(&self.stop, cx.message_mut()) {
                 Some(true) => {}
-                Some(false) => return,
                 None if queue.pop(&self.stop, stopped.as_mut(), cx.message_mut()).await => {}
-                None => return,
+                Some(false) | None => return,
             }
             observer(Event::Received(cx.message()));
             let outcome = deliver(&self.app, cx, policies).await;
