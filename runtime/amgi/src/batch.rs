@@ -83,9 +83,9 @@ impl<'a> Batch<'a> {
     }
 
     /// A settlement for every context.
-    pub(crate) fn settle<E: HandlerError>(self, result: Result<(), E>) -> Vec<Settlement> {
+    pub(crate) fn settle<E: HandlerError>(self, result: Result<(), E>, settlements: &mut Vec<Settlement>) {
         let all = result.map_or_else(|error| Failed::new(&error).into(), |()| Settlement::Ack);
-        let mut settlements = vec![all; self.contexts.len()];
+        settlements.resize(self.contexts.len(), all);
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (place, failed) in failed.into_iter().rev() {
             if let Some(settlement) = settlements.get_mut(place) {
@@ -98,6 +98,5 @@ impl<'a> Batch<'a> {
                 reason: Reason::Rejected(rejection),
             };
         }
-        settlements
     }
 }

@@ -1,6 +1,6 @@
 //! From the address of a message to its channel.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
 use bytestring::ByteString;
 
@@ -23,7 +23,8 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ChannelMap {
-    exact: HashMap<ByteString, usize>,
+    /// Sorted. Comparing texts costs less than hashing one.
+    exact: Vec<(ByteString, usize)>,
     /// The closest first.
     patterns: Vec<(Pattern, usize)>,
 }
@@ -36,7 +37,7 @@ impl ChannelMap {
         for (index, channel) in channels.iter().enumerate() {
             let Ok(pattern) = Pattern::parse(&channel.address) else { continue };
             if pattern.parameters().next().is_none() {
-                map.exact.entry(ByteString::from(&*channel.address)).or_insert(index);
+                map.exact.push((ByteString::from(&*channel.address), index));
             } else {
                 let literals = pattern.parts().iter().map(|part| match part {
                     Part::Literal(text) => text.chars().count(),
@@ -45,6 +46,9 @@ impl ChannelMap {
                 patterns.push((Reverse(literals.sum::<usize>()), pattern, index));
             }
         }
+        // Of channels with the same address the first counts.
+        map.exact.sort_by(|a, b| a.0.cmp(&b.0));
+        map.exact.dedup_by(|later, first| later.0 == first.0);
         patterns.sort_by_key(|(literals, ..)| *literals);
         map.patterns = patterns.into_iter().map(|(_, pattern, index)| (pattern, index)).collect();
         map
@@ -52,8 +56,9 @@ impl ChannelMap {
 
     /// Index of the channel that `address` belongs to.
     pub fn find(&self, address: &str) -> Option<usize> {
-        self.exact.get(address).copied().or_else(|| {
-            self.patterns.iter().find(|(pattern, _)| pattern.matches(address)).map(|(_, index)| *index)
-        })
+        if let Ok(place) = self.exact.binary_search_by(|(known, _)| (**known).cmp(address)) {
+            return Some(self.exact[place].1);
+        }
+        self.patterns.iter().find(|(pattern, _)| pattern.matches(address)).map(|(_, index)| *index)
     }
 }

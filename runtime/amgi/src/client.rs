@@ -13,19 +13,19 @@
 //! ```
 
 use std::{
-    collections::{HashMap, VecDeque},
-    fmt::{self, Write as _},
-    future::IntoFuture,
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    future::{IntoFuture, poll_fn},
     marker::PhantomData,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Poll, Waker},
     time::Duration,
 };
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -58,8 +58,8 @@ struct Inner {
     locations: Vec<Location>,
     /// Where replies go whose address the document leaves to the request; empty when there are none.
     inbox: ByteString,
-    /// What correlation ids begin with, different in every process.
-    prefix: u64,
+    /// What correlation ids begin with, different in every process; their number follows.
+    prefix: String,
     count: AtomicU64,
     waiting: Mutex<Waiting>,
     /// Told the server's `send` at startup.
@@ -68,9 +68,48 @@ struct Inner {
 
 #[derive(Default)]
 struct Waiting {
-    by_id: HashMap<ByteString, oneshot::Sender<Message>>,
+    /// By the number in the correlation id, which is ours.
+    by_number: BTreeMap<u64, Arc<dyn Waits>>,
+    /// By correlation ids that others chose.
+    by_id: BTreeMap<ByteString, Arc<dyn Waits>>,
     /// Requests of operations without a correlation id, by the address of the reply, the first first.
-    in_order: VecDeque<(u64, ByteString, oneshot::Sender<Message>)>,
+    in_order: VecDeque<(u64, ByteString, Arc<dyn Waits>)>,
+}
+
+/// Whoever waits for a reply, whatever its type.
+trait Waits: Send + Sync {
+    /// Reads the reply.
+    fn answer(&self, reply: &Message);
+}
+
+/// Where a reply is put.
+struct Slot<R>(Mutex<(Option<Result<R, Rejection>>, Option<Waker>)>);
+
+impl<R: TypedMessage + Send> Waits for Slot<R> {
+    fn answer(&self, reply: &Message) {
+        let read = R::decode(reply);
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.0 = Some(read);
+        if let Some(waker) = slot.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<R> Slot<R> {
+    async fn answered(&self) -> Result<R, Rejection> {
+        poll_fn(|task| {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match slot.0.take() {
+                Some(reply) => Poll::Ready(reply),
+                None => {
+                    slot.1 = Some(task.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
 }
 
 impl Replies {
@@ -83,10 +122,10 @@ impl Replies {
         locations: &[Location],
         inbox: bool,
     ) -> Self {
-        let prefix = fastrand::u64(..);
+        let prefix = format!("{:016x}", fastrand::u64(..));
         let mut address = ByteString::new();
         if inbox {
-            address = format!("amgi.reply.{prefix:016x}").into();
+            address = format!("amgi.reply.{prefix}").into();
             let inbox = ChannelInfo::new("amgi.reply", address.to_string());
             channels.push(ChannelInfo { replies: true, ..inbox });
         }
@@ -97,7 +136,7 @@ impl Replies {
             servers,
             locations: locations.to_vec(),
             inbox: address,
-            prefix,
+            prefix: prefix + "-",
             ..Inner::default()
         }))
     }
@@ -124,15 +163,14 @@ impl Replies {
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
         let waiting = self.lock();
-        waiting.by_id.len() + waiting.in_order.len()
+        waiting.by_number.len() + waiting.by_id.len() + waiting.in_order.len()
     }
 
     /// Settles the message of `cx` if it is a reply; `None` leaves it to the handlers.
     pub(crate) fn take(&self, cx: &Context) -> Option<Settlement> {
         let message = cx.message();
         if let Some(waits) = self.find(message) {
-            // Whoever asked may have given up just now.
-            let _ = waits.send(message.clone());
+            waits.answer(message);
             return Some(Settlement::Ack);
         }
         self.0.own.contains(&message.address).then(|| Settlement::Fail {
@@ -141,13 +179,20 @@ impl Replies {
         })
     }
 
-    fn find(&self, message: &Message) -> Option<oneshot::Sender<Message>> {
+    fn find(&self, message: &Message) -> Option<Arc<dyn Waits>> {
         let mut waiting = self.lock();
-        if !waiting.by_id.is_empty() {
-            for location in &self.0.locations {
-                if let Some(waits) = location.read(message).and_then(|id| waiting.by_id.remove(&*id)) {
-                    return Some(waits);
-                }
+        if waiting.by_number.is_empty() && waiting.by_id.is_empty() && waiting.in_order.is_empty() {
+            return None;
+        }
+        for location in &self.0.locations {
+            let Some(id) = location.read(message) else { continue };
+            let number = id.strip_prefix(self.0.prefix.as_str()).and_then(|number| number.parse().ok());
+            let waits = match number {
+                Some(number) => waiting.by_number.remove(&number),
+                None => waiting.by_id.remove(&*id),
+            };
+            if waits.is_some() {
+                return waits;
             }
         }
         let place = waiting.in_order.iter().position(|(_, address, _)| *address == message.address)?;
@@ -165,19 +210,23 @@ impl Replies {
             }
         }
         if let Some(waits) = self.find(&reply) {
-            // Whoever asked may have given up just now.
-            let _ = waits.send(reply);
+            waits.answer(&reply);
         }
     }
 
-    /// Prepares a request: address of the reply and correlation id are in it, and somebody waits.
-    fn prepare(&self, info: &ReplyInfo, request: &mut Message) -> Result<Wait<'_>, RequestError> {
+    /// Prepares a request: address of the reply and correlation id are in it, and `waits` gets the reply.
+    fn prepare(
+        &self,
+        info: &ReplyInfo,
+        request: &mut Message,
+        waits: Arc<dyn Waits>,
+    ) -> Result<Wait<'_>, RequestError> {
         let mut address = info.address.map(ByteString::from_static);
         if let Some(location) = info.location {
             match location.read(request).filter(|text| !text.is_empty()) {
                 Some(given) => address = Some(ByteString::from(&*given)),
                 None => {
-                    let own = address.get_or_insert_with(|| self.0.inbox.clone());
+                    let own = address.get_or_insert_with(|| self.0.inbox.clone()).clone();
                     set(request, location, own)?;
                 }
             }
@@ -186,40 +235,48 @@ impl Replies {
         if !self.0.channels.iter().any(|channel| channel.address == *address) {
             return Err(RequestError::NotReceived(address.to_string()));
         }
-        let (tell, reply) = oneshot::channel();
         let number = self.0.count.fetch_add(1, Ordering::Relaxed);
         let key = match info.correlation {
-            Some((location, _)) => {
-                let id = match location.read(request).filter(|id| !id.is_empty()) {
-                    Some(id) => ByteString::from(&*id),
-                    None => {
-                        let mut id = String::with_capacity(24);
-                        // Writing to a string cannot fail.
-                        let _ = write!(id, "{:x}-{number}", self.0.prefix);
-                        set(request, location, &id)?;
-                        id.into()
-                    }
-                };
-                if self.lock().by_id.insert(id.clone(), tell).is_some() {
-                    return Err(RequestError::Twice(id.to_string()));
-                }
-                Key::Id(id)
-            }
             None => {
-                self.lock().in_order.push_back((number, address, tell));
-                Key::Number(number)
+                self.lock().in_order.push_back((number, address, waits));
+                Key::InOrder(number)
+            }
+            Some((location, _)) => {
+                let given =
+                    location.read(request).filter(|id| !id.is_empty()).map(|id| ByteString::from(&*id));
+                match given {
+                    Some(id) => {
+                        if self.lock().by_id.insert(id.clone(), waits).is_some() {
+                            return Err(RequestError::Twice(id.to_string()));
+                        }
+                        Key::Id(id)
+                    }
+                    None => {
+                        let mut digits = itoa::Buffer::new();
+                        let digits = digits.format(number);
+                        let mut id = String::with_capacity(self.0.prefix.len() + digits.len());
+                        id.push_str(&self.0.prefix);
+                        id.push_str(digits);
+                        set(request, location, id.into())?;
+                        self.lock().by_number.insert(number, waits);
+                        Key::Number(number)
+                    }
+                }
             }
         };
-        Ok(Wait { replies: self, key, reply })
+        Ok(Wait { replies: self, key })
     }
 }
 
 /// Puts a text where a message says it.
-fn set(message: &mut Message, location: Location, text: &str) -> Result<(), RequestError> {
+fn set(message: &mut Message, location: Location, text: ByteString) -> Result<(), RequestError> {
     match location {
         Location::Header(name) => {
-            message.headers.remove(name);
-            message.headers.push(name, Bytes::copy_from_slice(text.as_bytes()));
+            // An empty one gives way.
+            if message.headers.get(name).is_some() {
+                message.headers.remove(name);
+            }
+            message.headers.push(name, text.into_bytes());
             Ok(())
         }
         Location::Payload(pointer) => {
@@ -227,7 +284,7 @@ fn set(message: &mut Message, location: Location, text: &str) -> Result<(), Requ
                 let mut value: serde_json::Value = serde_json::from_slice(message.payload.as_ref()?).ok()?;
                 let (parent, member) = pointer.rsplit_once('/')?;
                 let member = member.replace("~1", "/").replace("~0", "~");
-                value.pointer_mut(parent)?.as_object_mut()?.insert(member, text.into());
+                value.pointer_mut(parent)?.as_object_mut()?.insert(member, text.to_string().into());
                 serde_json::to_vec(&value).ok()
             };
             let payload = set().ok_or_else(|| RequestError::Unaddressed(pointer))?;
@@ -274,22 +331,23 @@ impl Application for Replies {
 struct Wait<'a> {
     replies: &'a Replies,
     key: Key,
-    reply: oneshot::Receiver<Message>,
 }
 
 enum Key {
+    /// The reply is there.
+    Done,
     Id(ByteString),
     Number(u64),
+    InOrder(u64),
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.replies.lock();
         match &self.key {
-            Key::Id(id) => {
-                waiting.by_id.remove(id);
-            }
-            Key::Number(number) => waiting.in_order.retain(|(other, ..)| other != number),
+            Key::Done => {}
+            Key::Id(id) => drop(self.replies.lock().by_id.remove(id)),
+            Key::Number(number) => drop(self.replies.lock().by_number.remove(number)),
+            Key::InOrder(number) => self.replies.lock().in_order.retain(|(other, ..)| other != number),
         }
     }
 }
@@ -334,7 +392,7 @@ pub struct Request<'a, R> {
     reply: PhantomData<fn() -> R>,
 }
 
-impl<'a, R: TypedMessage> Request<'a, R> {
+impl<'a, R: TypedMessage + Send + 'static> Request<'a, R> {
     /// A request that is answered as `info` says.
     pub fn new(outgoing: Outgoing<'a>, replies: Option<&'a Replies>, info: &'static ReplyInfo) -> Self {
         Self { outgoing, replies, info, timeout: TIMEOUT, reply: PhantomData }
@@ -361,18 +419,24 @@ impl<'a, R: TypedMessage> Request<'a, R> {
         let replies = self.replies.ok_or(RequestError::NoReplies)?;
         let (way, message) = self.outgoing.into_parts();
         let mut message = message?;
-        let mut wait = replies.prepare(self.info, &mut message)?;
+        let slot = Arc::new(Slot(Mutex::new((None, None))));
+        let mut wait = replies.prepare(self.info, &mut message, slot.clone())?;
         let answered = async {
             way.sender.send_on(way.servers, message).await?;
-            // The other end is dropped only with `wait`.
-            (&mut wait.reply).await.map_err(|_| RequestError::NoReplies)
+            Ok::<_, RequestError>(slot.answered().await?)
         };
         let reply = tokio::time::timeout(self.timeout, answered).await;
-        Ok(R::decode(&reply.map_err(|_| RequestError::TimedOut(self.timeout))??)?)
+        if let Ok(reply) = reply {
+            if !matches!(reply, Err(RequestError::Send(_))) {
+                wait.key = Key::Done;
+            }
+            return reply;
+        }
+        Err(RequestError::TimedOut(self.timeout))
     }
 }
 
-impl<'a, R: TypedMessage + 'a> IntoFuture for Request<'a, R> {
+impl<'a, R: TypedMessage + Send + 'static> IntoFuture for Request<'a, R> {
     type Output = Result<R, RequestError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 

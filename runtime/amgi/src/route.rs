@@ -149,8 +149,8 @@ impl<A: Application> Application for Routed<A> {
         self.app.message(cx).await
     }
 
-    async fn batch(&self, contexts: &[Context]) -> Vec<Settlement> {
-        self.app.batch(contexts).await
+    async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
+        self.app.batch(contexts, settlements).await;
     }
 
     async fn shutdown(&self) -> Result<(), StartupError> {

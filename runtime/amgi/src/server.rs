@@ -94,55 +94,57 @@ pub async fn deliver<A: Application>(app: &A, cx: &Context, policies: &Policies)
 }
 
 /// Gives several messages of one channel to the application as a batch, and each that failed once more by itself until it is
-/// settled, by the channel's policy. Outcomes are in the order of the messages.
+/// settled, by the channel's policy. `done` is told the index and outcome of each, in the order of the messages. `settlements`
+/// is room that is kept for the next batch.
 ///
 /// A channel whose messages are handled once by a key (`x-amgi-idempotency`) has batches of one.
 pub async fn deliver_batch<A: Application>(
     app: &A,
     contexts: &[Context],
     policies: &Policies,
-) -> Vec<Outcome> {
-    let mut outcomes = Vec::with_capacity(contexts.len());
-    let Some(first) = contexts.first() else { return outcomes };
+    settlements: &mut Vec<Settlement>,
+    mut done: impl FnMut(usize, Outcome),
+) {
+    settlements.clear();
+    let Some(first) = contexts.first() else { return };
     let rule = policies.of(first.address());
     if rule.guard.is_some() {
-        for cx in contexts {
-            outcomes.push(guarded(app, cx, rule).await);
+        for (index, cx) in contexts.iter().enumerate() {
+            done(index, guarded(app, cx, rule).await);
         }
-        return outcomes;
+        return;
     }
     let permit = match &rule.breaker {
         Some(breaker) => match breaker.enter(first).await {
             Some(permit) => Some(permit),
-            None => return contexts.iter().map(|_| Outcome::of(stopped())).collect(),
+            None => return (0..contexts.len()).for_each(|index| done(index, Outcome::of(stopped()))),
         },
         None => None,
     };
-    let batch = caught(app.batch(contexts));
-    let settlements = match rule.policy.timeout {
+    let batch = caught(app.batch(contexts, settlements));
+    let handled = match rule.policy.timeout {
         Some(limit) => within(limit, batch).await,
         None => batch.await,
     };
-    let mut settlements = match settlements {
-        Ok(settlements) => settlements,
-        Err(failed) => vec![failed; contexts.len()],
-    };
+    if let Err(failed) = handled {
+        layer::all(settlements, contexts, &failed);
+    }
     settlements.resize(contexts.len(), Settlement::Unsettled);
     if let Some(permit) = permit {
         // The batch failed when one of its messages did.
         let failed = settlements.iter().find(|settlement| matches!(settlement, Settlement::Fail { .. }));
         permit.leave(failed.unwrap_or(&Settlement::Ack));
     }
-    for (cx, settlement) in contexts.iter().zip(settlements) {
+    for (index, (cx, settlement)) in contexts.iter().zip(settlements.drain(..)).enumerate() {
         let settlement = if cx.local().is_used() { finished(cx, settlement).await } else { settlement };
-        outcomes.push(match settlement {
+        let outcome = match settlement {
             Settlement::Fail { disposition, reason } => {
                 Box::pin(failed(app, cx, rule, disposition, reason)).await
             }
             settlement => Outcome::of(settlement),
-        });
+        };
+        done(index, outcome);
     }
-    outcomes
 }
 
 /// Delivery to a channel that has more to it than attempts.

@@ -231,8 +231,8 @@ impl<A: Application> Application for Shared<A> {
         self.once.app.message(cx).await
     }
 
-    async fn batch(&self, contexts: &[Context]) -> Vec<Settlement> {
-        self.once.app.batch(contexts).await
+    async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
+        self.once.app.batch(contexts, settlements).await;
     }
 }
 

@@ -106,7 +106,8 @@ impl<A: Application> TestApp<A> {
     /// Delivers messages of one channel as a batch; what is sent is told with the first.
     pub async fn deliver_batch(&self, messages: impl IntoIterator<Item = Message>) -> Vec<Delivered> {
         let contexts: Vec<Context> = messages.into_iter().map(|message| self.context(message)).collect();
-        let settlements = self.app.batch(&contexts).await;
+        let mut settlements = Vec::new();
+        self.app.batch(&contexts, &mut settlements).await;
         let mut delivered = Vec::with_capacity(contexts.len());
         for (cx, settlement) in contexts.iter().zip(settlements) {
             let settlement = finished(cx, settlement).await;

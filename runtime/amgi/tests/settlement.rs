@@ -339,7 +339,9 @@ proptest! {
                 .map(|message| Context::new(message, State::default(), sender.clone()).with_stop(&stop))
                 .collect();
             let policies = Policies::new(app.channels(), policy(setting));
-            assert_eq!(deliver_batch(&app, &contexts, &policies).await.len(), contexts.len());
+            let mut seen = Vec::new();
+            deliver_batch(&app, &contexts, &policies, &mut Vec::new(), |index, _| seen.push(index)).await;
+            assert_eq!(seen, (0..contexts.len()).collect::<Vec<_>>());
         });
     }
 }

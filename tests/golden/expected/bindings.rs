@@ -139,6 +139,7 @@ impl<A: ParcelsHandler> amgi::Application for App<A> {
         self.lifecycle.startup().await
     }
 
+    #[inline]
     async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
         let Some(handlers) = self.lifecycle.get() else {
             return amgi::codegen::not_started();

@@ -265,6 +265,7 @@ impl<A: TicketsHandler + VisitsHandler> amgi::Application for App<A> {
         self.lifecycle.startup().await
     }
 
+    #[inline]
     async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
         if let Some(settlement) = amgi::codegen::answer(&self.replies, cx) {
             return settlement;
@@ -283,14 +284,18 @@ impl<A: TicketsHandler + VisitsHandler> amgi::Application for App<A> {
         }
     }
 
-    async fn batch(&self, contexts: &[amgi::Context]) -> Vec<amgi::Settlement> {
+    async fn batch(
+        &self,
+        contexts: &[amgi::Context],
+        settlements: &mut Vec<amgi::Settlement>,
+    ) {
         if let (Some(handlers), Some(first)) = (self.lifecycle.get(), contexts.first()) {
             let address = first.address();
             if wire::PATTERN_VISITS.matches(address) {
-                return wire::batch_visits(handlers, contexts).await;
+                return wire::batch_visits(handlers, contexts, settlements).await;
             }
         }
-        amgi::codegen::one_by_one(self, contexts).await
+        amgi::codegen::one_by_one(self, contexts, settlements).await;
     }
 
     async fn shutdown(&self) -> Result<(), amgi::StartupError> {
@@ -555,6 +560,6 @@ mod wire {
     codegen::object!(types::NobodyPayload { 0 until "until": String, required; });
     codegen::check!(types::NobodyPayload, (value, at) until "until" { codegen::format(at, value, "date-time"); });
     pub(super) async fn route_tickets<A: TicketsHandler>(handlers: &A, cx: &amgi::Context) -> amgi::Settlement { match <Ticket as amgi::TypedMessage>::decode(cx.message()) { Ok(message) => codegen::settle(TicketsHandler::on_ticket(handlers, message, cx).await), Err(rejection) => codegen::reject(rejection), } }
-    pub(super) async fn batch_visits<A: VisitsHandler>(handlers: &A, contexts: &[amgi::Context]) -> Vec<amgi::Settlement> { let (messages, batch) = codegen::read_batch(contexts, |cx| { Ok((cx.address().parse:: <Visits>()?, <CountVisitsMessage as amgi::TypedMessage>::decode(cx.message())?)) }); let (channels, messages) = messages.into_iter().unzip(); let result = if batch.is_empty() { Ok(()) } else { VisitsHandler::count_visits(handlers, channels, messages, &batch).await }; codegen::settle_batch(batch, result) }
-    pub(super) async fn route_visits<A: VisitsHandler>(handlers: &A, values: [&str; 1], cx: &amgi::Context) -> amgi::Settlement { codegen::only(batch_visits(handlers, std::slice::from_ref(cx)).await) }
+    pub(super) async fn batch_visits<A: VisitsHandler>(handlers: &A, contexts: &[amgi::Context], settlements: &mut Vec<amgi::Settlement>) { let (messages, batch) = codegen::read_batch(contexts, |cx| { Ok((cx.address().parse:: <Visits>()?, <CountVisitsMessage as amgi::TypedMessage>::decode(cx.message())?)) }); let (channels, messages) = messages.into_iter().unzip(); let result = if batch.is_empty() { Ok(()) } else { VisitsHandler::count_visits(handlers, channels, messages, &batch).await }; codegen::settle_batch(batch, result, settlements); }
+    pub(super) async fn route_visits<A: VisitsHandler>(handlers: &A, values: [&str; 1], cx: &amgi::Context) -> amgi::Settlement { let mut settlements = Vec::new(); batch_visits(handlers, std::slice::from_ref(cx), &mut settlements).await; codegen::only(settlements) }
 }

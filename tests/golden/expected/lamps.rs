@@ -185,6 +185,7 @@ for App<A> {
         self.lifecycle.startup().await
     }
 
+    #[inline]
     async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
         let Some(handlers) = self.lifecycle.get() else {
             return amgi::codegen::not_started();

@@ -220,6 +220,7 @@ impl<
         self.lifecycle.startup().await
     }
 
+    #[inline]
     async fn message(&self, cx: &amgi::Context) -> amgi::Settlement {
         let Some(handlers) = self.lifecycle.get() else {
             return amgi::codegen::not_started();

@@ -242,7 +242,7 @@ fn batch(api: &Api) -> Option<TokenStream> {
             continue;
         }
         let function = batch_name(channel);
-        let call = quote!(wire::#function(handlers, contexts).await);
+        let call = quote!(wire::#function(handlers, contexts, settlements).await);
         match &route.address {
             None => {
                 let field = ident(&channel.field);
@@ -257,13 +257,13 @@ fn batch(api: &Api) -> Option<TokenStream> {
     }
     (!literal.is_empty() || !others.is_empty()).then(|| {
         quote! {
-            async fn batch(&self, contexts: &[amgi::Context]) -> Vec<amgi::Settlement> {
+            async fn batch(&self, contexts: &[amgi::Context], settlements: &mut Vec<amgi::Settlement>) {
                 if let (Some(handlers), Some(first)) = (self.lifecycle.get(), contexts.first()) {
                     let address = first.address();
                     #(#literal)*
                     #(#others)*
                 }
-                amgi::codegen::one_by_one(self, contexts).await
+                amgi::codegen::one_by_one(self, contexts, settlements).await;
             }
         }
     })

@@ -342,7 +342,9 @@ fn route_function(api: &Api, route: &Route) -> TokenStream {
         return quote! {
             #batch
             pub(super) async fn #name<A: #bounds>(handlers: &A, #argument cx: &amgi::Context) -> amgi::Settlement {
-                codegen::only(#function(handlers, std::slice::from_ref(cx)).await)
+                let mut settlements = Vec::new();
+                #function(handlers, std::slice::from_ref(cx), &mut settlements).await;
+                codegen::only(settlements)
             }
         };
     }
@@ -409,9 +411,9 @@ fn batch_function(api: &Api, route: &Route) -> Option<TokenStream> {
         }
     };
     Some(quote! {
-        pub(super) async fn #name<A: #bounds>(handlers: &A, contexts: &[amgi::Context]) -> Vec<amgi::Settlement> {
+        pub(super) async fn #name<A: #bounds>(handlers: &A, contexts: &[amgi::Context], settlements: &mut Vec<amgi::Settlement>) {
             #body
-            codegen::settle_batch(batch, result)
+            codegen::settle_batch(batch, result, settlements);
         }
     })
 }

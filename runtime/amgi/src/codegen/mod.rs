@@ -268,7 +268,7 @@ pub fn outgoing_on<'a, M: TypedMessage>(
 }
 
 /// A send that is answered.
-pub fn request<'a, R: TypedMessage>(
+pub fn request<'a, R: TypedMessage + Send + 'static>(
     outgoing: Outgoing<'a>,
     replies: Option<&'a Replies>,
     info: &'static ReplyInfo,
@@ -306,8 +306,12 @@ pub fn read_batch<M>(
 }
 
 /// Settles a batch by what its handler returned.
-pub fn settle_batch<E: HandlerError>(batch: Batch<'_>, result: Result<(), E>) -> Vec<Settlement> {
-    batch.settle(result)
+pub fn settle_batch<E: HandlerError>(
+    batch: Batch<'_>,
+    result: Result<(), E>,
+    settlements: &mut Vec<Settlement>,
+) {
+    batch.settle(result, settlements);
 }
 
 /// The only settlement of a batch of one.
@@ -316,12 +320,10 @@ pub fn only(settlements: Vec<Settlement>) -> Settlement {
 }
 
 /// One message after the other.
-pub async fn one_by_one<A: Application>(app: &A, contexts: &[Context]) -> Vec<Settlement> {
-    let mut settlements = Vec::with_capacity(contexts.len());
+pub async fn one_by_one<A: Application>(app: &A, contexts: &[Context], settlements: &mut Vec<Settlement>) {
     for cx in contexts {
         settlements.push(app.message(cx).await);
     }
-    settlements
 }
 
 /// A duration, whose best unit nobody has to choose.

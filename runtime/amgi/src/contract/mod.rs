@@ -181,17 +181,20 @@ pub trait Application: Send + Sync + 'static {
     /// Runs once a message.
     fn message(&self, cx: &Context) -> impl Future<Output = Settlement> + Send;
 
-    /// Runs once for several messages of one channel, where the document asks for batches ([`ChannelInfo::batch`]), and says
-    /// of each how it ended, in the same order. A settlement that is missing is [`Settlement::Unsettled`].
+    /// Runs once for several messages of one channel, where the document asks for batches ([`ChannelInfo::batch`]), and adds
+    /// to `settlements`, which is empty, how each ended, in the same order. One that is missing is
+    /// [`Settlement::Unsettled`].
     ///
     /// By default one message is handled after the other.
-    fn batch(&self, contexts: &[Context]) -> impl Future<Output = Vec<Settlement>> + Send {
+    fn batch(
+        &self,
+        contexts: &[Context],
+        settlements: &mut Vec<Settlement>,
+    ) -> impl Future<Output = ()> + Send {
         async move {
-            let mut settlements = Vec::with_capacity(contexts.len());
             for cx in contexts {
                 settlements.push(self.message(cx).await);
             }
-            settlements
         }
     }
 

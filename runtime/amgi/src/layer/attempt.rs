@@ -25,8 +25,10 @@ impl Layer for CatchPanic {
         caught(next.message(cx)).await.unwrap_or_else(|failed| failed)
     }
 
-    async fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> Vec<Settlement> {
-        caught(next.batch(contexts)).await.unwrap_or_else(|failed| vec![failed; contexts.len()])
+    async fn batch<A: Application>(&self, contexts: &[Context], settlements: &mut Vec<Settlement>, next: &A) {
+        if let Err(failed) = caught(next.batch(contexts, settlements)).await {
+            all(settlements, contexts, &failed);
+        }
     }
 }
 
@@ -42,6 +44,12 @@ pub(crate) async fn attempt<A: Application>(app: &A, cx: &Context) -> Settlement
     })
     .await;
     if cx.local().is_used() { finished(cx, settlement).await } else { settlement }
+}
+
+/// Settles all messages of a batch that did not end by itself, also those that had ended.
+pub(crate) fn all(settlements: &mut Vec<Settlement>, contexts: &[Context], failed: &Settlement) {
+    settlements.clear();
+    settlements.resize(contexts.len(), failed.clone());
 }
 
 /// Ends what belongs to the attempt.

@@ -74,7 +74,7 @@ pub use self::{
     trace::Trace,
 };
 pub(crate) use self::{
-    attempt::{attempt, caught, finished},
+    attempt::{all, attempt, caught, finished},
     breaker::{Breaker, stopped},
     dead_letter::send_dead_letter,
     idempotent::{Begun, Guard},
@@ -106,18 +106,18 @@ pub trait Layer: Send + Sync + 'static {
     fn message<A: Application>(&self, cx: &Context, next: &A) -> impl Future<Output = Settlement> + Send;
 
     /// Around a batch. A layer that says nothing about batches sees its messages one by one, and the handler gets batches of
-    /// one; one that wants them whole calls `next.batch(contexts)`.
+    /// one; one that wants them whole calls `next.batch(contexts, settlements)`, which adds to `settlements`, empty so far,
+    /// how each message ended.
     fn batch<A: Application>(
         &self,
         contexts: &[Context],
+        settlements: &mut Vec<Settlement>,
         next: &A,
-    ) -> impl Future<Output = Vec<Settlement>> + Send {
+    ) -> impl Future<Output = ()> + Send {
         async move {
-            let mut settlements = Vec::with_capacity(contexts.len());
             for cx in contexts {
                 settlements.push(self.message(cx, next).await);
             }
-            settlements
         }
     }
 
@@ -170,8 +170,12 @@ impl<L: Layer, A: Application> Application for Layered<L, A> {
         self.layer.message(cx, &self.app)
     }
 
-    fn batch(&self, contexts: &[Context]) -> impl Future<Output = Vec<Settlement>> + Send {
-        self.layer.batch(contexts, &self.app)
+    fn batch(
+        &self,
+        contexts: &[Context],
+        settlements: &mut Vec<Settlement>,
+    ) -> impl Future<Output = ()> + Send {
+        self.layer.batch(contexts, settlements, &self.app)
     }
 
     fn shutdown(&self) -> impl Future<Output = Result<(), StartupError>> + Send {

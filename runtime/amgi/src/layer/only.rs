@@ -74,12 +74,12 @@ impl<L: Layer> Layer for Only<L> {
         if self.is_meant(cx.address()) { self.layer.message(cx, next).await } else { next.message(cx).await }
     }
 
-    async fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> Vec<Settlement> {
+    async fn batch<A: Application>(&self, contexts: &[Context], settlements: &mut Vec<Settlement>, next: &A) {
         // All messages of a batch are of one channel.
         if contexts.first().is_some_and(|cx| self.is_meant(cx.address())) {
-            self.layer.batch(contexts, next).await
+            self.layer.batch(contexts, settlements, next).await;
         } else {
-            next.batch(contexts).await
+            next.batch(contexts, settlements).await;
         }
     }
 

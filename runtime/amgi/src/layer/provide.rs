@@ -32,8 +32,9 @@ impl<T: Clone + Send + Sync + 'static> Layer for Provide<T> {
     fn batch<A: Application>(
         &self,
         contexts: &[Context],
+        settlements: &mut Vec<Settlement>,
         next: &A,
-    ) -> impl Future<Output = Vec<Settlement>> + Send {
-        next.batch(contexts)
+    ) -> impl Future<Output = ()> + Send {
+        next.batch(contexts, settlements)
     }
 }

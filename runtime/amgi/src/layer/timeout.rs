@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use super::Layer;
+use super::{Layer, all};
 use crate::{
     context::Context,
     contract::{Application, Settlement},
@@ -27,9 +27,14 @@ impl Layer for Timeout {
         within(self.0, async { Ok(next.message(cx).await) }).await.unwrap_or_else(|failed| failed)
     }
 
-    async fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> Vec<Settlement> {
-        let settlements = within(self.0, async { Ok(next.batch(contexts).await) });
-        settlements.await.unwrap_or_else(|failed| vec![failed; contexts.len()])
+    async fn batch<A: Application>(&self, contexts: &[Context], settlements: &mut Vec<Settlement>, next: &A) {
+        let batch = async {
+            next.batch(contexts, settlements).await;
+            Ok(())
+        };
+        if let Err(failed) = within(self.0, batch).await {
+            all(settlements, contexts, &failed);
+        }
     }
 }
 

@@ -47,7 +47,9 @@ impl Hub {
     /// What is sent to `channels` from now on.
     pub(super) fn subscribe(&self, channels: &[ChannelInfo]) -> Queue {
         let queue = Queue::new();
-        self.lock().push((ChannelMap::new(channels), queue.clone()));
+        if !channels.is_empty() {
+            self.lock().push((ChannelMap::new(channels), queue.clone()));
+        }
         queue
     }
 

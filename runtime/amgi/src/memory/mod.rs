@@ -8,7 +8,7 @@ mod hub;
 mod line;
 mod queue;
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use tracing::warn;
 
@@ -189,7 +189,8 @@ impl<A: Application> Server<A> {
         let replying = async {
             let Some(replies) = replies else { return Ok(()) };
             let (mut cx, never) = (cx.clone(), Stop::new());
-            while replies.pop(&never, cx.message_mut()).await {
+            let mut forever = pin!(std::future::pending());
+            while replies.pop(&never, forever.as_mut(), cx.message_mut()).await {
                 self.handle_rarely(&cx, observer, &policies).await;
             }
             Ok(())
@@ -234,11 +235,12 @@ impl<A: Application> Server<A> {
 
     /// Delivers one message after the other. This is the one place where messages are many.
     async fn messages(&self, cx: &mut Context, queue: &Queue, observer: &Observer, policies: &Policies) {
+        let mut stopped = pin!(self.stop.requested());
         loop {
             match queue.try_pop(&self.stop, cx.message_mut()) {
                 Some(true) => {}
                 Some(false) => return,
-                None if queue.pop(&self.stop, cx.message_mut()).await => {}
+                None if queue.pop(&self.stop, stopped.as_mut(), cx.message_mut()).await => {}
                 None => return,
             }
             observer(Event::Received(cx.message()));
@@ -280,7 +282,9 @@ impl<A: Application> Server<A> {
         let map = ChannelMap::new(channels);
         // A clone shares what belongs to a message with the context that it is a clone of, until it gets one of its own.
         let mut contexts = vec![cx.clone()];
-        while queue.pop(&self.stop, contexts[0].message_mut()).await {
+        let mut settlements = Vec::new();
+        let mut stopped = pin!(self.stop.requested());
+        while queue.pop(&self.stop, stopped.as_mut(), contexts[0].message_mut()).await {
             let channel = map.find(contexts[0].address());
             let Some(batch) = channel.and_then(|index| channels[index].batch) else {
                 self.handle_rarely(&contexts[0], observer, policies).await;
@@ -311,10 +315,9 @@ impl<A: Application> Server<A> {
             for cx in contexts {
                 observer(Event::Received(cx.message()));
             }
-            let outcomes = deliver_batch(&self.app, contexts, policies).await;
-            for (cx, outcome) in contexts.iter().zip(&outcomes) {
-                observer(Event::Settled(cx.message(), outcome));
-            }
+            let settled =
+                |index: usize, outcome| observer(Event::Settled(contexts[index].message(), &outcome));
+            deliver_batch(&self.app, contexts, policies, &mut settlements, settled).await;
         }
     }
 

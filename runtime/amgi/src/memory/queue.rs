@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -97,13 +99,22 @@ impl Queue {
         }
     }
 
-    /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for.
-    #[inline]
-    pub(super) async fn pop(&self, stop: &Stop, slot: &mut Message) -> bool {
-        // Most often there is one, and a server with much to do need not begin to wait.
-        match self.try_pop(stop, slot) {
-            Some(popped) => popped,
-            None => self.wait(stop, slot).await,
+    /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for, which ends
+    /// `stopped`.
+    pub(super) async fn pop(
+        &self,
+        stop: &Stop,
+        mut stopped: Pin<&mut impl Future<Output = ()>>,
+        slot: &mut Message,
+    ) -> bool {
+        loop {
+            if let Some(popped) = self.try_pop(stop, slot) {
+                return popped;
+            }
+            tokio::select! {
+                () = self.0.changed.notified() => {}
+                () = stopped.as_mut() => {}
+            }
         }
     }
 
@@ -124,18 +135,5 @@ impl Queue {
         };
         drop(last);
         Some(true)
-    }
-
-    #[cold]
-    async fn wait(&self, stop: &Stop, slot: &mut Message) -> bool {
-        loop {
-            tokio::select! {
-                () = self.0.changed.notified() => {}
-                () = stop.requested() => {}
-            }
-            if let Some(popped) = self.try_pop(stop, slot) {
-                return popped;
-            }
-        }
     }
 }
