@@ -193,16 +193,17 @@ impl Layer for Trace {
         settlement
     }
 
-    async fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> Vec<Settlement> {
-        let Some(first) = contexts.first() else { return Vec::new() };
+    async fn batch<A: Application>(&self, contexts: &[Context], settlements: &mut Vec<Settlement>, next: &A) {
+        let Some(first) = contexts.first() else { return };
         // All messages of a batch are of one channel.
         let index = self.spans.find(first.address());
         let system = self.system(first, self.channel(index));
         let contexts: Vec<Context> = contexts.iter().map(|cx| self.with_sender(cx, &system)).collect();
         let processing = self.begin(&contexts, index, system);
-        let settlements = pin!(next.batch(&contexts)).instrument(processing.span.clone()).await;
-        processing.end(&settlements);
-        settlements
+        pin!(next.batch(&contexts, settlements)).instrument(processing.span.clone()).await;
+        // One that is missing was not settled.
+        settlements.resize(contexts.len(), Settlement::Unsettled);
+        processing.end(settlements);
     }
 
     async fn shutdown<A: Application>(&self, next: &A) -> Result<(), StartupError> {

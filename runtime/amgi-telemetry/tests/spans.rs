@@ -61,15 +61,13 @@ impl Application for App {
         }
     }
 
-    async fn batch(&self, contexts: &[Context]) -> Vec<Settlement> {
-        let mut settlements = vec![Settlement::Ack; contexts.len()];
-        if let Some(last) = settlements.last_mut() {
-            *last = Settlement::Fail {
-                disposition: Disposition::Discard,
-                reason: Reason::Failed("late".to_owned()),
-            };
-        }
-        settlements
+    /// The last one is late.
+    async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
+        settlements.resize(contexts.len() - 1, Settlement::Ack);
+        settlements.push(Settlement::Fail {
+            disposition: Disposition::Discard,
+            reason: Reason::Failed("late".to_owned()),
+        });
     }
 }
 
@@ -306,7 +304,9 @@ async fn a_batch_is_one_span_with_a_link_to_each_message() {
     app.startup(&mut state).await.expect("it starts");
     let context = |message| Context::new(message, state.clone(), Arc::new(amgi::NoSender));
     let contexts = [traced(""), Message::new("user.1.events"), traced("")].map(context);
-    assert_eq!(app.batch(&contexts).await.len(), 3);
+    let mut settlements = Vec::new();
+    app.batch(&contexts, &mut settlements).await;
+    assert_eq!(settlements.len(), 3);
     let [process] = &kept.spans()[..] else { panic!("a span") };
     assert_eq!(process.name, "process user.{id}.events");
     assert_eq!(process.links.len(), 2);

@@ -37,9 +37,9 @@ impl Application for App {
         Settlement::Ack
     }
 
-    async fn batch(&self, contexts: &[Context]) -> Vec<Settlement> {
+    async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
         info!("together");
-        vec![Settlement::Ack; contexts.len()]
+        settlements.resize(contexts.len(), Settlement::Ack);
     }
 }
 
@@ -100,8 +100,11 @@ async fn a_batch_has_one_span() {
     app.startup(&mut state).await.expect("it starts");
     let context =
         |address: &str| Context::new(Message::new(address), state.clone(), Arc::new(amgi::NoSender));
-    let _ = app.batch(&[context("user.1"), context("user.1")]).await;
-    let _ = app.batch(&[context("user.1"), context("user.2")]).await;
+    for addresses in [["user.1", "user.1"], ["user.1", "user.2"]] {
+        let mut settlements = Vec::new();
+        app.batch(&addresses.map(context), &mut settlements).await;
+        assert_eq!(settlements.len(), 2);
+    }
     assert_eq!(
         lines.take(),
         [

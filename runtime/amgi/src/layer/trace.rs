@@ -91,9 +91,10 @@ impl Layer for Trace {
         pin!(next.message(cx)).instrument(span).await
     }
 
-    async fn batch<A: Application>(&self, contexts: &[Context], next: &A) -> Vec<Settlement> {
+    async fn batch<A: Application>(&self, contexts: &[Context], settlements: &mut Vec<Settlement>, next: &A) {
         // All messages of a batch are of one channel.
         let channel = contexts.first().and_then(|cx| self.find_for_log(cx.address()));
-        pin!(next.batch(contexts)).instrument(self.span(channel, contexts)).await
+        let span = self.span(channel, contexts);
+        pin!(next.batch(contexts, settlements)).instrument(span).await;
     }
 }
