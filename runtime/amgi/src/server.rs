@@ -70,7 +70,16 @@ impl<A: Application> Erased for A {
 
 /// [`deliver`] for a place where few messages pass: it costs some boxes.
 pub(crate) async fn deliver_rarely<A: Application>(app: &A, cx: &Context, policies: &Policies) -> Outcome {
-    guarded(app, cx, policies.of(cx.address())).await
+    let rule = policies.of(cx.address());
+    if rule.is_guarded() {
+        return Box::pin(guarded(app, cx, rule)).await;
+    }
+    match attempt(app, cx, rule).await {
+        Settlement::Fail { disposition, reason } => {
+            Box::pin(failed(app, cx, rule, disposition, reason)).await
+        }
+        settlement => Outcome::of(settlement),
+    }
 }
 
 /// Gives the message in `cx` to the application until it is settled, by its channel's policy.
@@ -203,10 +212,11 @@ async fn once(app: &dyn Erased, cx: &Context, rule: &Rule) -> Settlement {
 async fn attempt(app: &dyn Erased, cx: &Context, rule: &Rule) -> Settlement {
     let handled = caught(app.handle(cx));
     let settlement = match rule.policy.timeout {
-        Some(limit) => within(limit, handled).await,
+        Some(limit) => Box::pin(within(limit, handled)).await,
         None => handled.await,
     };
-    finished(cx, settlement.unwrap_or_else(|failed| failed)).await
+    let settlement = settlement.unwrap_or_else(|failed| failed);
+    if cx.local().is_used() { finished(cx, settlement).await } else { settlement }
 }
 
 #[cold]

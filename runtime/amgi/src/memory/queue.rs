@@ -2,12 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
 };
-
-use tokio::sync::Notify;
 
 use crate::{contract::Message, server::Stop};
 
@@ -19,13 +18,14 @@ pub struct Queue(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     state: Mutex<State>,
-    changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     messages: VecDeque<Message>,
     closed: bool,
+    /// The server, while it waits.
+    waiting: Option<Waker>,
 }
 
 impl Queue {
@@ -40,14 +40,22 @@ impl Queue {
 
     /// Adds a message at the end.
     pub fn push(&self, message: Message) {
-        self.lock().messages.push_back(message);
-        self.0.changed.notify_one();
+        let waiting = {
+            let mut state = self.lock();
+            state.messages.push_back(message);
+            state.waiting.take()
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Lets the server end when it has delivered what is here.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.0.changed.notify_one();
+        let waiting = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.waiting.take()
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Whether no more will come.
@@ -85,18 +93,17 @@ impl Queue {
         last.is_some()
     }
 
-    /// Waits for another message, while the queue is empty and open.
+    /// Waits while the queue is empty and open. Only the one server of the queue does.
     pub(super) async fn filled(&self) {
-        loop {
-            let changed = self.0.changed.notified();
-            {
-                let state = self.lock();
-                if !state.messages.is_empty() || state.closed {
-                    return;
-                }
+        poll_fn(|task| {
+            let mut state = self.lock();
+            if !state.messages.is_empty() || state.closed {
+                return Poll::Ready(());
             }
-            changed.await;
-        }
+            state.waiting = Some(task.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for, which ends
@@ -111,10 +118,12 @@ impl Queue {
             if let Some(popped) = self.try_pop(stop, slot) {
                 return popped;
             }
-            tokio::select! {
-                () = self.0.changed.notified() => {}
-                () = stopped.as_mut() => {}
-            }
+            let mut filled = pin!(self.filled());
+            poll_fn(|task| match filled.as_mut().poll(task) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => stopped.as_mut().poll(task),
+            })
+            .await;
         }
     }
 
