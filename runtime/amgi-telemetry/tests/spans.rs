@@ -61,13 +61,14 @@ impl Application for App {
         }
     }
 
-    /// The last one is late.
     async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
-        settlements.resize(contexts.len() - 1, Settlement::Ack);
-        settlements.push(Settlement::Fail {
-            disposition: Disposition::Discard,
-            reason: Reason::Failed("late".to_owned()),
-        });
+        settlements.resize(contexts.len(), Settlement::Ack);
+        if let Some(last) = settlements.last_mut() {
+            *last = Settlement::Fail {
+                disposition: Disposition::Discard,
+                reason: Reason::Failed("late".to_owned()),
+            };
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod context;
 pub mod contract;
 mod dependency;
 pub mod error;
+pub mod guide;
 pub mod idempotency;
 pub mod layer;
 pub mod lifespan;

@@ -100,11 +100,8 @@ async fn a_batch_has_one_span() {
     app.startup(&mut state).await.expect("it starts");
     let context =
         |address: &str| Context::new(Message::new(address), state.clone(), Arc::new(amgi::NoSender));
-    for addresses in [["user.1", "user.1"], ["user.1", "user.2"]] {
-        let mut settlements = Vec::new();
-        app.batch(&addresses.map(context), &mut settlements).await;
-        assert_eq!(settlements.len(), 2);
-    }
+    app.batch(&[context("user.1"), context("user.1")], &mut Vec::new()).await;
+    app.batch(&[context("user.1"), context("user.2")], &mut Vec::new()).await;
     assert_eq!(
         lines.take(),
         [

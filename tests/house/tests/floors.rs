@@ -56,7 +56,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["lifespan", "route"],
             &["server"],
             &["memory", "codegen", "testing", "batch", "client", "protocol", "servers"],
-            &["cli"],
+            &["cli", "guide"],
         ],
     ),
     (

@@ -94,7 +94,6 @@ impl Layer for Trace {
     async fn batch<A: Application>(&self, contexts: &[Context], settlements: &mut Vec<Settlement>, next: &A) {
         // All messages of a batch are of one channel.
         let channel = contexts.first().and_then(|cx| self.find_for_log(cx.address()));
-        let span = self.span(channel, contexts);
-        pin!(next.batch(contexts, settlements)).instrument(span).await;
+        pin!(next.batch(contexts, settlements)).instrument(self.span(channel, contexts)).await;
     }
 }
