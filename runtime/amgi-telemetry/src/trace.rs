@@ -201,6 +201,8 @@ impl Layer for Trace {
         let contexts: Vec<Context> = contexts.iter().map(|cx| self.with_sender(cx, &system)).collect();
         let processing = self.begin(&contexts, index, system);
         pin!(next.batch(&contexts, settlements)).instrument(processing.span.clone()).await;
+        // One that is missing was not settled.
+        settlements.resize(contexts.len(), Settlement::Unsettled);
         processing.end(settlements);
     }
 
