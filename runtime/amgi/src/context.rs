@@ -104,6 +104,11 @@ impl Context {
         self.local.get(self).await
     }
 
+    /// A value of type `T` that nobody else gets, made now and cleaned up after the handler.
+    pub async fn get_new<T: Dependency>(&self) -> Result<Arc<T>, Failed> {
+        self.local.make(self).await
+    }
+
     /// Keeps a send until the handler has succeeded: then all that are kept are sent, at the same time, and the message is
     /// acknowledged when all of them are in the broker's hands. Nothing is sent when the handler fails.
     ///

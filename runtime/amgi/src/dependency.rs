@@ -181,15 +181,14 @@ impl Local {
         if let Some(given) = cx.state().get::<Arc<T>>() {
             return Ok(given.clone());
         }
-        let value = self
-            .cell::<T>()
-            .get_or_try_init(|| async {
-                let value = Arc::new(T::create(cx).await.map_err(|error| Failed::new(&error))?);
-                self.lock().made.push(value.clone());
-                Ok(value)
-            })
-            .await?
-            .clone();
+        let value = self.cell::<T>().get_or_try_init(|| self.make(cx)).await?.clone();
+        Ok(value)
+    }
+
+    /// Makes a value of its own, which is cleaned up like all others.
+    pub(crate) async fn make<T: Dependency>(&self, cx: &Context) -> Result<Arc<T>, Failed> {
+        let value = Arc::new(T::create(cx).await.map_err(|error| Failed::new(&error))?);
+        self.lock().made.push(value.clone());
         Ok(value)
     }
 
