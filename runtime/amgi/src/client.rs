@@ -451,6 +451,8 @@ impl<'a, R: TypedMessage + Send + 'static> IntoFuture for Request<'a, R> {
 }
 
 /// A server in the background that sends, and receives replies; see the [module](self).
+///
+/// SIGTERM and Ctrl-C do not stop it: who sends with it does, by [`close`](Self::close).
 #[derive(Debug)]
 pub struct Client {
     state: State,
@@ -472,7 +474,8 @@ impl Client {
     {
         let (started, state) = oneshot::channel();
         *replies.0.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
-        let stop = Stop::new();
+        // A service that sends with it stops first.
+        let stop = Stop::ignoring_signals();
         let mut server = tokio::spawn(serve(replies.clone(), stop.clone()));
         let ended = tokio::select! {
             biased;

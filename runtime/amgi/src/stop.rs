@@ -16,19 +16,32 @@ pub struct Stop(Arc<Request>);
 struct Request {
     /// What `tell` says too; asked before every message, so it must cost nothing.
     made: AtomicBool,
+    /// Whether signals are somebody else's business.
+    ignores_signals: bool,
     tell: watch::Sender<bool>,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Self(Arc::new(Request { made: AtomicBool::new(false), tell: watch::Sender::new(false) }))
+        Self::with(false)
     }
 }
 
 impl Stop {
+    fn with(ignores_signals: bool) -> Self {
+        let tell = watch::Sender::new(false);
+        Self(Arc::new(Request { made: AtomicBool::new(false), ignores_signals, tell }))
+    }
+
     /// A handle that nobody has used yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A handle whose servers do not stop at SIGTERM and Ctrl-C: others stop first and still need them, as a service needs
+    /// the client that it sends with.
+    pub fn ignoring_signals() -> Self {
+        Self::with(true)
     }
 
     /// Asks every server that holds this handle to stop.
@@ -48,8 +61,11 @@ impl Stop {
         let _ = self.0.tell.subscribe().wait_for(|stop| *stop).await;
     }
 
-    /// Requests a stop at SIGTERM or Ctrl-C. Call it within a tokio runtime.
+    /// Requests a stop at SIGTERM or Ctrl-C, unless it [ignores them](Self::ignoring_signals). Call it within a tokio runtime.
     pub fn on_signal(&self) -> std::io::Result<()> {
+        if self.0.ignores_signals {
+            return Ok(());
+        }
         let stop = self.clone();
         let interrupted = tokio::signal::ctrl_c();
         #[cfg(unix)]

@@ -260,3 +260,16 @@ async fn a_router_of_the_application_stays() {
     servers.serve().await.unwrap();
     assert_eq!(seen.count("router answer"), 2, "{:?}", seen.all());
 }
+
+#[tokio::test]
+async fn a_signal_stops_servers_but_not_clients() {
+    use amgi::server::Stop;
+
+    let (service, client) = (Stop::new(), Stop::ignoring_signals());
+    service.on_signal().unwrap();
+    client.on_signal().unwrap();
+    let pid = rustix::process::getpid();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(10), service.requested()).await.expect("a stop");
+    assert!(service.is_requested() && !client.is_requested());
+}
