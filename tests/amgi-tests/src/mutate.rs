@@ -1,7 +1,7 @@
 //! Documents changed at random, always the same for the same seed.
 //!
 //! Most changes know what a document is made of: nodes are dropped, copied and moved, references retargeted, keys renamed,
-//! keywords of schemas put where they do not belong. Some change bytes and know nothing.
+//! keywords of schemas put where they do not belong, schemas led back to themselves. Some change bytes and know nothing.
 
 use fastrand::Rng;
 
@@ -239,7 +239,11 @@ pub fn mutate(text: &str, tree: &Tree, other: &Tree, rng: &mut Rng) -> String {
         // Half of the changes are to schemas: most documents survive them.
         let start =
             if schemas.is_empty() || rng.bool() { "#" } else { schemas[rng.usize(..schemas.len())].as_str() };
-        change(&mut tree, start, other, &pointers, rng);
+        if !schemas.is_empty() && rng.u8(..6) == 0 {
+            lead_back(&mut tree, &schemas, rng);
+        } else {
+            change(&mut tree, start, other, &pointers, rng);
+        }
     }
     let out = tree.json();
     if rng.u8(..20) == 0 { bytes(&out, rng) } else { out }
@@ -343,6 +347,67 @@ fn reference(pointers: &[String], rng: &mut Rng) -> Tree {
         _ => pointers[rng.usize(..pointers.len())].clone(),
     };
     Tree::Map(vec![("$ref".to_owned(), Tree::Text(text))])
+}
+
+/// Has one or two schemas lead back to themselves, or to each other, through a few keywords.
+fn lead_back(tree: &mut Tree, schemas: &[&String], rng: &mut Rng) {
+    let chosen: Vec<&str> =
+        (0..rng.usize(1..3)).map(|_| schemas[rng.usize(..schemas.len())].as_str()).collect();
+    for _ in 0..rng.usize(1..4) {
+        let at_one = chosen[rng.usize(..chosen.len())];
+        let schema = leading_to(&chosen, rng.usize(1..4), rng);
+        let target = at(tree, at_one);
+        let Tree::Map(entries) = target else {
+            *target = schema;
+            continue;
+        };
+        let (key, value) = match rng.u8(..4) {
+            0 => ("properties", Tree::Map(vec![(pick(&["a", "b", "c"], rng).to_owned(), schema)])),
+            1 => (pick(&["items", "additionalProperties", "not"], rng), schema),
+            _ => (pick(&["allOf", "anyOf", "oneOf"], rng), Tree::List(vec![schema])),
+        };
+        // What is there stays; a key that stands twice would end it all.
+        match (entries.iter_mut().find(|(name, _)| name == key), value) {
+            (None, value) => entries.push((key.to_owned(), value)),
+            (Some((_, Tree::List(old))), Tree::List(new)) => old.extend(new),
+            (Some((_, Tree::Map(old))), Tree::Map(new)) if key == "properties" => {
+                old.retain(|(name, _)| new.iter().all(|(other, _)| other != name));
+                old.extend(new);
+            }
+            (Some((_, old)), new) => *old = new,
+        }
+    }
+}
+
+/// A schema that leads to one of these, so many keywords further.
+fn leading_to(chosen: &[&str], levels: usize, rng: &mut Rng) -> Tree {
+    let to = chosen[rng.usize(..chosen.len())].to_owned();
+    let mut schema = Tree::Map(vec![("$ref".to_owned(), Tree::Text(to))]);
+    for _ in 0..levels {
+        let marked = |name: &str| {
+            let text = Tree::Map(vec![("type".to_owned(), Tree::Text("string".to_owned()))]);
+            Tree::Map(vec![
+                ("type".to_owned(), Tree::Text("object".to_owned())),
+                ("required".to_owned(), Tree::List(vec![Tree::Text(name.to_owned())])),
+                ("properties".to_owned(), Tree::Map(vec![(name.to_owned(), text)])),
+            ])
+        };
+        let alternatives = |rng: &mut Rng| {
+            let keyword = pick(&["anyOf", "oneOf"], rng).to_owned();
+            Tree::Map(vec![(keyword, Tree::List(vec![marked("x"), marked("y")]))])
+        };
+        let (key, value) = match rng.u8(..8) {
+            0 => ("properties", Tree::Map(vec![(pick(&["a", "b", "c"], rng).to_owned(), schema)])),
+            1 => (pick(&["items", "additionalProperties"], rng), schema),
+            2 => (pick(&["not", "if", "contains", "propertyNames"], rng), schema),
+            3 => ("allOf", Tree::List(vec![schema, alternatives(rng)])),
+            4 => ("allOf", Tree::List(vec![schema, marked("x")])),
+            5 => ("allOf", Tree::List(vec![schema])),
+            _ => (pick(&["anyOf", "oneOf"], rng), Tree::List(vec![schema, marked("y")])),
+        };
+        schema = Tree::Map(vec![(key.to_owned(), value)]);
+    }
+    schema
 }
 
 fn change(tree: &mut Tree, start: &str, other: &Tree, pointers: &[String], rng: &mut Rng) {

@@ -1,11 +1,17 @@
-//! Alternatives of `oneOf` and `anyOf`, null among them.
+//! Alternatives of `oneOf` and `anyOf`, null among them, and objects that need not be one.
 
-use amgi_asyncapi::node::Node;
+use std::collections::HashMap;
+
+use amgi_asyncapi::{model::Schema, node::Node};
 
 use super::{
+    apart, custom,
     schema::{is_condition, is_null, is_open, nullable, strings, types},
     shape::Shaper,
 };
+
+/// Alternatives of alternatives are looked at so deep.
+pub(super) const MOST_DEPTH: usize = 256;
 
 impl<'d> Shaper<'d> {
     /// Whether members beside alternatives are to be merged into each of them.
@@ -54,7 +60,7 @@ impl<'d> Shaper<'d> {
     /// Whether null is a value of a schema whose type has a name.
     pub(super) fn allows_null(&self, node: &'d Node) -> bool {
         let parts = node.get("allOf").map(Node::items).unwrap_or_default();
-        let parts_do = || !parts.is_empty() && parts.iter().all(|part| self.takes_null_at(part, 1));
+        let parts_do = || !parts.is_empty() && parts.iter().all(|part| self.takes_null(part));
         self.says_null(node) || (types(node).is_empty() && parts_do())
     }
 
@@ -64,27 +70,74 @@ impl<'d> Shaper<'d> {
 
     /// Whether null is a value of a schema, wherever that is said.
     pub(super) fn takes_null(&self, node: &'d Node) -> bool {
-        self.takes_null_at(node, 0)
+        self.takes_null_at(node, 0, &mut HashMap::new())
     }
 
-    fn takes_null_at(&self, node: &'d Node, depth: usize) -> bool {
+    /// `known` is what was found, and yes of a schema that is looked at: where it leads back to itself, nothing speaks against.
+    fn takes_null_at(&self, node: &'d Node, depth: usize, known: &mut HashMap<*const Node, bool>) -> bool {
         let node = self.resolve(node);
-        if depth > 32 || self.says_null(node) {
+        if let Some(takes) = known.get(&std::ptr::from_ref(node)) {
+            return *takes;
+        }
+        known.insert(node, true);
+        if depth > MOST_DEPTH || self.says_null(node) {
             return true;
         }
-        if !types(node).is_empty() {
-            return false;
-        }
-        let part = |part: &'d Node| self.takes_null_at(part, depth + 1);
-        match (node.get("allOf"), self.branches(node).as_deref()) {
-            (Some(parts), _) => parts.items().iter().all(part),
-            (None, Some(branches)) => branches.iter().any(|branch| part(branch)),
-            _ => strings(node).is_none() && is_open(node),
-        }
+        let mut part = |part: &'d Node| self.takes_null_at(part, depth + 1, known);
+        let takes = types(node).is_empty()
+            && match (node.get("allOf"), self.branches(node).as_deref()) {
+                (Some(parts), _) => parts.items().iter().all(part),
+                (None, Some(branches)) => branches.iter().any(|branch| part(branch)),
+                _ => strings(node).is_none() && is_open(node),
+            };
+        known.insert(node, takes);
+        takes
     }
 
     pub(super) fn has_null_branch(&self, node: &'d Node) -> bool {
         let all = self.listed(node).map(Node::items).unwrap_or_default();
         all.iter().any(|branch| is_null(self.resolve(branch)))
+    }
+
+    /// Whether a type would refuse what the schema allows: it describes objects, and does not say that it must be one; or
+    /// has alternatives that are told by conditions.
+    pub(super) fn is_open_shape(&self, node: &'d Node) -> bool {
+        if Schema::reference(node).is_some() || strings(node).is_some() || custom::rust_type(node).is_some() {
+            return false;
+        }
+        if let Some(branches) = self.branches(node) {
+            let all = self.listed(node).map_or(&[][..], Node::items);
+            let conditions =
+                all.iter().map(|branch| self.resolve(branch)).any(|b| !is_null(b) && is_condition(b));
+            if conditions {
+                return true;
+            }
+            // What describes objects beside alternatives says nothing about those that are none.
+            let says_object = self.says_object(node);
+            let shares = self.shares(node, &branches);
+            return branches.iter().any(|branch| {
+                let branch = self.resolve(branch);
+                !std::ptr::eq(branch, node)
+                    && (is_condition(branch)
+                        || (!says_object && self.is_loose_object(branch))
+                        || (shares && !says_object && !apart::is_object(self, branch)))
+            });
+        }
+        self.is_loose_object(node)
+    }
+
+    pub(super) fn is_loose_object(&self, node: &'d Node) -> bool {
+        strings(node).is_none()
+            && types(node).is_empty()
+            && self.object(&[node]).is_some()
+            && !self.says_object(node)
+    }
+
+    /// Whether a schema allows nothing but objects, and perhaps null.
+    pub(super) fn says_object(&self, node: &'d Node) -> bool {
+        self.all_of(&[node]).into_iter().any(|node| {
+            let types = types(node);
+            types.contains(&"object") && types.iter().all(|ty| ["object", "null"].contains(ty))
+        })
     }
 }

@@ -1,8 +1,11 @@
 //! Whether alternatives can be told apart: then no value fits two of them, and the first that fits is the one.
 
+use std::collections::HashMap;
+
 use amgi_asyncapi::node::{Node, Value};
 
 use super::{
+    alternatives::MOST_DEPTH,
     schema::{literals, strings, types},
     shape::Shaper,
 };
@@ -21,7 +24,7 @@ fn apart<'d>(shaper: &Shaper<'d>, one: &'d Node, other: &'d Node) -> bool {
     if let (Some(one), Some(other)) = (strings(one), strings(other)) {
         return one.iter().all(|text| !other.contains(text));
     }
-    let kinds = |node| kinds(shaper, node, 0).map(|kinds| kinds.into_iter().map(number).collect::<Vec<_>>());
+    let kinds = |node| kinds(shaper, node).map(|kinds| kinds.into_iter().map(number).collect::<Vec<_>>());
     if let (Some(one), Some(other)) = (kinds(one), kinds(other))
         && one.iter().all(|kind| !other.contains(kind))
     {
@@ -42,7 +45,7 @@ fn apart<'d>(shaper: &Shaper<'d>, one: &'d Node, other: &'d Node) -> bool {
 
 /// Whether integers and numbers are alternatives. An integer too large for its type would fit the other one alone.
 pub(super) fn is_split<'d>(shaper: &Shaper<'d>, branches: &[&'d Node]) -> bool {
-    let all: Vec<&str> = branches.iter().filter_map(|branch| kinds(shaper, branch, 0)).flatten().collect();
+    let all: Vec<&str> = branches.iter().filter_map(|branch| kinds(shaper, branch)).flatten().collect();
     all.contains(&"integer") && all.contains(&"number")
 }
 
@@ -52,15 +55,45 @@ fn number(kind: &str) -> &str {
 
 /// Whether a schema says that its values are objects, and nothing else.
 pub(super) fn is_object<'d>(shaper: &Shaper<'d>, node: &'d Node) -> bool {
-    kinds(shaper, node, 0).is_some_and(|kinds| kinds.iter().all(|kind| *kind == "object"))
+    kinds(shaper, node).is_some_and(|kinds| kinds.iter().all(|kind| *kind == "object"))
 }
 
 /// The types that values of a schema may have, where it says so.
-pub(super) fn kinds<'d>(shaper: &Shaper<'d>, node: &'d Node, depth: usize) -> Option<Vec<&'d str>> {
+pub(super) fn kinds<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Option<Vec<&'d str>> {
+    kinds_at(shaper, node, 0, &mut HashMap::new())
+}
+
+/// `known` is what was found, and nothing of a schema that is looked at.
+fn kinds_at<'d>(
+    shaper: &Shaper<'d>,
+    node: &'d Node,
+    depth: usize,
+    known: &mut HashMap<*const Node, Option<Vec<&'d str>>>,
+) -> Option<Vec<&'d str>> {
     let node = shaper.resolve(node);
-    if depth > 32 {
+    if let Some(found) = known.get(&std::ptr::from_ref(node)) {
+        return found.clone();
+    }
+    if depth > MOST_DEPTH {
         return None;
     }
+    known.insert(node, None);
+    let found = own_kinds(node).or_else(|| {
+        let mut kinds = |node: &'d Node| kinds_at(shaper, node, depth + 1, known);
+        if let Some(found) = node.get("allOf").and_then(|parts| parts.items().iter().find_map(&mut kinds)) {
+            return Some(found);
+        }
+        let all = node.get("oneOf").or_else(|| node.get("anyOf"))?;
+        let mut found = all.items().iter().map(kinds).collect::<Option<Vec<_>>>()?.concat();
+        found.sort_unstable();
+        found.dedup();
+        Some(found)
+    });
+    known.insert(node, found.clone());
+    found
+}
+
+fn own_kinds(node: &Node) -> Option<Vec<&str>> {
     if strings(node).is_some() {
         return Some(vec!["string"]);
     }
@@ -68,15 +101,7 @@ pub(super) fn kinds<'d>(shaper: &Shaper<'d>, node: &'d Node, depth: usize) -> Op
     if !types.is_empty() {
         return Some(types);
     }
-    if let Some(values) = literals(node) {
-        return Some(values.iter().map(kind).collect());
-    }
-    let kinds = |node: &'d Node| kinds(shaper, node, depth + 1);
-    if let Some(found) = node.get("allOf").and_then(|parts| parts.items().iter().find_map(kinds)) {
-        return Some(found);
-    }
-    let all = node.get("oneOf").or_else(|| node.get("anyOf"))?;
-    Some(all.items().iter().map(kinds).collect::<Option<Vec<_>>>()?.concat())
+    literals(node).map(|values| values.iter().map(kind).collect())
 }
 
 /// The type of a value.

@@ -35,8 +35,8 @@ pub(super) struct Verdict {
 }
 
 pub(super) fn verdict<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Verdict {
-    let mut reasons = Reasons { shaper, seen: HashSet::new(), place: None, exactly_one: None };
-    let keyword = reasons.of(&[node]);
+    let mut reasons = Reasons::new(shaper);
+    let keyword = reasons.first(node);
     let reason = keyword.map(|keyword| (keyword, reasons.place.unwrap_or(node.span)));
     Verdict { reason, exactly_one: reasons.exactly_one }
 }
@@ -45,11 +45,10 @@ pub(super) fn verdict<'d>(shaper: &Shaper<'d>, node: &'d Node) -> Verdict {
 /// type: what fits a type that is too wide may not fit the schema.
 pub(super) fn takes_one<'d>(shaper: &Shaper<'d>, node: &'d Node) -> bool {
     let node = shaper.resolve(node);
-    let mut reasons = Reasons { shaper, seen: HashSet::new(), place: None, exactly_one: None };
     let listed = |all: &Node| shaper.listed(node).is_some_and(|list| std::ptr::eq(list, all));
     let one_of = shaper.conjuncts(&[node]).iter().any(|part| part.get("oneOf").is_some_and(listed));
     let overlap = one_of && shaper.branches(node).is_some_and(|branches| !apart::all(shaper, &branches));
-    overlap && reasons.of(&[node]).is_none()
+    overlap && Reasons::new(shaper).first(node).is_none()
 }
 
 struct Reasons<'s, 'd> {
@@ -60,12 +59,41 @@ struct Reasons<'s, 'd> {
     place: Option<Span>,
     /// The first alternatives of which exactly one may fit, and two could.
     exactly_one: Option<Span>,
+    /// How deep in other schemas what is looked at lies, and what waits as it lies too deep.
+    depth: usize,
+    waiting: Vec<Vec<&'d Node>>,
 }
 
-impl<'d> Reasons<'_, 'd> {
+/// Schemas within schemas are looked at so deep; those further down wait until the outer ones are done.
+const DEEP: usize = 64;
+
+impl<'s, 'd> Reasons<'s, 'd> {
+    fn new(shaper: &'s Shaper<'d>) -> Self {
+        let seen = HashSet::new();
+        Self { shaper, seen, place: None, exactly_one: None, depth: 0, waiting: Vec::new() }
+    }
+
+    /// Of a schema with all that it leads to.
+    fn first(&mut self, node: &'d Node) -> Option<&'static str> {
+        let mut reason = self.of(&[node]);
+        while reason.is_none()
+            && let Some(nodes) = self.waiting.pop()
+        {
+            reason = self.of(&nodes);
+        }
+        reason
+    }
+
     /// Of schemas that describe a value together.
     fn of(&mut self, nodes: &[&'d Node]) -> Option<&'static str> {
-        let keyword = self.whole(nodes)?;
+        if self.depth > DEEP {
+            self.waiting.push(nodes.to_vec());
+            return None;
+        }
+        self.depth += 1;
+        let keyword = self.whole(nodes);
+        self.depth -= 1;
+        let keyword = keyword?;
         if self.place.is_none() {
             let parts = self.shaper.conjuncts(nodes);
             let own = nodes.iter().map(|node| self.shaper.resolve(node));
@@ -226,7 +254,7 @@ impl<'d> Reasons<'_, 'd> {
     fn object(&mut self, nodes: &[&'d Node], parts: &[&'d Node]) -> Option<&'static str> {
         let object = self.shaper.object(nodes)?;
         let has_members = !object.properties.is_empty();
-        if !nodes.iter().any(|node| self.shaper.says_object(node, 0)) || (nodes.len() > 1 && !has_members) {
+        if !nodes.iter().any(|node| self.shaper.says_object(node)) || (nodes.len() > 1 && !has_members) {
             return Some("type");
         }
         for part in parts {
@@ -343,7 +371,7 @@ impl<'d> Reasons<'_, 'd> {
             let types = types(part);
             let fits = |kind: &str| types.contains(&kind) || (kind == "integer" && types.contains(&"number"));
             let implied = |branch: &&'d Node| {
-                let kinds = apart::kinds(self.shaper, branch, 0);
+                let kinds = apart::kinds(self.shaper, branch);
                 kinds.is_some_and(|kinds| kinds.into_iter().all(fits))
             };
             // Where a name that must be there is not shared, each of several alternatives asks for it too.

@@ -1,6 +1,6 @@
 //! Schemas that describe a value together: the parts of `allOf`, and what two parts say of one member.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use amgi_asyncapi::node::{Node, Value};
 
@@ -34,7 +34,7 @@ impl<'d> Shaper<'d> {
     /// The object that these schemas describe together, `allOf` merged in; `None` when they describe none.
     pub(super) fn object(&self, nodes: &[&'d Node]) -> Option<Object<'d>> {
         let mut object = Object::default();
-        let mut seen = Vec::new();
+        let mut seen = HashSet::new();
         let mut any = false;
         for node in nodes {
             any |= self.merge(node, &mut object, &mut seen);
@@ -49,20 +49,27 @@ impl<'d> Shaper<'d> {
         any.then_some(object)
     }
 
-    /// Schemas that all hold of a value, parts of `allOf` among them, each once and only those that say something.
-    pub(super) fn conjuncts(&self, nodes: &[&'d Node]) -> Vec<&'d Node> {
+    /// Schemas that all hold of a value, parts of `allOf` among them, each once.
+    pub(super) fn all_of(&self, nodes: &[&'d Node]) -> Vec<&'d Node> {
         let mut out: Vec<&Node> = Vec::new();
-        let mut seen: Vec<&Node> = Vec::new();
+        let mut seen: HashSet<*const Node> = HashSet::new();
         let mut queue: Vec<&Node> = nodes.iter().rev().copied().collect();
         while let Some(node) = queue.pop().map(|node| self.resolve(node)) {
-            if seen.iter().any(|known| std::ptr::eq(*known, node)) {
-                continue;
+            if seen.insert(node) {
+                out.push(node);
+                queue.extend(node.get("allOf").map(Node::items).unwrap_or_default().iter().rev());
             }
-            seen.push(node);
+        }
+        out
+    }
+
+    /// Of [these](Self::all_of), those that say something, and what is said twice only once.
+    pub(super) fn conjuncts(&self, nodes: &[&'d Node]) -> Vec<&'d Node> {
+        let mut out: Vec<&Node> = Vec::new();
+        for node in self.all_of(nodes) {
             if says_something(node) && !out.iter().any(|known| same(known, node)) {
                 out.push(node);
             }
-            queue.extend(node.get("allOf").map(Node::items).unwrap_or_default().iter().rev());
         }
         out
     }
@@ -93,7 +100,7 @@ impl<'d> Shaper<'d> {
         }
         let objects = said.iter().all(|node| self.object(&[node]).is_some() && self.branches(node).is_none());
         if objects
-            && said.iter().any(|node| self.says_object(node, 0))
+            && said.iter().any(|node| self.says_object(node))
             && self.object(&said).is_some_and(|object| !object.properties.is_empty())
         {
             return Together::Several(said);
@@ -118,43 +125,53 @@ impl<'d> Shaper<'d> {
         nodes.iter().map(|node| std::ptr::from_ref(self.resolve(node))).collect()
     }
 
-    fn merge(&self, node: &'d Node, object: &mut Object<'d>, seen: &mut Vec<*const Node>) -> bool {
-        let node = self.resolve(node);
-        let identity: *const Node = node;
-        if seen.contains(&identity) {
-            return false;
+    /// Adds what a schema says of objects, after what the parts of its `allOf` say; whether that is anything.
+    fn merge(&self, node: &'d Node, object: &mut Object<'d>, seen: &mut HashSet<*const Node>) -> bool {
+        let mut any = false;
+        // No recursion: a part may have parts that have parts, as many as the document has schemas.
+        let mut stack = vec![(node, false)];
+        while let Some((node, parts_done)) = stack.pop() {
+            if parts_done {
+                object.add(node);
+                continue;
+            }
+            let node = self.resolve(node);
+            let types = types(node);
+            if !seen.insert(node) || (!types.is_empty() && !types.contains(&"object")) {
+                continue;
+            }
+            let keywords = ["properties", "additionalProperties", "patternProperties", "required"];
+            any |= types.contains(&"object") || keywords.iter().any(|key| node.get(key).is_some());
+            stack.push((node, true));
+            let parts = node.get("allOf").map(Node::items).unwrap_or_default();
+            stack.extend(parts.iter().rev().map(|part| (part, false)));
         }
-        seen.push(identity);
-        let types = types(node);
-        if !types.is_empty() && !types.contains(&"object") {
-            return false;
-        }
-        let keywords = ["properties", "additionalProperties", "patternProperties", "required"];
-        let mut any = types.contains(&"object") || keywords.iter().any(|key| node.get(key).is_some());
-        for part in node.get("allOf").map(Node::items).unwrap_or_default() {
-            any |= self.merge(part, object, seen);
-        }
+        any
+    }
+}
+
+impl<'d> Object<'d> {
+    fn add(&mut self, node: &'d Node) {
         for entry in node.get("properties").map(Node::entries).unwrap_or_default() {
-            match object.properties.iter_mut().find(|(wire, _)| *wire == entry.key) {
+            match self.properties.iter_mut().find(|(wire, _)| *wire == entry.key) {
                 Some((_, nodes)) => nodes.push(&entry.value),
-                None => object.properties.push((&entry.key, vec![&entry.value])),
+                None => self.properties.push((&entry.key, vec![&entry.value])),
             }
         }
-        object.required.extend(
+        self.required.extend(
             node.get("required").map(Node::items).unwrap_or_default().iter().filter_map(Node::as_str),
         );
         match node.get("additionalProperties") {
             Some(Node { value: Value::Bool(false), .. }) if node.get("patternProperties").is_none() => {
-                object.closed = true;
+                self.closed = true;
             }
             // What a pattern takes is no additional member.
             Some(schema)
-                if node.get("patternProperties").is_none() && object.additional.is_none_or(is_open) =>
+                if node.get("patternProperties").is_none() && self.additional.is_none_or(is_open) =>
             {
-                object.additional = Some(schema);
+                self.additional = Some(schema);
             }
             Some(_) | None => {}
         }
-        any
     }
 }

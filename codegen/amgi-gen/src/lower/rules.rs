@@ -1,5 +1,7 @@
 //! What a schema asks beyond the type, as rules on the typed value.
 
+use std::collections::HashSet;
+
 use amgi_asyncapi::{
     diag::Diagnostics,
     node::{Node, Value},
@@ -7,6 +9,7 @@ use amgi_asyncapi::{
 use serde_json::Number;
 
 use super::{
+    alternatives::MOST_DEPTH,
     custom,
     schema::{self, types},
     shape::Shaper,
@@ -59,18 +62,31 @@ pub(super) fn is_pattern(text: &str) -> bool {
 /// The rules of `node` for a value of type `ty`. Rules that the type cannot break are left out.
 pub(super) fn rules<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty) -> Vec<Rule> {
     let mut out = Vec::new();
-    collect(shaper, node, ty, 0, &mut out);
+    collect(shaper, node, ty, &mut Seen::default(), &mut out);
     out
 }
 
-fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: &mut Vec<Rule>) {
-    // Deeper than this only a schema of itself goes, and its type has a name before that.
-    if depth > 32 {
+/// Schemas that were looked at, each for values of one type: they all hold, so once is enough.
+#[derive(Default)]
+struct Seen {
+    pairs: HashSet<(*const Node, *const Ty)>,
+    depth: usize,
+}
+
+fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, seen: &mut Seen, out: &mut Vec<Rule>) {
+    let node = shaper.resolve(node);
+    // As deep as this go lists in lists without a name, and parts of parts in no document that anybody has written.
+    if seen.depth > MOST_DEPTH || !seen.pairs.insert((node, ty)) {
         return;
     }
-    let node = shaper.resolve(node);
+    seen.depth += 1;
+    collect_new(shaper, node, ty, seen, out);
+    seen.depth -= 1;
+}
+
+fn collect_new<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, seen: &mut Seen, out: &mut Vec<Rule>) {
     match ty {
-        Ty::Option(inner) | Ty::Box(inner) => return collect(shaper, node, inner, depth + 1, out),
+        Ty::Option(inner) | Ty::Box(inner) => return collect(shaper, node, inner, seen, out),
         Ty::Named(_) => {
             if !out.contains(&Rule::Named) {
                 out.push(Rule::Named);
@@ -80,12 +96,12 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
         _ => {}
     }
     for part in node.get("allOf").map(Node::items).unwrap_or_default() {
-        collect(shaper, part, ty, depth + 1, out);
+        collect(shaper, part, ty, seen, out);
     }
     if let Some([only]) = shaper.branches(node).as_deref()
         && !shaper.is_opaque(node)
     {
-        collect(shaper, only, ty, depth + 1, out);
+        collect(shaper, only, ty, seen, out);
     }
     match ty {
         Ty::String => {
@@ -115,12 +131,12 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
             if matches!(node.get("uniqueItems"), Some(Node { value: Value::Bool(true), .. })) {
                 out.push(Rule::Unique);
             }
-            each(shaper, node.get("items"), inner, depth, out);
+            each(shaper, node.get("items"), inner, seen, out);
         }
         Ty::Map(inner) => {
             out.extend(size(node, "minProperties", "maxProperties"));
             out.extend(required(node));
-            each(shaper, node.get("additionalProperties"), inner, depth, out);
+            each(shaper, node.get("additionalProperties"), inner, seen, out);
         }
         Ty::JsonObject => {
             out.extend(size(node, "minProperties", "maxProperties"));
@@ -131,10 +147,10 @@ fn collect<'d>(shaper: &Shaper<'d>, node: &'d Node, ty: &Ty, depth: usize, out: 
     literals(node, ty, out);
 }
 
-fn each<'d>(shaper: &Shaper<'d>, node: Option<&'d Node>, inner: &Ty, depth: usize, out: &mut Vec<Rule>) {
+fn each<'d>(shaper: &Shaper<'d>, node: Option<&'d Node>, inner: &Ty, seen: &mut Seen, out: &mut Vec<Rule>) {
     let Some(node) = node.filter(|node| matches!(node.value, Value::Object(_))) else { return };
     let mut rules = Vec::new();
-    collect(shaper, node, inner, depth + 1, &mut rules);
+    collect(shaper, node, inner, seen, &mut rules);
     if !rules.is_empty() {
         out.push(Rule::Each(rules));
     }

@@ -20,6 +20,8 @@ mod covers;
 const MOST_PATH: usize = 4;
 /// How deep alternatives within alternatives are looked into.
 const MOST_NESTING: usize = 3;
+/// As many schemas of a message are looked at: those that lead back to themselves are met on ever new ways.
+const MOST_SCHEMAS: usize = 10_000;
 /// Of messages that another one takes, so many are named.
 const MOST_NAMED: usize = 5;
 /// More values than this mark nothing.
@@ -169,7 +171,8 @@ impl<'d> Lowering<'d> {
         let json = self.messages[index].payload.as_ref().is_some_and(|p| p.codec == ir::Codec::Json);
         if let Some(id) = message.payload.filter(|_| json) {
             let schema = &doc[id];
-            let mut finder = Finder { shaper: &self.shaper, path: Vec::new(), out: Vec::new() };
+            let mut finder =
+                Finder { shaper: &self.shaper, path: Vec::new(), out: Vec::new(), left: MOST_SCHEMAS };
             finder.schema(schema.name.as_deref(), &schema.node, true, 0);
             out = finder.out;
         }
@@ -253,11 +256,15 @@ struct Finder<'s, 'd> {
     shaper: &'s Shaper<'d>,
     path: Vec<&'d str>,
     out: Vec<Mark>,
+    /// How many more schemas are looked at.
+    left: usize,
 }
 
 impl<'d> Finder<'_, 'd> {
     /// Marks within a value, which is always there when `required`. `name` is what the document calls its schema.
     fn schema(&mut self, name: Option<&'d str>, node: &'d Node, required: bool, nesting: usize) {
+        let Some(left) = self.left.checked_sub(1) else { return };
+        self.left = left;
         let (inner, node) = self.shaper.named(node);
         let name = inner.or(name);
         let required = required && !types(node).contains(&"null");
@@ -288,26 +295,27 @@ impl<'d> Finder<'_, 'd> {
 
     /// What marks all alternatives marks the whole, with the values of each.
     fn alternatives(&mut self, node: &'d Node, required: bool, nesting: usize) {
-        if nesting > MOST_NESTING {
-            return;
-        }
+        let Some(left) = self.left.checked_sub(1).filter(|_| nesting <= MOST_NESTING) else { return };
+        self.left = left;
         for part in node.get("allOf").map(Node::items).unwrap_or_default() {
             self.alternatives(self.shaper.resolve(part), required, nesting + 1);
         }
         for keyword in ["oneOf", "anyOf"] {
             let branches = node.get(keyword).map(Node::items).unwrap_or_default();
-            let marks =
-                branches.iter().filter(|branch| !is_null(self.shaper.resolve(branch))).map(|branch| {
-                    let mut finder = Finder { shaper: self.shaper, path: self.path.clone(), out: Vec::new() };
-                    finder.schema(None, branch, required, nesting + 1);
-                    if let (Some(member), Some(name)) =
-                        (node.get("discriminator").and_then(Node::as_str), self.shaper.named(branch).0)
-                    {
-                        finder.path.push(member);
-                        finder.mark(vec![name.to_owned()], true, required, true);
-                    }
-                    finder.out
-                });
+            let left = &mut self.left;
+            let (shaper, path) = (self.shaper, &self.path);
+            let marks = branches.iter().filter(|branch| !is_null(shaper.resolve(branch))).map(|branch| {
+                let mut finder = Finder { shaper, path: path.clone(), out: Vec::new(), left: *left };
+                finder.schema(None, branch, required, nesting + 1);
+                *left = finder.left;
+                if let (Some(member), Some(name)) =
+                    (node.get("discriminator").and_then(Node::as_str), shaper.named(branch).0)
+                {
+                    finder.path.push(member);
+                    finder.mark(vec![name.to_owned()], true, required, true);
+                }
+                finder.out
+            });
             let nullable = branches.iter().any(|branch| is_null(self.shaper.resolve(branch)));
             let common = marks.reduce(|all, these| {
                 let both = all.into_iter().filter_map(|mut mark| {
@@ -363,18 +371,12 @@ impl<'d> Shaper<'d> {
     /// AsyncAPI 3.1, Schema Object, `discriminator`: the member that holds the name of the schema, said by it or by one that
     /// it inherits.
     fn discriminator(&self, node: &'d Node) -> Option<&'d str> {
-        fn find<'d>(shaper: &Shaper<'d>, node: &'d Node, depth: usize) -> Option<&'d str> {
-            let node = shaper.resolve(node);
-            let own = node.get("discriminator").and_then(Node::as_str);
-            let parts = node.get("allOf").map(Node::items).unwrap_or_default();
-            let inherited = || parts.iter().find_map(|part| find(shaper, part, depth - 1));
-            own.or_else(|| (depth > 0).then(inherited).flatten())
-        }
         // Alternatives beside a discriminator are named one by one.
         if node.get("oneOf").is_some() || node.get("anyOf").is_some() {
             return None;
         }
-        find(self, node, 8)
+        let own = |node: &'d Node| node.get("discriminator").and_then(Node::as_str);
+        self.all_of(&[node]).into_iter().find_map(own)
     }
 
     /// A schema's name, and those of all that inherit it.

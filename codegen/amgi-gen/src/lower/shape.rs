@@ -4,7 +4,7 @@
 //! so that a value is a plain `String` or `Vec` and not a wrapper. What a shape leaves out (bounds, patterns, constants)
 //! comes back as [`Rule`](crate::ir::Rule)s, see [`rules`](super::rules).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use amgi_asyncapi::{
     diag::{Diagnostic, Diagnostics},
@@ -14,11 +14,9 @@ use amgi_asyncapi::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    apart, custom,
+    custom,
     parts::{Object, Together},
-    schema::{
-        integer_format, is_condition, is_null, is_open, literal_type, nullable, resolve, strings, types,
-    },
+    schema::{integer_format, is_open, literal_type, nullable, resolve, strings, types},
 };
 use crate::{
     codes,
@@ -46,11 +44,21 @@ pub(super) struct Shaper<'d> {
     names: Namer,
     /// In the order in which they were named.
     pub definitions: Vec<Definition<'d>>,
-    by_schema: HashMap<usize, String>,
+    /// Names of schemas whose type is known, or about to be.
+    by_node: HashMap<*const Node, String>,
     /// Types of members that several schemas describe, by these schemas.
     pub merged: HashMap<Vec<*const Node>, String>,
-    active: Vec<usize>,
-    forced: HashMap<usize, String>,
+    /// Schemas without a name that are looked at, and the names of those that lead back to themselves.
+    active: HashSet<*const Node>,
+    forced: HashMap<*const Node, String>,
+    /// Schemas of which there is a type for one place, and how many more such types there are.
+    copied: HashSet<*const Node>,
+    copies: usize,
+    /// How deep in other types what is looked at lies, and the types that wait as they lie too deep.
+    depth: usize,
+    /// How deep it lies in lists and maps of the same type.
+    nested: usize,
+    waiting: VecDeque<Waiting<'d>>,
     /// Schemas that typify could not take.
     pub refused: Vec<*const Node>,
     settings: &'d Settings,
@@ -70,6 +78,22 @@ pub(super) struct Site(pub usize);
 
 /// As many types of a document may come of schemas that describe a member together.
 const MOST_MERGED: usize = 1000;
+
+/// As many types may be like others, as their schema stands in an object that is a part of several.
+const MOST_COPIES: usize = 1000;
+
+/// Types within types are looked at so deep; those further down wait until the outer ones are done.
+const DEEP: usize = 64;
+
+/// Lists within lists without a name go so deep; what is further down is any JSON. Typify takes much of the stack for each.
+const MOST_NESTED: usize = 16;
+
+/// A type whose members are still to be looked at.
+struct Waiting<'d> {
+    place: usize,
+    in_parts: bool,
+    nodes: Vec<&'d Node>,
+}
 
 /// The only member of a definition that stands for a site.
 const SITE: &str = "site";
@@ -95,10 +119,15 @@ impl<'d> Shaper<'d> {
             doc,
             names: Namer::types(),
             definitions: Vec::new(),
-            by_schema: HashMap::new(),
+            by_node: HashMap::new(),
             merged: HashMap::new(),
-            active: Vec::new(),
+            active: HashSet::new(),
             forced: HashMap::new(),
+            copied: HashSet::new(),
+            copies: 0,
+            depth: 0,
+            nested: 0,
+            waiting: VecDeque::new(),
             refused: Vec::new(),
             settings,
             format_names: BTreeMap::new(),
@@ -123,14 +152,24 @@ impl<'d> Shaper<'d> {
     pub(super) fn site(&mut self, node: &'d Node, suggest: &str, about: String) -> Site {
         self.about = Some(about);
         let shape = self.shape(node, suggest);
-        self.sites.push(shape);
-        Site(self.sites.len() - 1)
+        self.add_site(shape)
     }
 
     /// As [`site`](Self::site), for a schema of the document.
     pub(super) fn site_of(&mut self, id: Id<Schema>, suggest: &str, about: String) -> Site {
         self.about = Some(about);
         let shape = self.referenced(id.index(), suggest);
+        self.add_site(shape)
+    }
+
+    fn add_site(&mut self, shape: Json) -> Site {
+        while let Some(waiting) = self.waiting.pop_front() {
+            let name = self.definitions[waiting.place].name.clone();
+            let before = std::mem::replace(&mut self.in_parts, waiting.in_parts);
+            let shape = self.nominal(&name, &waiting.nodes);
+            self.in_parts = before;
+            self.definitions[waiting.place].shape = shape;
+        }
         self.sites.push(shape);
         Site(self.sites.len() - 1)
     }
@@ -200,59 +239,71 @@ impl<'d> Shaper<'d> {
         if let Some(id) = Schema::reference(node) {
             return self.referenced(id.index(), suggest);
         }
-        self.inline(node, suggest)
+        self.at(node, suggest, false)
     }
 
     fn referenced(&mut self, index: usize, suggest: &str) -> Json {
         let doc = self.doc;
         let Some(schema) = doc.schemas.get(index) else { return json!(true) };
-        if let Some(name) = self.by_schema.get(&index) {
-            return optional(reference(name), self.allows_null(&schema.node));
-        }
-        if let Some(name) = &schema.name {
+        if let Some(name) = &schema.name
+            && !self.by_node.contains_key(&std::ptr::from_ref(&schema.node))
+        {
             self.about = Some(format!("Schema `{name}`."));
         }
         let suggest = schema.name.clone().unwrap_or_else(|| suggest.to_owned());
-        if self.active.contains(&index) {
-            // An array or map that holds itself: only a named type can.
-            if let Some(name) = self.forced.get(&index) {
-                return reference(name);
-            }
-            let name = self.claim(&schema.node, &suggest);
-            self.forced.insert(index, name.clone());
-            return reference(&name);
-        }
-        if self.is_open_shape(&schema.node) {
-            return json!(true);
-        }
-        if Schema::reference(&schema.node).is_none() && self.is_named(&schema.node) {
-            let name = self.claim(&schema.node, &suggest);
-            self.by_schema.insert(index, name.clone());
-            self.define(&name, &[&schema.node]);
-            return optional(reference(&name), self.allows_null(&schema.node));
-        }
-        self.active.push(index);
-        let shape = self.shape(&schema.node, &suggest);
-        self.active.pop();
-        if let Some(name) = self.forced.remove(&index) {
-            let about = format!("Schema `{suggest}`.");
-            self.definitions.push(Definition { name: name.clone(), nodes: vec![&schema.node], shape, about });
-            self.by_schema.insert(index, name.clone());
-            return reference(&name);
-        }
-        shape
+        self.at(&schema.node, &suggest, true)
     }
 
-    fn inline(&mut self, node: &'d Node, suggest: &str) -> Json {
+    /// The shape of a schema. One that is `shared` has one type, wherever it is referred to; others have one for each place, but
+    /// within their own.
+    fn at(&mut self, node: &'d Node, suggest: &str, shared: bool) -> Json {
+        let key = std::ptr::from_ref(node);
+        if let Some(name) = self.by_node.get(&key) {
+            return optional(reference(name), self.allows_null(node));
+        }
+        if self.active.contains(&key) {
+            // An array or map that holds itself: only a named type can.
+            if let Some(name) = self.forced.get(&key) {
+                return reference(name);
+            }
+            let name = self.claim(node, suggest);
+            self.forced.insert(key, name.clone());
+            return reference(&name);
+        }
         if self.is_open_shape(node) {
             return json!(true);
         }
-        if self.is_named(node) {
+        if Schema::reference(node).is_none() && self.is_named(node) {
             let name = self.claim(node, suggest);
+            self.by_node.insert(key, name.clone());
             self.define(&name, &[node]);
+            if !shared && self.copies < MOST_COPIES {
+                self.copies += usize::from(!self.copied.insert(key));
+                self.by_node.remove(&key);
+            }
             return optional(reference(&name), self.allows_null(node));
         }
-        self.structural(node, suggest)
+        if self.nested >= MOST_NESTED {
+            self.refused.push(key);
+            return json!(true);
+        }
+        self.active.insert(key);
+        self.depth += 1;
+        self.nested += 1;
+        let shape = match Schema::reference(node) {
+            Some(id) => self.referenced(id.index(), suggest),
+            None => self.structural(node, suggest),
+        };
+        self.nested -= 1;
+        self.depth -= 1;
+        self.active.remove(&key);
+        if let Some(name) = self.forced.remove(&key) {
+            let about = format!("Schema `{suggest}`.");
+            self.definitions.push(Definition { name: name.clone(), nodes: vec![node], shape, about });
+            self.by_node.insert(key, name.clone());
+            return reference(&name);
+        }
+        shape
     }
 
     /// Whether the type of a schema is any JSON, though the schema says more.
@@ -263,51 +314,6 @@ impl<'d> Shaper<'d> {
     /// Whether typify could not take a schema.
     pub(super) fn is_refused(&self, node: &'d Node) -> bool {
         [node, self.resolve(node)].iter().any(|node| self.refused.contains(&std::ptr::from_ref(*node)))
-    }
-
-    /// Whether a type would refuse what the schema allows: it describes objects, and does not say that it must be one; or
-    /// has alternatives that are told by conditions.
-    fn is_open_shape(&self, node: &'d Node) -> bool {
-        if Schema::reference(node).is_some() || strings(node).is_some() || custom::rust_type(node).is_some() {
-            return false;
-        }
-        if let Some(branches) = self.branches(node) {
-            let all = self.listed(node).map_or(&[][..], Node::items);
-            let conditions =
-                all.iter().map(|branch| self.resolve(branch)).any(|b| !is_null(b) && is_condition(b));
-            if conditions {
-                return true;
-            }
-            // What describes objects beside alternatives says nothing about those that are none.
-            let says_object = self.says_object(node, 0);
-            let shares = self.shares(node, &branches);
-            return branches.iter().any(|branch| {
-                let branch = self.resolve(branch);
-                !std::ptr::eq(branch, node)
-                    && (is_condition(branch)
-                        || (!says_object && self.is_loose_object(branch))
-                        || (shares && !says_object && !apart::is_object(self, branch)))
-            });
-        }
-        self.is_loose_object(node)
-    }
-
-    pub(super) fn is_loose_object(&self, node: &'d Node) -> bool {
-        strings(node).is_none()
-            && types(node).is_empty()
-            && self.object(&[node]).is_some()
-            && !self.says_object(node, 0)
-    }
-
-    /// Whether a schema allows nothing but objects, and perhaps null.
-    pub(super) fn says_object(&self, node: &'d Node, depth: usize) -> bool {
-        let node = self.resolve(node);
-        let types = types(node);
-        depth < 32
-            && ((types.contains(&"object") && types.iter().all(|ty| ["object", "null"].contains(ty)))
-                || node
-                    .get("allOf")
-                    .is_some_and(|parts| parts.items().iter().any(|part| self.says_object(part, depth + 1))))
     }
 
     /// Claims a type name for what is no schema.
@@ -363,7 +369,15 @@ impl<'d> Shaper<'d> {
             shape: json!(true),
             about,
         });
+        if self.depth > DEEP {
+            self.waiting.push_back(Waiting { place, in_parts: self.in_parts, nodes: nodes.to_vec() });
+            return;
+        }
+        self.depth += 1;
+        let nested = std::mem::take(&mut self.nested);
         let shape = self.nominal(name, nodes);
+        self.nested = nested;
+        self.depth -= 1;
         self.definitions[place].shape = shape;
     }
 
