@@ -18,10 +18,7 @@ use std::{
     future::{IntoFuture, poll_fn},
     marker::PhantomData,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Poll, Waker},
     time::Duration,
 };
@@ -36,6 +33,7 @@ use crate::{
     error::{Disposition, Error, Reason, Rejection, Result, SendError, StartupError},
     reply::{Location, ReplyInfo},
     sender::Outgoing,
+    server::Outcome,
     stop::Stop,
 };
 
@@ -60,7 +58,6 @@ struct Inner {
     inbox: ByteString,
     /// What correlation ids begin with, different in every process; their number follows.
     prefix: String,
-    count: AtomicU64,
     waiting: Mutex<Waiting>,
     /// Told the server's `send` at startup.
     started: Mutex<Option<oneshot::Sender<State>>>,
@@ -68,12 +65,26 @@ struct Inner {
 
 #[derive(Default)]
 struct Waiting {
-    /// By the number in the correlation id, which is ours.
-    by_number: BTreeMap<u64, Arc<dyn Waits>>,
+    /// Requests so far.
+    count: u64,
+    /// By the number in the correlation id, which is ours. Numbers grow, so they are in order.
+    by_number: VecDeque<(u64, Arc<dyn Waits>)>,
     /// By correlation ids that others chose.
     by_id: BTreeMap<ByteString, Arc<dyn Waits>>,
     /// Requests of operations without a correlation id, by the address of the reply, the first first.
     in_order: VecDeque<(u64, ByteString, Arc<dyn Waits>)>,
+}
+
+impl Waiting {
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Arc<dyn Waits>> {
+        let place = self.by_number.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        self.by_number.remove(place).map(|(_, waits)| waits)
+    }
 }
 
 /// Whoever waits for a reply, whatever its type.
@@ -171,9 +182,8 @@ impl Replies {
         waiting.by_number.len() + waiting.by_id.len() + waiting.in_order.len()
     }
 
-    /// Settles the message of `cx` if it is a reply; `None` leaves it to the handlers.
-    pub(crate) fn take(&self, cx: &Context) -> Option<Settlement> {
-        let message = cx.message();
+    /// Settles a message if it is a reply; `None` leaves it to the handlers.
+    pub(crate) fn take(&self, message: &Message) -> Option<Settlement> {
         if let Some(waits) = self.find(message) {
             waits.answer(message);
             return Some(Settlement::Ack);
@@ -193,7 +203,7 @@ impl Replies {
             let Some(id) = location.read(message) else { continue };
             let number = id.strip_prefix(self.0.prefix.as_str()).and_then(|number| number.parse().ok());
             let waits = match number {
-                Some(number) => waiting.by_number.remove(&number),
+                Some(number) => waiting.remove(number),
                 None => waiting.by_id.remove(&*id),
             };
             if waits.is_some() {
@@ -240,36 +250,50 @@ impl Replies {
         if !self.0.channels.iter().any(|channel| channel.address == *address) {
             return Err(RequestError::NotReceived(address.to_string()));
         }
-        let number = self.0.count.fetch_add(1, Ordering::Relaxed);
-        let key = match info.correlation {
-            None => {
-                self.lock().in_order.push_back((number, address, waits));
-                Key::InOrder(number)
-            }
-            Some((location, _)) => {
-                let given =
-                    location.read(request).filter(|id| !id.is_empty()).map(|id| ByteString::from(&*id));
-                match given {
-                    Some(id) => {
-                        if self.lock().by_id.insert(id.clone(), waits).is_some() {
-                            return Err(RequestError::Twice(id.to_string()));
-                        }
-                        Key::Id(id)
-                    }
-                    None => {
-                        let mut digits = itoa::Buffer::new();
-                        let digits = digits.format(number);
-                        let mut id = String::with_capacity(self.0.prefix.len() + digits.len());
-                        id.push_str(&self.0.prefix);
-                        id.push_str(digits);
-                        set(request, location, id.into())?;
-                        self.lock().by_number.insert(number, waits);
-                        Key::Number(number)
-                    }
-                }
-            }
+        let Some((location, _)) = info.correlation else {
+            let mut waiting = self.lock();
+            let number = waiting.next();
+            waiting.in_order.push_back((number, address, waits));
+            return Ok(Wait { replies: self, key: Key::InOrder(number) });
         };
-        Ok(Wait { replies: self, key })
+        if let Some(id) = location.read(request).filter(|id| !id.is_empty()) {
+            let id = ByteString::from(&*id);
+            if self.lock().by_id.insert(id.clone(), waits).is_some() {
+                return Err(RequestError::Twice(id.to_string()));
+            }
+            return Ok(Wait { replies: self, key: Key::Id(id) });
+        }
+        // Numbered where they are put in order.
+        let number = {
+            let mut waiting = self.lock();
+            let number = waiting.next();
+            waiting.by_number.push_back((number, waits));
+            number
+        };
+        let wait = Wait { replies: self, key: Key::Number(number) };
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number);
+        let mut id = String::with_capacity(self.0.prefix.len() + digits.len());
+        id.push_str(&self.0.prefix);
+        id.push_str(digits);
+        set(request, location, id.into())?;
+        Ok(wait)
+    }
+}
+
+/// Where a server that hands replies over at once finds who waits for them: it puts this into the state before startup, and the
+/// application its requests into this.
+#[derive(Clone, Default)]
+pub(crate) struct ReplySlot(Arc<OnceLock<Replies>>);
+
+impl ReplySlot {
+    /// Gives a reply to who waits for it.
+    pub(crate) fn take(&self, reply: &Message) -> Outcome {
+        match self.0.get().and_then(|replies| replies.take(reply)) {
+            Some(Settlement::Ack) => Outcome::Acked,
+            Some(Settlement::Fail { reason, .. }) => Outcome::Discarded(reason),
+            Some(Settlement::Unsettled) | None => Outcome::Unsettled,
+        }
     }
 }
 
@@ -319,6 +343,10 @@ impl Application for Replies {
 
     async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
         state.insert(self.clone());
+        if let Some(slot) = state.get::<ReplySlot>() {
+            // A second startup has the same requests.
+            let _ = slot.0.set(self.clone());
+        }
         let started = self.0.started.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(started) = started {
             // A client that is gone needs no sender.
@@ -328,7 +356,7 @@ impl Application for Replies {
     }
 
     async fn message(&self, cx: &Context) -> Settlement {
-        self.take(cx).unwrap_or_else(|| crate::codegen::no_channel(cx))
+        self.take(cx.message()).unwrap_or_else(|| crate::codegen::no_channel(cx))
     }
 }
 
@@ -351,7 +379,7 @@ impl Drop for Wait<'_> {
         match &self.key {
             Key::Done => {}
             Key::Id(id) => drop(self.replies.lock().by_id.remove(id)),
-            Key::Number(number) => drop(self.replies.lock().by_number.remove(number)),
+            Key::Number(number) => drop(self.replies.lock().remove(*number)),
             Key::InOrder(number) => self.replies.lock().in_order.retain(|(other, ..)| other != number),
         }
     }

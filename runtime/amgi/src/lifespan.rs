@@ -13,7 +13,15 @@ use crate::{
 ///
 /// A failure ends the server: nothing is consumed by an application that did not start.
 pub async fn startup<A: Application>(app: &A, sender: Arc<dyn MessageSend>) -> Result<State, Error> {
-    let mut state = State::default();
+    startup_with(app, sender, State::default()).await
+}
+
+/// The same with something in the state already.
+pub(crate) async fn startup_with<A: Application>(
+    app: &A,
+    sender: Arc<dyn MessageSend>,
+    mut state: State,
+) -> Result<State, Error> {
     state.insert(sender);
     app.startup(&mut state).await.map_err(Error::Startup)?;
     debug!("application started");

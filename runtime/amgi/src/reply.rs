@@ -85,11 +85,16 @@ impl ReplyInfo {
 
     /// Copies the correlation id of `request` into a header of `reply`, unless the handler has set it.
     pub fn correlate(&self, request: &Message, reply: &mut Message) {
-        if let Some((from, Location::Header(name))) = self.correlation
-            && reply.headers.get(name).is_none()
-            && let Some(id) = from.read(request)
-        {
-            reply.headers.push(name, Bytes::copy_from_slice(id.as_bytes()));
+        let Some((from, Location::Header(name))) = self.correlation else { return };
+        if reply.headers.get(name).is_some() {
+            return;
+        }
+        let id = match from {
+            Location::Header(name) => request.headers.get_bytes(name).cloned(),
+            Location::Payload(_) => from.read(request).map(|id| Bytes::copy_from_slice(id.as_bytes())),
+        };
+        if let Some(id) = id {
+            reply.headers.push(name, id);
         }
     }
 }

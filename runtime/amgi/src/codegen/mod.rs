@@ -294,7 +294,7 @@ pub fn only_replies(replies: &Replies) -> Vec<ChannelInfo> {
 
 /// Settles a reply; `None` for what is none.
 pub fn answer(replies: &Replies, cx: &Context) -> Option<Settlement> {
-    replies.take(cx)
+    replies.take(cx.message())
 }
 
 /// Reads the messages of a batch.

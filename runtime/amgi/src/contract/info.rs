@@ -26,8 +26,8 @@ pub struct ChannelInfo {
     /// Whether its messages are handled together (`x-amgi-batch`).
     pub batch: Option<BatchInfo>,
     /// Whether replies to requests of this application come here, and nothing else. Handlers wait for them: a server hands
-    /// them to the application at once, not behind messages that are being handled, not to another instance of a group, and
-    /// also while it drains.
+    /// them over at once, not behind messages that are being handled, not to another instance of a group, and also while it
+    /// drains. The in-memory server gives them to who waits, past all layers.
     pub replies: bool,
 }
 

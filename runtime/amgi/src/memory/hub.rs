@@ -1,6 +1,9 @@
 //! Several applications that talk to each other within the process.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use super::Queue;
 use crate::{
@@ -31,8 +34,24 @@ use crate::{
 /// server.await.unwrap()
 /// # }
 /// ```
-#[derive(Debug, Clone, Default)]
-pub struct Hub(Arc<Mutex<Vec<(ChannelMap, Queue)>>>);
+#[derive(Clone, Default)]
+pub struct Hub(Arc<Mutex<Vec<Subscriber>>>);
+
+struct Subscriber {
+    channels: ChannelMap,
+    to: To,
+}
+
+/// Where messages go.
+enum To {
+    /// To a server, one after the other.
+    Queue(Queue),
+    /// At once to who waits for a reply.
+    Replies(OnReply),
+}
+
+/// Takes a reply.
+pub(super) type OnReply = Arc<dyn Fn(Message) + Send + Sync>;
 
 impl Hub {
     /// A hub without servers.
@@ -40,7 +59,7 @@ impl Hub {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(ChannelMap, Queue)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Subscriber>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -48,26 +67,60 @@ impl Hub {
     pub(super) fn subscribe(&self, channels: &[ChannelInfo]) -> Queue {
         let queue = Queue::new();
         if !channels.is_empty() {
-            self.lock().push((ChannelMap::new(channels), queue.clone()));
+            let channels = ChannelMap::new(channels);
+            self.lock().push(Subscriber { channels, to: To::Queue(queue.clone()) });
         }
         queue
     }
 
-    pub(super) fn unsubscribe(&self, queue: &Queue) {
-        self.lock().retain(|(_, other)| !other.is(queue));
+    /// Calls `reply` with what is sent to `channels` from now on.
+    pub(super) fn on_reply(&self, channels: &[ChannelInfo], reply: &OnReply) {
+        if !channels.is_empty() {
+            let channels = ChannelMap::new(channels);
+            self.lock().push(Subscriber { channels, to: To::Replies(reply.clone()) });
+        }
+    }
+
+    pub(super) fn unsubscribe(&self, queue: &Queue, reply: &OnReply) {
+        self.lock().retain(|subscriber| match &subscriber.to {
+            To::Queue(other) => !other.is(queue),
+            To::Replies(other) => !Arc::ptr_eq(other, reply),
+        });
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("servers", &self.lock().len()).finish_non_exhaustive()
     }
 }
 
 impl MessageSend for Hub {
     fn send(&self, message: Message) -> SendFuture<'_> {
-        let servers = self.lock();
-        let mut to = servers.iter().filter(|(map, _)| map.find(&message.address).is_some()).peekable();
-        while let Some((_, queue)) = to.next() {
-            if to.peek().is_none() {
-                queue.push(message);
-                break;
+        // Whoever takes a reply may send, so that is done when the hub is free again.
+        let (mut first, mut others) = (None, Vec::new());
+        {
+            let servers = self.lock();
+            let fits = |server: &&Subscriber| server.channels.find(&message.address).is_some();
+            let mut fitting = servers.iter().filter(fits).peekable();
+            while let Some(server) = fitting.next() {
+                match &server.to {
+                    To::Queue(queue) if first.is_none() && fitting.peek().is_none() => {
+                        drop(fitting);
+                        queue.push(message);
+                        return SendFuture::ready(Ok(()));
+                    }
+                    To::Queue(queue) => queue.push(message.clone()),
+                    To::Replies(reply) if first.is_none() => first = Some(reply.clone()),
+                    To::Replies(reply) => others.push(reply.clone()),
+                }
             }
-            queue.push(message.clone());
+        }
+        for reply in others {
+            reply(message.clone());
+        }
+        if let Some(reply) = first {
+            reply(message);
         }
         SendFuture::ready(Ok(()))
     }

@@ -12,6 +12,7 @@ use std::{pin::pin, sync::Arc};
 
 use tracing::warn;
 
+use self::hub::OnReply;
 pub(crate) use self::line::example_message;
 #[cfg(feature = "cli")]
 pub(crate) use self::line::sent_line;
@@ -19,8 +20,9 @@ pub use self::{hub::Hub, queue::Queue};
 use crate::{
     Result,
     channels::ChannelMap,
+    client::ReplySlot,
     context::Context,
-    contract::{Application, Message, MessageSend},
+    contract::{Application, Message, MessageSend, State},
     error::Reason,
     lifespan,
     sender::SendFuture,
@@ -146,75 +148,65 @@ impl<A: Application> Server<A> {
         self.stop.on_signal()?;
         let observer = self.observer.clone().unwrap_or_else(|| Arc::new(line::print));
         let hub = match &self.source {
-            Source::Hub(hub) => {
-                let (replies, others): (Vec<_>, Vec<_>) =
-                    self.app.channels().iter().cloned().partition(|channel| channel.replies);
-                Some((hub.clone(), hub.subscribe(&others), hub.subscribe(&replies)))
-            }
+            Source::Hub(hub) => Some(hub),
             _ => None,
         };
-        let sender: Arc<dyn MessageSend> =
-            Arc::new(Observed(observer.clone(), hub.as_ref().map(|(hub, ..)| hub.clone())));
-        let ran = match &hub {
-            Some((_, queue, replies)) => self.run(sender, &observer, Some(queue), Some(replies)).await,
-            None => {
-                let queue = match &self.source {
-                    Source::Queue(queue) => Some(queue.clone()),
-                    Source::Examples => Some(self.examples_queue()),
-                    _ => None,
-                };
-                self.run(sender, &observer, queue.as_ref(), None).await
-            }
+        let sender: Arc<dyn MessageSend> = Arc::new(Observed(observer.clone(), hub.cloned()));
+        let mut state = State::default();
+        let subscribed = hub.map(|hub| self.subscribe(hub, &observer, &mut state));
+        let queue = match (&subscribed, &self.source) {
+            (Some((queue, _)), _) => Some(queue.clone()),
+            (None, Source::Queue(queue)) => Some(queue.clone()),
+            (None, Source::Examples) => Some(self.examples_queue()),
+            _ => None,
         };
-        if let Some((hub, queue, replies)) = &hub {
-            hub.unsubscribe(queue);
-            hub.unsubscribe(replies);
+        let ran = self.run(sender, &observer, state, queue.as_ref()).await;
+        if let (Some(hub), Some((queue, reply))) = (hub, &subscribed) {
+            hub.unsubscribe(queue, reply);
         }
         ran
+    }
+
+    /// Connects to the hub: messages are queued; replies go to who waits for them, of whom the application tells at startup.
+    fn subscribe(&self, hub: &Hub, observer: &Observer, state: &mut State) -> (Queue, OnReply) {
+        let (replies, others): (Vec<_>, Vec<_>) =
+            self.app.channels().iter().cloned().partition(|channel| channel.replies);
+        let waiting = ReplySlot::default();
+        state.insert(waiting.clone());
+        let observer = observer.clone();
+        let reply: OnReply = Arc::new(move |message| {
+            observer(Event::Received(&message));
+            let outcome = waiting.take(&message);
+            observer(Event::Settled(&message, &outcome));
+        });
+        hub.on_reply(&replies, &reply);
+        (hub.subscribe(&others), reply)
     }
 
     async fn run(
         &self,
         sender: Arc<dyn MessageSend>,
         observer: &Observer,
+        state: State,
         queue: Option<&Queue>,
-        replies: Option<&Queue>,
     ) -> Result<()> {
-        let state = lifespan::startup(&self.app, sender.clone()).await?;
+        let state = lifespan::startup_with(&self.app, sender.clone(), state).await?;
         // Startup may have put another in its place.
         let sender = state.sender().cloned().unwrap_or(sender);
         let policies = Policies::new(self.app.channels(), self.policy.clone());
-        let cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
-        // Handlers wait for replies, so these go on until the last handler has ended.
-        let replying = async {
-            let Some(replies) = replies else { return Ok(()) };
-            let (mut cx, never) = (cx.clone(), Stop::new());
-            let mut forever = pin!(std::future::pending());
-            while replies.pop(&never, forever.as_mut(), cx.message_mut()).await {
-                self.handle_rarely(&cx, observer, &policies).await;
+        let mut cx = Context::new(Message::default(), state, sender).with_stop(&self.stop);
+        let worked = match queue {
+            Some(queue) if self.app.channels().iter().any(|channel| channel.batch.is_some()) => {
+                Box::pin(self.batches(&cx, queue, observer, &policies)).await;
+                Ok(())
             }
-            Ok(())
-        };
-        let mut cx = cx.clone();
-        let working = async {
-            let worked = match queue {
-                Some(queue) if self.app.channels().iter().any(|channel| channel.batch.is_some()) => {
-                    Box::pin(self.batches(&cx, queue, observer, &policies)).await;
-                    Ok(())
-                }
-                Some(queue) => {
-                    // Boxed, once: large handlers make it large.
-                    Box::pin(self.messages(&mut cx, queue, observer, &policies)).await;
-                    Ok(())
-                }
-                None => self.lines(&mut cx, observer, &policies).await,
-            };
-            if let Some(replies) = replies {
-                replies.close();
+            Some(queue) => {
+                // Boxed, once: large handlers make it large.
+                Box::pin(self.messages(&mut cx, queue, observer, &policies)).await;
+                Ok(())
             }
-            worked
+            None => self.lines(&mut cx, observer, &policies).await,
         };
-        let worked = tokio::try_join!(working, replying).map(|((), ())| ());
         let ended = lifespan::shutdown(&self.app).await;
         worked.and(ended)
     }
