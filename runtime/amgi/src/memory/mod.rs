@@ -155,8 +155,7 @@ impl<A: Application> Server<A> {
         let mut state = State::default();
         let subscribed = hub.map(|hub| self.subscribe(hub, &observer, &mut state));
         let queue = match (&subscribed, &self.source) {
-            (Some((queue, _)), _) => Some(queue.clone()),
-            (None, Source::Queue(queue)) => Some(queue.clone()),
+            (Some((queue, _)), _) | (None, Source::Queue(queue)) => Some(queue.clone()),
             (None, Source::Examples) => Some(self.examples_queue()),
             _ => None,
         };
