@@ -18,7 +18,7 @@ use super::{
     rules::{needs_validator, rules},
     schema::{
         ALTERNATIVES, ARRAYS, LITERAL, NUMBERS, OBJECTS, OTHER, STRINGS, any, is_null, literals, nullable,
-        says_something, strings, types,
+        strings, types,
     },
     shape::Shaper,
     typedefs::keeps,
@@ -302,7 +302,7 @@ impl<'s, 'd> Reasons<'s, 'd> {
             return Some("type");
         }
         let additional = part.get("additionalProperties")?;
-        if !says_something(self.shaper.resolve(additional)) {
+        if self.shaper.conjuncts(&[additional]).is_empty() {
             return None;
         }
         // It is about all that this very schema does not describe, whatever others do.
