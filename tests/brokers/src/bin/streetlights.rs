@@ -1,7 +1,7 @@
 //! AsyncAPI's streetlights example, from the document to a running service: `streetlights PATH`, where PATH is
 //! `streetlights-mqtt-asyncapi.yml` of the specification.
 //!
-//! Generates a crate, writes its handler, builds it, runs it on a real mosquitto, and publishes with `mosquitto_pub`. Exits
+//! Generates a crate, writes its handler, builds it, runs it with `run URL` on a real mosquitto, and publishes with `mosquitto_pub`. Exits
 //! 0 when typed values arrived, a malformed payload was rejected with its JSON Pointer, and SIGTERM ended it well.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use amgi_brokers_tests::Mosquitto;
@@ -45,22 +45,6 @@ impl LightingMeasuredHandler for Service {
 }
 "#;
 
-const MAIN: &str = r#"//! Runs the service on MQTT.
-
-use streetlights::{handlers::Service, lights};
-
-#[tokio::main]
-async fn main() -> amgi::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    amgi_mqtt::Server::new(lights::app(Service))
-        .env()
-        .client_id("streetlights")
-        .on_ready(|| println!("ready"))
-        .serve()
-        .await
-}
-"#;
-
 fn main() -> Result<(), Box<dyn Error>> {
     let spec =
         std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: streetlights PATH-OF-THE-DOCUMENT")?;
@@ -70,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     build(&folder)?;
     let broker = Mosquitto::start();
     let mut service = Service::start(&generated_target().join("debug/streetlights"), &broker.url())?;
-    service.expect("ready")?;
+    service.subscribed(&broker, "smartylighting/streetlights/1/0/event/+/lighting/measured")?;
 
     let topic = "smartylighting/streetlights/1/0/event/lamp-7/lighting/measured";
     let good = r#"{"lumens":42,"sentAt":"2026-03-14T09:26:53Z"}"#;
@@ -111,15 +95,6 @@ fn generate(spec: &Path, folder: &Path, root: &Path) -> Result<(), Box<dyn Error
     let plan = amgi_gen::plan::crate_files(&generation, &settings, folder)?;
     amgi_gen::write::apply(&amgi_gen::write::compare(folder, plan)?)?;
     fs::write(folder.join("src/handlers.rs"), HANDLERS)?;
-    fs::write(folder.join("src/main.rs"), MAIN)?;
-    // The manifest names the server in a comment; taking the comment sign away is what its user does.
-    let manifest = folder.join("Cargo.toml");
-    let text = fs::read_to_string(&manifest)?;
-    let with_mqtt = text.replace("# amgi-mqtt = ", "amgi-mqtt = ");
-    if text == with_mqtt {
-        return Err("the manifest does not name amgi-mqtt".into());
-    }
-    fs::write(manifest, with_mqtt)?;
     Ok(())
 }
 
@@ -138,7 +113,7 @@ struct Service {
 impl Service {
     fn start(binary: &Path, url: &str) -> Result<Self, Box<dyn Error>> {
         let mut child = Command::new(binary)
-            .env("AMGI_MQTT_URL", url)
+            .args(["run", url])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -146,6 +121,22 @@ impl Service {
         let lines = read(child.stdout.take().ok_or("no standard output")?);
         let log = read(child.stderr.take().ok_or("no standard error")?);
         Ok(Self { child, lines, log })
+    }
+
+    /// Waits until the broker has its subscription.
+    fn subscribed(&mut self, broker: &Mosquitto, filter: &str) -> Result<(), Box<dyn Error>> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !broker.log().contains(filter) {
+            if let Some(status) = self.child.try_wait()? {
+                let log: Vec<String> = self.log.iter().collect();
+                return Err(format!("ended with {status}\n{}", log.join("\n")).into());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("no subscription to `{filter}`\n{}", broker.log()).into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     fn expect(&mut self, expected: &str) -> Result<(), Box<dyn Error>> {
