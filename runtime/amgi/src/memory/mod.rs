@@ -10,13 +10,14 @@ mod queue;
 
 use std::{pin::pin, sync::Arc};
 
+use tokio::task::unconstrained;
 use tracing::warn;
 
-use self::hub::OnReply;
 pub(crate) use self::line::example_message;
 #[cfg(feature = "cli")]
 pub(crate) use self::line::sent_line;
 pub use self::{hub::Hub, queue::Queue};
+use self::{hub::OnReply, queue::Stopped};
 use crate::{
     Result,
     channels::ChannelMap,
@@ -226,11 +227,12 @@ impl<A: Application> Server<A> {
 
     /// Delivers one message after the other. This is the one place where messages are many.
     async fn messages(&self, cx: &mut Context, queue: &Queue, observer: &Observer, policies: &Policies) {
-        let mut stopped = pin!(self.stop.requested());
+        let requested = pin!(unconstrained(self.stop.requested()));
+        let mut stopped = Stopped::new(&self.stop, requested);
         loop {
             match queue.try_pop(&self.stop, cx.message_mut()) {
                 Some(true) => {}
-                None if queue.pop(&self.stop, stopped.as_mut(), cx.message_mut()).await => {}
+                None if queue.pop(&mut stopped, cx.message_mut()).await => {}
                 Some(false) | None => return,
             }
             observer(Event::Received(cx.message()));
@@ -273,8 +275,14 @@ impl<A: Application> Server<A> {
         // A clone shares what belongs to a message with the context that it is a clone of, until it gets one of its own.
         let mut contexts = vec![cx.clone()];
         let mut settlements = Vec::new();
-        let mut stopped = pin!(self.stop.requested());
-        while queue.pop(&self.stop, stopped.as_mut(), contexts[0].message_mut()).await {
+        let requested = pin!(unconstrained(self.stop.requested()));
+        let mut stopped = Stopped::new(&self.stop, requested);
+        loop {
+            match queue.try_pop(&self.stop, contexts[0].message_mut()) {
+                Some(true) => {}
+                None if queue.pop(&mut stopped, contexts[0].message_mut()).await => {}
+                Some(false) | None => return,
+            }
             let channel = map.find(contexts[0].address());
             let Some(batch) = channel.and_then(|index| channels[index].batch) else {
                 self.handle_rarely(&contexts[0], observer, policies).await;

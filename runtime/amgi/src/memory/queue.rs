@@ -5,7 +5,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Poll, Waker},
+    task::{self, Poll, Waker},
 };
 
 use crate::{contract::Message, server::Stop};
@@ -106,28 +106,27 @@ impl Queue {
         .await;
     }
 
-    /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for, which ends
-    /// `stopped`.
+    /// Puts the next message into `slot`; false when the queue is closed and empty, or a stop is asked for. Call it when
+    /// [`try_pop`](Self::try_pop) does not know.
     pub(super) async fn pop(
         &self,
-        stop: &Stop,
-        mut stopped: Pin<&mut impl Future<Output = ()>>,
+        stopped: &mut Stopped<'_, impl Future<Output = ()>>,
         slot: &mut Message,
     ) -> bool {
         loop {
-            if let Some(popped) = self.try_pop(stop, slot) {
-                return popped;
-            }
             let mut filled = pin!(self.filled());
             poll_fn(|task| match filled.as_mut().poll(task) {
                 Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => stopped.as_mut().poll(task),
+                Poll::Pending => stopped.poll(task),
             })
             .await;
+            if let Some(popped) = self.try_pop(stopped.stop, slot) {
+                return popped;
+            }
         }
     }
 
-    /// The same when it is known at once.
+    /// Puts the next message into `slot` as [`pop`](Self::pop) does, when there is nothing to wait for.
     #[inline]
     pub(super) fn try_pop(&self, stop: &Stop, slot: &mut Message) -> Option<bool> {
         if stop.is_requested() {
@@ -144,5 +143,30 @@ impl Queue {
         };
         drop(last);
         Some(true)
+    }
+}
+
+/// A stop that is waited for many times. Asking for it costs more than all else in a wait, so it is asked once a task: a
+/// stop comes once, and wakes whoever asked.
+pub(super) struct Stopped<'a, F> {
+    stop: &'a Stop,
+    requested: Pin<&'a mut F>,
+    /// Whom it wakes.
+    wakes: Option<Waker>,
+}
+
+impl<'a, F: Future<Output = ()>> Stopped<'a, F> {
+    /// `requested` is [`Stop::requested`] of this stop. It must ask whenever it is polled: without tokio's budget, which may
+    /// run out before it has.
+    pub(super) fn new(stop: &'a Stop, requested: Pin<&'a mut F>) -> Self {
+        Self { stop, requested, wakes: None }
+    }
+
+    fn poll(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
+        if self.wakes.as_ref().is_some_and(|waker| waker.will_wake(task.waker())) {
+            return if self.stop.is_requested() { Poll::Ready(()) } else { Poll::Pending };
+        }
+        self.wakes = Some(task.waker().clone());
+        self.requested.as_mut().poll(task)
     }
 }
