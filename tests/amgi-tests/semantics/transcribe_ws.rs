@@ -1,6 +1,6 @@
-//! WebSocket, AsyncAPI 3.0: one address for everything, two messages told apart by a member, audio as bytes.
+//! WebSocket, AsyncAPI 3.0: one address for everything, two messages told apart by a member, a reply, audio as bytes.
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
 use amgi::{Bytes, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
@@ -9,7 +9,10 @@ use crate::{
     common::{Calls, json},
     transcribe_ws::{
         AudioChunk, EndOfStream, FinalResult, Initialize, PartialResult, RealtimeHandler, Sender, app,
-        types::{EndOfStreamPayload, InitializePayload, InitializePayloadConfig, Model, TokenType},
+        types::{
+            AuthResultPayload, EndOfStreamPayload, InitializePayload, InitializePayloadConfig, Model,
+            TokenType,
+        },
     },
 };
 
@@ -26,7 +29,8 @@ impl RealtimeHandler for Service {
             token: "t".to_owned(),
         };
         let sender = Sender::from(cx);
-        sender.start_session(Initialize { payload: InitializePayload { config } }).await?;
+        let session = sender.start_session(Initialize { payload: InitializePayload { config } }).await?;
+        self.0.note(("session", matches!(session.payload, AuthResultPayload::Authorized { .. })));
         sender.stream_audio(AudioChunk { payload: Bytes::from_static(&[0, 159, 146, 150]) }).await?;
         Ok(())
     }
@@ -43,10 +47,13 @@ const ADDRESS: &str = "/socket/realtime";
 #[tokio::test]
 async fn results_are_told_apart_by_their_member() {
     let calls = Arc::<Calls>::default();
-    let app = TestApp::start(app(Service(calls.clone()))).await.expect("it starts");
+    // Also what comes when nobody waits for it, as after audio.
+    let authorized = |_: &Message| Message::new(ADDRESS).payload(r#"{"status": "authorized"}"#);
+    let app =
+        TestApp::start(app(Service(calls.clone()))).await.expect("it starts").answer(ADDRESS, authorized);
     let partial = app.deliver(Message::new(ADDRESS).payload(r#"{"partial": ""}"#)).await;
     partial.assert_acked();
-    calls.expect(&[("partial", "")]);
+    calls.expect::<&dyn Debug>(&[&("partial", ""), &("session", true)]);
     let [session, audio] = partial.sends.as_slice() else { panic!("{:?}", partial.sends) };
     assert_eq!((session.address.as_ref() as &str, audio.address.as_ref() as &str), (ADDRESS, ADDRESS));
     assert_eq!(json(session), json!({"config": {"model": "io-fa", "type": "flash_token", "token": "t"}}));

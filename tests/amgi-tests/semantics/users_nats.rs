@@ -1,6 +1,6 @@
-//! NATS, AsyncAPI 3.0: requests are sent, and one kind of answer has an operation that receives it.
+//! NATS, AsyncAPI 3.0: requests that wait for their replies, and one whose reply has an operation that receives it.
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
 use amgi::{Application, Context, Failure, Message, testing::TestApp};
 use serde_json::json;
@@ -40,9 +40,12 @@ impl UserCreateHandler for Service {
             )
             .await?;
         let update = UpdateUserPayload { id: id.clone(), email: Some(user.email), name: None, age: Some(41) };
-        sender.update_user(UpdateUserRequest { payload: update }).await?;
-        sender.get_user_by_id(GetUserRequest { payload: GetUserPayload { id: id.clone() } }).await?;
-        sender.delete_user(DeleteUserRequest { payload: DeleteUserPayload { id: id.clone() } }).await?;
+        let updated = sender.update_user(UpdateUserRequest { payload: update }).await?;
+        let read =
+            sender.get_user_by_id(GetUserRequest { payload: GetUserPayload { id: id.clone() } }).await?;
+        let deleted =
+            sender.delete_user(DeleteUserRequest { payload: DeleteUserPayload { id: id.clone() } }).await?;
+        self.0.note((updated.payload.age, read.payload.name, deleted.payload.deleted_at));
         let notification = Notification {
             r#type: NotificationType::Created,
             user_id: id,
@@ -61,11 +64,19 @@ const TIME: &str = "2026-01-02T03:04:05Z";
 #[tokio::test]
 async fn an_answer_leads_to_requests() {
     let calls = Arc::<Calls>::default();
-    let app = TestApp::start(app(Service(calls.clone()))).await.expect("it starts");
     let user = json!({"id": ID, "email": "ada@example.org", "name": "Ada", "age": 40, "createdAt": TIME});
+    let (updated, read) = (user.to_string().replace("40", "41"), user.to_string());
+    let app = TestApp::start(app(Service(calls.clone())))
+        .await
+        .expect("it starts")
+        .answer("user.update", move |_| Message::new("user.update").payload(updated.clone()))
+        .answer("user.get", move |_| Message::new("user.get").payload(read.clone()))
+        .answer("user.delete", |_| {
+            Message::new("user.delete").payload(json!({"id": ID, "deletedAt": TIME}).to_string())
+        });
     let delivered = app.deliver(Message::new("north.user.create").payload(user.to_string())).await;
     delivered.assert_acked();
-    calls.expect(&[("north", "Ada", Some(40))]);
+    calls.expect::<&dyn Debug>(&[&("north", "Ada", Some(40)), &(Some(41), "Ada", TIME)]);
     let sent: Vec<_> = delivered.sends.iter().map(|sent| (sent.address.to_string(), json(sent))).collect();
     let expected = [
         ("south.user.create", json!({"email": "ada@example.org", "name": "Bo"})),
