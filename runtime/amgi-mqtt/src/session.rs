@@ -329,7 +329,8 @@ impl Session {
         if filters.is_empty() {
             self.state.subscribed = true;
             self.ready();
-        } else if !(ack.session_present && state.subscribed) {
+        } else if !(ack.session_present && state.subscribed) || self.config.group.is_some() {
+            // A broker may keep a session and yet forget its shared subscriptions: mosquitto 2.0.11 does when it restarts.
             let id = state.outbox.reserve();
             writer.put(&Outgoing::Subscribe(id, filters))?;
             state.subscribing = Some((id, Instant::now() + self.config.connect_timeout));

@@ -76,6 +76,21 @@ async fn messages_wait_while_the_server_is_away(version: Version) {
     running.stop().await;
 }
 
+// Of version 5 only: mosquitto 2.0.11 keeps the session of such a client on disk, but not its shared subscriptions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_joined_again_when_the_broker_has_forgotten_it() {
+    let mut broker = Mosquitto::start();
+    let (app, mut began) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
+    let mut running = Running::start(server(&broker, Version::V5, app).group("g")).await;
+    broker.publish("a", "before");
+    assert_eq!(text(&within("a message", began.recv()).await.unwrap()), "before");
+    broker.restart();
+    running.ready().await;
+    broker.publish("a", "after");
+    assert_eq!(text(&within("a message", began.recv()).await.unwrap()), "after");
+    running.stop().await;
+}
+
 async fn a_flood_with_restarts_loses_nothing(version: Version) {
     const MESSAGES: usize = 2000;
     let mut broker = Mosquitto::start();

@@ -1,0 +1,73 @@
+//! The brokers, as the runner needs them: started and killed, published to and watched with clients that share nothing with
+//! our servers.
+
+mod mqtt;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) use self::mqtt::Mqtt;
+
+/// How many lanes numbers come in; what has an order has it in each.
+pub(crate) const LANES: u64 = 8;
+
+/// A broker, its clients, and what is true of the server for it.
+pub(crate) trait Broker: Sized + Send + 'static {
+    /// Name on the command line.
+    const NAME: &'static str;
+    /// Whether the numbers of a lane are handled in their order while several instances share the work. With one
+    /// instance every server keeps it.
+    const ORDERED_WHEN_SHARED: bool;
+
+    /// Starts it.
+    fn start() -> impl Future<Output = Self> + Send;
+
+    /// Where it listens, on loopback.
+    fn port(&self) -> u16;
+
+    /// What the service is told: its URL, by way of this port, and options. Instances share the work.
+    fn arguments(&self, port: u16, instance: usize) -> Vec<String>;
+
+    /// Ends it at once, as a power cut would.
+    fn kill(&mut self);
+
+    /// Starts it with what it had on its disk.
+    fn start_again(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Somebody who publishes.
+    fn publisher(&self) -> impl Publisher + use<Self>;
+
+    /// Begins to watch the dead-letter address, and keeps at it.
+    fn watch(&self) -> impl Future<Output = DeadLetters> + Send;
+}
+
+/// Publishes numbers, whatever happens to the broker.
+pub(crate) trait Publisher: Send + 'static {
+    /// Returns when the broker has confirmed it. A number may be published more than once when a confirmation was lost.
+    fn publish(&mut self, lane: u64, id: u64) -> impl Future<Output = ()> + Send;
+
+    /// How many numbers may have been published more than once.
+    fn repeated(&self) -> u64;
+}
+
+/// Payload of a number: some 300 bytes, as messages often are.
+pub(crate) fn payload(id: u64) -> String {
+    format!(r#"{{"id":{id},"note":"{}","tags":["drawn","counted"]}}"#, "n".repeat(240))
+}
+
+/// Numbers seen at the dead-letter address.
+#[derive(Clone, Default)]
+pub(crate) struct DeadLetters(Arc<Mutex<Vec<u64>>>);
+
+impl DeadLetters {
+    /// Takes a payload; what is none of ours is told as the largest number.
+    pub(crate) fn saw(&self, payload: &[u8]) {
+        let value: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
+        let id = value.and_then(|value| value["id"].as_u64()).unwrap_or(u64::MAX);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    }
+
+    /// All, in the order in which they came.
+    pub(crate) fn all(&self) -> Vec<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

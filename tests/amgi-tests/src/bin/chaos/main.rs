@@ -1,0 +1,123 @@
+//! `chaos`: puts a generated service on a real broker through kills, restarts, cut connections and failing handlers, and counts
+//! what became of its messages.
+//!
+//! Exits 0 when every number was handled at least once, in the order that the server promises, and the dead-letter address holds
+//! exactly the numbers that cannot be handled.
+
+mod brokers;
+mod instance;
+mod proxy;
+mod run;
+mod service;
+
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use crate::{
+    brokers::{Broker, Mqtt},
+    run::{Plan, Report},
+};
+
+const HELP: &str = "\
+Puts a generated service on a real broker through kills, restarts, cut connections and failing handlers.
+
+Usage: cargo run --release -p amgi-tests --bin chaos -- SERVER... [OPTIONS]
+
+Servers: mqtt
+
+Twenty thousand numbers are published at a steady rate. On the way the service is killed five times, the broker once,
+the connection is held for five seconds and cut, a second instance joins, and the first is stopped. Every 1,000th
+number cannot be handled. Prints what became of them, writes it as JSON to target/chaos/SERVER/report.json beside the
+journal and the logs, and exits with 1 when a number was lost, came in a wrong order, or is missing from, or wrong at,
+the dead-letter address.
+
+Options:
+  --messages N  How many numbers [default: 20000]
+  --rate N      How many a second [default: 1000]
+  -h, --help    Print help
+";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1).peekable();
+    if args.peek().is_some_and(|arg| arg == service::COMMAND) {
+        return service::run(args).await;
+    }
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::INFO).init();
+    match chaos(args).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn Error>> {
+    let (mut servers, mut messages, mut rate) = (Vec::new(), 20_000, 1000);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "-h" | "--help" => {
+                io::stdout().write_all(HELP.as_bytes())?;
+                return Ok(true);
+            }
+            "--messages" => messages = value()?.parse()?,
+            "--rate" => rate = value()?.parse::<u64>()?.max(1),
+            _ => servers.push(arg),
+        }
+    }
+    if servers.is_empty() {
+        return Err(format!("no server is named\n\n{HELP}").into());
+    }
+    let mut good = true;
+    for server in &servers {
+        let folder = PathBuf::from("target/chaos").join(server);
+        let plan = Plan { messages, rate, folder };
+        let report = match server.as_str() {
+            Mqtt::NAME => run::run::<Mqtt>(&plan).await?,
+            other => return Err(format!("`{other}` is no server\n\n{HELP}").into()),
+        };
+        fs::write(plan.folder.join("report.json"), serde_json::to_string_pretty(&report)? + "\n")?;
+        io::stdout().write_all(table(&report).as_bytes())?;
+        good &= report.is_good();
+    }
+    Ok(good)
+}
+
+fn table(report: &Report) -> String {
+    let few = |ids: &[u64]| {
+        let shown: Vec<String> = ids.iter().take(10).map(u64::to_string).collect();
+        let more = if ids.len() > 10 { ", …" } else { "" };
+        if ids.is_empty() { "0".to_owned() } else { format!("{} ({}{more})", ids.len(), shown.join(", ")) }
+    };
+    let rows = [
+        ("published", report.published.to_string()),
+        ("published again, not knowing", report.published_again.to_string()),
+        ("handled", report.handled.to_string()),
+        ("lost", few(&report.lost)),
+        ("handled again", report.duplicates.to_string()),
+        ("out of order", report.out_of_order.to_string()),
+        ("cannot be handled", report.poisoned.to_string()),
+        ("dead letters", report.dead_letters.to_string()),
+        ("dead letters that came again", report.dead_letters_repeated.to_string()),
+        ("missing dead letters", few(&report.missing_dead_letters)),
+        ("wrong dead letters", few(&report.wrong_dead_letters)),
+        ("seconds", format!("{:.1}", report.seconds)),
+    ];
+    let mut out = format!("\n{}\n", report.server);
+    for (name, value) in rows {
+        let _ = writeln!(out, "  {name:<30} {value}");
+    }
+    for event in &report.events {
+        let _ = writeln!(out, "  {event}");
+    }
+    out
+}
