@@ -55,6 +55,11 @@ impl Api {
             |message: &Message| message.payload.as_ref().is_some_and(|payload| payload.schema.is_some());
         if self.messages.iter().any(validated) { &["validate"] } else { &[] }
     }
+
+    /// Channels that something is received from, each with its handler.
+    pub fn handled(&self) -> impl Iterator<Item = (&Channel, &Handler)> {
+        self.channels.iter().filter_map(|channel| Some((channel, channel.handler.as_ref()?)))
+    }
 }
 
 /// A server of the document.
