@@ -2,7 +2,15 @@
 //!
 //! Every name is final and unique in its scope, every choice is made. Templates see it as JSON (`amgi-gen ir SPEC`).
 
+mod policy;
+mod types;
+
 use serde::Serialize;
+
+pub use self::{
+    policy::{Batch, Breaker, Idempotency, Policy, Retry},
+    types::{Field, Missing, Rule, StringVariant, Ty, TypeDef, TypeKind, Variant},
+};
 
 /// One generated module.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +54,11 @@ impl Api {
         let validated =
             |message: &Message| message.payload.as_ref().is_some_and(|payload| payload.schema.is_some());
         if self.messages.iter().any(validated) { &["validate"] } else { &[] }
+    }
+
+    /// Channels that something is received from, each with its handler.
+    pub fn handled(&self) -> impl Iterator<Item = (&Channel, &Handler)> {
+        self.channels.iter().filter_map(|channel| Some((channel, channel.handler.as_ref()?)))
     }
 }
 
@@ -96,65 +109,6 @@ pub struct Channel {
     pub bindings: Vec<Binding>,
     /// How its messages are settled.
     pub policy: Policy,
-}
-
-/// How messages of a channel are settled, as far as the document says it. Durations are milliseconds.
-#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
-pub struct Policy {
-    /// `x-amgi-dead-letter`.
-    pub dead_letter: Option<String>,
-    /// `x-amgi-timeout`.
-    pub timeout: Option<u64>,
-    /// `x-amgi-retry`.
-    pub retry: Option<Retry>,
-    /// `x-amgi-idempotency`.
-    pub idempotency: Option<Idempotency>,
-    /// `x-amgi-circuit-breaker`.
-    pub breaker: Option<Breaker>,
-    /// `x-amgi-batch`.
-    pub batch: Option<Batch>,
-}
-
-/// `x-amgi-retry`.
-#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
-pub struct Retry {
-    /// Attempts, the first included.
-    pub attempts: Option<u32>,
-    /// Pause after the first failure.
-    pub first: Option<u64>,
-    /// Longest pause.
-    pub most: Option<u64>,
-    /// Whether pauses are random.
-    pub jitter: Option<bool>,
-    /// Whether what is used up is dead-lettered; nacked otherwise.
-    pub then_dead_letter: Option<bool>,
-}
-
-/// `x-amgi-idempotency`.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct Idempotency {
-    /// Where the key is.
-    pub key: Location,
-    /// How long it is remembered.
-    pub remember: u64,
-}
-
-/// `x-amgi-circuit-breaker`.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct Breaker {
-    /// Failures in a row that open it.
-    pub failures: u32,
-    /// How long it stays open.
-    pub pause: u64,
-}
-
-/// `x-amgi-batch`.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct Batch {
-    /// The most messages in a batch.
-    pub size: usize,
-    /// How long the first one waits for others.
-    pub wait: u64,
 }
 
 /// The type of an address with parameters.
@@ -484,191 +438,4 @@ pub struct When {
     pub required: bool,
     /// One of these: texts, or JSON for [`Key::PayloadJson`].
     pub values: Vec<String>,
-}
-
-/// A type of the module `types`.
-#[derive(Debug, Clone, Serialize)]
-pub struct TypeDef {
-    /// Type name.
-    pub name: String,
-    /// Documentation.
-    pub docs: Vec<String>,
-    /// What it is.
-    pub kind: TypeKind,
-    /// Whether it implements `Check`.
-    pub checked: bool,
-    /// What it derives beside what every type does, as paths.
-    pub derives: Vec<String>,
-    /// Attributes, as Rust writes them.
-    pub attributes: Vec<String>,
-}
-
-/// Kinds of type.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TypeKind {
-    /// A struct with named fields.
-    Struct {
-        /// Fields in order of the document.
-        fields: Vec<Field>,
-        /// Whether other members are refused.
-        closed: bool,
-        /// Whether it has a `Default`.
-        default: bool,
-        /// Name of its builder, where it has one.
-        builder: Option<String>,
-    },
-    /// An enum of strings.
-    Strings {
-        /// Variants.
-        variants: Vec<StringVariant>,
-    },
-    /// An enum of alternatives, told apart by what fits.
-    Union {
-        /// Whether a value that fits a second one is refused, so that all are tried; else the first that fits is taken.
-        exactly_one: bool,
-        /// Variants.
-        variants: Vec<Variant>,
-    },
-    /// A struct around one value, for what refers to itself without an object between.
-    Newtype {
-        /// The value.
-        ty: Ty,
-        /// Rules beyond the type.
-        rules: Vec<Rule>,
-    },
-    /// Another name for a type that the document names with `x-rust-type`.
-    Foreign {
-        /// The type, as Rust writes it.
-        ty: String,
-        /// The format whose texts it is for, when it is not for a schema.
-        format: Option<String>,
-    },
-}
-
-/// A field of a struct.
-#[derive(Debug, Clone, Serialize)]
-pub struct Field {
-    /// Member name on the wire; empty for the map of additional members.
-    pub wire: String,
-    /// Field name.
-    pub name: String,
-    /// Type.
-    pub ty: Ty,
-    /// Documentation.
-    pub docs: Vec<String>,
-    /// How a missing member is treated.
-    pub missing: Missing,
-    /// Whether null is a value, where the type is an `Option`.
-    pub nullable: bool,
-    /// Whether its value is shown to nobody: `format: password`, `x-sensitive`.
-    pub secret: bool,
-    /// Rules beyond the type.
-    pub rules: Vec<Rule>,
-}
-
-/// What happens when a member is missing.
-#[derive(Debug, Clone, Serialize, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum Missing {
-    /// It is refused.
-    Refused,
-    /// The type's own empty value is taken, and not written.
-    Empty,
-    /// It is taken for null, and null is written.
-    Null,
-    /// This JSON value is taken.
-    Value(serde_json::Value),
-    /// The field holds all members that have no field.
-    Flatten,
-}
-
-/// A variant of a string enum.
-#[derive(Debug, Clone, Serialize)]
-pub struct StringVariant {
-    /// Variant name.
-    pub name: String,
-    /// Text on the wire.
-    pub wire: String,
-}
-
-/// A variant of a union.
-#[derive(Debug, Clone, Serialize)]
-pub struct Variant {
-    /// Variant name.
-    pub name: String,
-    /// Documentation.
-    pub docs: Vec<String>,
-    /// Type of what it holds.
-    pub ty: Ty,
-    /// Rules beyond the type.
-    pub rules: Vec<Rule>,
-}
-
-/// A Rust type.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Ty {
-    /// `String`
-    String,
-    /// `bool`
-    Bool,
-    /// A number type by name, such as `i64`.
-    Number(String),
-    /// A number of any size, with every digit.
-    Exact,
-    /// Any JSON.
-    Json,
-    /// Any JSON object.
-    JsonObject,
-    /// Bytes as they are.
-    Bytes,
-    /// `()`
-    Unit,
-    /// `Option<_>`
-    Option(Box<Ty>),
-    /// `Box<_>`
-    Box(Box<Ty>),
-    /// `Vec<_>`
-    Vec(Box<Ty>),
-    /// A map from strings.
-    Map(Box<Ty>),
-    /// `(_, _)`
-    Tuple(Vec<Ty>),
-    /// `[_; N]`
-    Array(Box<Ty>, usize),
-    /// A type of the module `types`.
-    Named(String),
-}
-
-/// A rule beyond the type.
-#[derive(Debug, Clone, Serialize, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum Rule {
-    /// `minLength`, `maxLength`: code points.
-    Length(usize, Option<usize>),
-    /// `pattern`
-    Pattern(String),
-    /// `format`, one that the runtime checks.
-    Format(String),
-    /// `minimum`, and whether it is exclusive.
-    Minimum(serde_json::Number, bool),
-    /// `maximum`, and whether it is exclusive.
-    Maximum(serde_json::Number, bool),
-    /// `multipleOf`
-    MultipleOf(serde_json::Number),
-    /// `type: integer`, of a number of any size.
-    Whole,
-    /// `minItems`, `maxItems`, or the same of properties.
-    Size(usize, Option<usize>),
-    /// `uniqueItems`
-    Unique,
-    /// `required`, where members have no fields.
-    Required(Vec<String>),
-    /// `const`, or `enum` of what is no enum type.
-    OneOf(Vec<serde_json::Value>),
-    /// Rules for every element of an array or map.
-    Each(Vec<Rule>),
-    /// The rules of the named type.
-    Named,
 }

@@ -233,12 +233,8 @@ impl Routes {
             });
         }
         // A literal beats a pattern; among patterns, the one with more literal text.
-        routes.sort_by_key(|route| {
-            let literals = route.pattern.parts().iter().map(|part| match part {
-                amgi::address::Part::Literal(text) => text.chars().count(),
-                amgi::address::Part::Parameter(_) => 0,
-            });
-            (route.literal.is_none(), std::cmp::Reverse(literals.sum::<usize>()))
+        routes.sort_by_cached_key(|route| {
+            (route.literal.is_none(), std::cmp::Reverse(route.pattern.literal_chars()))
         });
         let of =
             |replies| routes.iter().filter(move |route| route.replies == replies).map(|r| r.filter.clone());

@@ -23,8 +23,8 @@ use crate::{
 /// How long a client may take for the head of its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What `/metrics` answers: `None` where nobody counts for it.
-pub(crate) type Metrics = Option<Arc<dyn Fn() -> Result<(&'static str, Vec<u8>), String> + Send + Sync>>;
+/// What `/metrics` answers: media type and text.
+pub(crate) type Metrics = Arc<dyn Fn() -> Result<(&'static str, Vec<u8>), String> + Send + Sync>;
 
 /// Listens until it is dropped.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl Drop for Endpoint {
 }
 
 impl Endpoint {
-    /// Listens on `HOST:PORT`, within a tokio runtime.
-    pub(crate) fn start(address: &str, health: Arc<Health>, metrics: Metrics) -> Result<Self, Error> {
+    /// Listens on `HOST:PORT`, within a tokio runtime. There is no `/metrics` where nobody counts for it.
+    pub(crate) fn start(address: &str, health: Arc<Health>, metrics: Option<Metrics>) -> Result<Self, Error> {
         let failed = |source| Error::Listen { address: address.to_owned(), source };
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(failed)?.collect();
@@ -54,7 +54,7 @@ impl Endpoint {
     }
 }
 
-async fn serve(listener: Listener, health: Arc<Health>, metrics: Metrics) {
+async fn serve(listener: Listener, health: Arc<Health>, metrics: Option<Metrics>) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -68,7 +68,7 @@ async fn serve(listener: Listener, health: Arc<Health>, metrics: Metrics) {
         let (health, metrics) = (health.clone(), metrics.clone());
         tokio::spawn(async move {
             let answer = service::service_fn(|request| {
-                let answer = answer(&request, &health, &metrics);
+                let answer = answer(&request, &health, metrics.as_ref());
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut http = http1::Builder::new();
@@ -80,7 +80,7 @@ async fn serve(listener: Listener, health: Arc<Health>, metrics: Metrics) {
     }
 }
 
-fn answer(request: &Request<Incoming>, health: &Health, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, health: &Health, metrics: Option<&Metrics>) -> Response<Full<Bytes>> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }

@@ -3,7 +3,7 @@
 #[cfg(feature = "health")]
 mod endpoint;
 mod error;
-#[cfg_attr(not(feature = "health"), allow(dead_code))] // nobody asks then
+#[cfg(feature = "health")]
 mod health;
 mod logs;
 mod metrics;

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
-use crate::Error;
+use crate::{Error, endpoint::Metrics};
 
-type Text = Arc<dyn Fn() -> Result<(&'static str, Vec<u8>), String> + Send + Sync>;
-
-/// What collects metrics, and what gives their media type and text.
-pub(crate) fn reader() -> Result<(PrometheusExporter, Text), Error> {
+/// What collects metrics, and what gives them to the endpoint.
+pub(crate) fn reader() -> Result<(PrometheusExporter, Metrics), Error> {
     let registry = Registry::new();
     let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
     let exporter = exporter.map_err(|error| Error::Exporter(error.into()))?;

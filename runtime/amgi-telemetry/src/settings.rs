@@ -6,44 +6,63 @@ use tracing_subscriber::filter::Targets;
 /// What is to be done.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of its own
-#[cfg_attr(not(all(feature = "otlp", feature = "prometheus")), allow(dead_code))] // what is for a feature
 pub(crate) struct Settings {
     /// `OTEL_SDK_DISABLED`
     pub(crate) disabled: bool,
-    /// Whether `OTEL_TRACES_EXPORTER` has `otlp`.
-    pub(crate) otlp_traces: Choice,
-    /// Whether `OTEL_METRICS_EXPORTER` has `otlp`.
-    pub(crate) otlp_metrics: Choice,
-    /// `OTEL_METRICS_EXPORTER` has `prometheus`.
-    pub(crate) prometheus: bool,
+    #[cfg(feature = "otlp")]
+    pub(crate) otlp: Otlp,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Prometheus,
     /// `OTEL_PROPAGATORS` has `tracecontext`.
     pub(crate) trace_context: bool,
     /// `OTEL_PROPAGATORS` has `baggage`.
     pub(crate) baggage: bool,
     /// `AMGI_TELEMETRY_LISTEN`: where the endpoint listens, as `HOST:PORT`.
+    #[cfg(feature = "health")]
     pub(crate) listen: Option<String>,
-    /// Where it listens for Prometheus when nobody says another address.
-    pub(crate) prometheus_at: String,
     /// Whether the environment names the service.
     pub(crate) named: bool,
     /// `AMGI_LOG`: whether log lines are JSON.
     pub(crate) json: bool,
     /// `RUST_LOG`: what is logged.
     pub(crate) log: Option<Targets>,
-    /// How long an export may take, in milliseconds: for spans, for metrics.
-    pub(crate) timeouts: (u64, u64),
+}
+
+/// What goes to a collector.
+#[cfg(feature = "otlp")]
+#[derive(Debug, Clone)]
+pub(crate) struct Otlp {
+    /// Whether `OTEL_TRACES_EXPORTER` has `otlp`.
+    pub(crate) traces: Choice,
+    /// Whether `OTEL_METRICS_EXPORTER` has `otlp`.
+    pub(crate) metrics: Choice,
+    /// How long an export of spans may take, in milliseconds.
+    pub(crate) traces_timeout: u64,
+    /// How long an export of metrics may take, in milliseconds.
+    pub(crate) metrics_timeout: u64,
+}
+
+/// What Prometheus fetches.
+#[cfg(feature = "prometheus")]
+#[derive(Debug, Clone)]
+pub(crate) struct Prometheus {
+    /// `OTEL_METRICS_EXPORTER` has `prometheus`.
+    pub(crate) wanted: bool,
+    /// Where the endpoint listens for it when nobody says another address.
+    pub(crate) address: String,
 }
 
 /// What a variable says of something, or what its default says.
+#[cfg(feature = "otlp")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
     Said(bool),
     Default(bool),
 }
 
+#[cfg(feature = "otlp")]
 impl Choice {
     /// Whether it is wanted; a default only counts where the program has nothing of its own.
-    #[cfg_attr(not(feature = "otlp"), allow(dead_code))] // nothing to choose then
     pub(crate) fn holds(self, own: bool) -> bool {
         match self {
             Self::Said(wanted) => wanted,
@@ -86,15 +105,16 @@ impl Settings {
                 reader.list(name, "http/protobuf", &[("http/protobuf", true)]);
             }
         }
-        let all = reader.number("OTEL_EXPORTER_OTLP_TIMEOUT").unwrap_or(10_000);
-        let timeouts = (
-            reader.number("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").unwrap_or(all),
-            reader.number("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT").unwrap_or(all),
-        );
-        let prometheus = has(&metrics, "prometheus");
+        // What is no number is wrong, whether or not its feature is built in.
+        for name in [
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+            "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
+            "OTEL_EXPORTER_PROMETHEUS_PORT",
+        ] {
+            reader.number(name);
+        }
         let listen = reader.text("AMGI_TELEMETRY_LISTEN");
-        let host = reader.text("OTEL_EXPORTER_PROMETHEUS_HOST").unwrap_or_else(|| "localhost".to_owned());
-        let port = reader.number("OTEL_EXPORTER_PROMETHEUS_PORT").unwrap_or(9464);
         let attributes = reader.text("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
         let named = reader.text("OTEL_SERVICE_NAME").is_some() || attributes.contains("service.name=");
         let json = reader.text("AMGI_LOG").is_some_and(|text| text == "json");
@@ -113,23 +133,33 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
-        let choice = |name, wanted| match reader.text(name) {
-            Some(_) => Choice::Said(wanted),
-            None => Choice::Default(wanted),
-        };
+        #[cfg(feature = "otlp")]
+        let timeout = reader.number("OTEL_EXPORTER_OTLP_TIMEOUT").unwrap_or(10_000);
         Ok(Self {
             disabled,
-            otlp_traces: choice("OTEL_TRACES_EXPORTER", has(&traces, "otlp")),
-            otlp_metrics: choice("OTEL_METRICS_EXPORTER", has(&metrics, "otlp")),
-            prometheus,
+            #[cfg(feature = "otlp")]
+            otlp: Otlp {
+                traces: reader.choice("OTEL_TRACES_EXPORTER", has(&traces, "otlp")),
+                metrics: reader.choice("OTEL_METRICS_EXPORTER", has(&metrics, "otlp")),
+                traces_timeout: reader.number("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").unwrap_or(timeout),
+                metrics_timeout: reader.number("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT").unwrap_or(timeout),
+            },
+            #[cfg(feature = "prometheus")]
+            prometheus: Prometheus {
+                wanted: has(&metrics, "prometheus"),
+                address: format!(
+                    "{}:{}",
+                    reader.text("OTEL_EXPORTER_PROMETHEUS_HOST").as_deref().unwrap_or("localhost"),
+                    reader.number("OTEL_EXPORTER_PROMETHEUS_PORT").unwrap_or(9464)
+                ),
+            },
             trace_context: has(&propagators, "tracecontext"),
             baggage: has(&propagators, "baggage"),
+            #[cfg(feature = "health")]
             listen,
-            prometheus_at: format!("{host}:{port}"),
             named,
             json,
             log,
-            timeouts,
         })
     }
 }
@@ -153,6 +183,15 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 self.problems.push(format!("{name}: expected a whole number, found `{text}`"));
                 None
             }
+        }
+    }
+
+    /// Whether something is `wanted`, and whether the variable is there to say so.
+    #[cfg(feature = "otlp")]
+    fn choice(&self, name: &str, wanted: bool) -> Choice {
+        match self.text(name) {
+            Some(_) => Choice::Said(wanted),
+            None => Choice::Default(wanted),
         }
     }
 
@@ -192,10 +231,13 @@ mod tests {
     #[test]
     fn an_empty_environment_is_the_specifications_default() {
         let settings = read(&[("OTEL_TRACES_EXPORTER", "")]).expect("nothing is wrong");
-        assert_eq!(settings.otlp_traces, Choice::Default(cfg!(feature = "otlp")));
-        assert_eq!(settings.otlp_metrics, Choice::Default(cfg!(feature = "otlp")));
         assert!(settings.trace_context && settings.baggage && !settings.disabled);
-        assert_eq!(settings.timeouts, (10_000, 10_000));
+        #[cfg(feature = "otlp")]
+        {
+            assert_eq!(settings.otlp.traces, Choice::Default(true));
+            assert_eq!(settings.otlp.metrics, Choice::Default(true));
+            assert_eq!((settings.otlp.traces_timeout, settings.otlp.metrics_timeout), (10_000, 10_000));
+        }
     }
 
     #[test]
@@ -230,10 +272,12 @@ mod tests {
     #[cfg(feature = "prometheus")]
     fn prometheus_listens_where_the_specification_says() {
         let settings = read(&[("OTEL_METRICS_EXPORTER", "prometheus")]).expect("nothing is wrong");
-        assert_eq!(settings.prometheus_at, "localhost:9464");
-        assert!(settings.prometheus && settings.otlp_metrics == Choice::Said(false));
+        assert_eq!(settings.prometheus.address, "localhost:9464");
+        assert!(settings.prometheus.wanted);
+        #[cfg(feature = "otlp")]
+        assert_eq!(settings.otlp.metrics, Choice::Said(false));
         let settings =
             read(&[("OTEL_METRICS_EXPORTER", "prometheus"), ("OTEL_EXPORTER_PROMETHEUS_PORT", "9000")]);
-        assert_eq!(settings.expect("nothing is wrong").prometheus_at, "localhost:9000");
+        assert_eq!(settings.expect("nothing is wrong").prometheus.address, "localhost:9000");
     }
 }

@@ -23,13 +23,14 @@ use tracing_subscriber::{
 
 use crate::{
     Error, Trace,
-    health::Health,
     logs::Fields,
     metrics::{Instruments, system},
     propagation,
     sender::Traced,
     settings::Settings,
 };
+#[cfg(feature = "health")]
+use crate::{endpoint::Endpoint, health::Health};
 
 type Conversation = Box<dyn Fn(&Message) -> Option<String> + Send + Sync>;
 
@@ -39,13 +40,14 @@ pub(crate) struct Inner {
     meters: SdkMeterProvider,
     propagator: TextMapCompositePropagator,
     pub(crate) instruments: Instruments,
+    #[cfg(feature = "health")]
     pub(crate) health: Arc<Health>,
     pub(crate) system: Option<StringValue>,
     conversation: Conversation,
     /// Addresses with parameters that are sent to.
     sends: (ChannelMap, Vec<StringValue>),
     #[cfg(feature = "health")]
-    endpoint: Option<crate::endpoint::Endpoint>,
+    endpoint: Option<Endpoint>,
 }
 
 impl Inner {
@@ -179,10 +181,11 @@ pub struct Builder {
     sends: Vec<ChannelInfo>,
     tracers: TracerProviderBuilder,
     meters: MeterProviderBuilder,
-    /// Whether the program has given ways of its own for spans, and for metrics.
-    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    /// Whether the program has a way of its own for spans.
+    #[cfg(feature = "otlp")]
     own_spans: bool,
-    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    /// Whether it has one for metrics.
+    #[cfg(feature = "otlp")]
     own_metrics: bool,
 }
 
@@ -206,7 +209,9 @@ impl Builder {
             sends: vec![ChannelInfo::new("amgi.reply", "amgi.reply.{id}")],
             tracers: SdkTracerProvider::builder(),
             meters: SdkMeterProvider::builder(),
+            #[cfg(feature = "otlp")]
             own_spans: false,
+            #[cfg(feature = "otlp")]
             own_metrics: false,
         }
     }
@@ -244,7 +249,10 @@ impl Builder {
     #[cfg(feature = "prometheus")]
     pub fn prometheus(mut self) -> Self {
         self.prometheus = true;
-        self.own_metrics = true;
+        #[cfg(feature = "otlp")]
+        {
+            self.own_metrics = true;
+        }
         self
     }
 
@@ -268,7 +276,10 @@ impl Builder {
     /// An exporter of spans, in place of OTLP unless the environment asks for that.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.tracers = self.tracers.with_batch_exporter(exporter);
-        self.own_spans = true;
+        #[cfg(feature = "otlp")]
+        {
+            self.own_spans = true;
+        }
         self
     }
 
@@ -276,7 +287,10 @@ impl Builder {
     /// often as `OTEL_METRIC_EXPORT_INTERVAL` says.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
         self.meters = self.meters.with_periodic_exporter(exporter);
-        self.own_metrics = true;
+        #[cfg(feature = "otlp")]
+        {
+            self.own_metrics = true;
+        }
         self
     }
 
@@ -286,8 +300,7 @@ impl Builder {
     /// # Errors
     /// Variables that mean nothing, all at once; an address that cannot be listened on.
     pub fn build(self) -> Result<Telemetry, Error> {
-        let settings = settings()?;
-        self.build_by(&settings)
+        Ok(self.start()?.0)
     }
 
     /// Does what [`build`](Self::build) does, and makes it what the whole process uses: the subscriber of `tracing`, which
@@ -297,8 +310,7 @@ impl Builder {
     /// # Errors
     /// Those of `build`; a subscriber that is there already.
     pub fn install(self) -> Result<Telemetry, Error> {
-        let settings = settings()?;
-        let telemetry = self.build_by(&settings)?;
+        let (telemetry, settings) = self.start()?;
         let filter = settings.log.clone().unwrap_or_else(|| {
             Targets::new()
                 .with_default(tracing::Level::INFO)
@@ -318,8 +330,9 @@ impl Builder {
         Ok(telemetry)
     }
 
-    #[cfg_attr(not(any(feature = "otlp", feature = "health")), allow(clippy::unnecessary_wraps))]
-    fn build_by(self, settings: &Settings) -> Result<Telemetry, Error> {
+    /// What was built, and what the environment said.
+    fn start(self) -> Result<(Telemetry, Settings), Error> {
+        let settings = Settings::read(|name| std::env::var(name).ok()).map_err(Error::Config)?;
         let mut resource = Resource::builder();
         if let Some(name) = self.service.filter(|_| !settings.named) {
             resource = resource.with_service_name(name);
@@ -327,31 +340,33 @@ impl Builder {
         let resource = resource.build();
         let (tracers, meters) = (self.tracers, self.meters);
         #[cfg(feature = "otlp")]
-        let tracers = if settings.otlp_traces.holds(self.own_spans) && !settings.disabled {
-            tracers.with_batch_exporter(crate::otlp::spans(settings.timeouts.0)?)
+        let tracers = if settings.otlp.traces.holds(self.own_spans) && !settings.disabled {
+            tracers.with_batch_exporter(crate::otlp::spans(settings.otlp.traces_timeout)?)
         } else {
             tracers
         };
         #[cfg(feature = "otlp")]
-        let meters = if settings.otlp_metrics.holds(self.own_metrics) && !settings.disabled {
-            meters.with_periodic_exporter(crate::otlp::metrics(settings.timeouts.1)?)
+        let meters = if settings.otlp.metrics.holds(self.own_metrics) && !settings.disabled {
+            meters.with_periodic_exporter(crate::otlp::metrics(settings.otlp.metrics_timeout)?)
         } else {
             meters
         };
+        #[cfg(feature = "health")]
         let health = Arc::<Health>::default();
         #[cfg(feature = "prometheus")]
-        let (meters, metrics, listen) = if (settings.prometheus || self.prometheus) && !settings.disabled {
-            let (reader, text) = crate::prometheus::reader()?;
-            let listen = self.listen.or_else(|| Some(settings.prometheus_at.clone()));
-            (meters.with_reader(reader), Some(text), listen)
-        } else {
-            (meters, None, self.listen)
-        };
+        let (meters, metrics, listen) =
+            if (settings.prometheus.wanted || self.prometheus) && !settings.disabled {
+                let (reader, text) = crate::prometheus::reader()?;
+                let listen = self.listen.or_else(|| Some(settings.prometheus.address.clone()));
+                (meters.with_reader(reader), Some(text), listen)
+            } else {
+                (meters, None, self.listen)
+            };
         #[cfg(all(feature = "health", not(feature = "prometheus")))]
         let (metrics, listen) = (None, self.listen);
         #[cfg(feature = "health")]
         let endpoint = {
-            let start = |address: String| crate::endpoint::Endpoint::start(&address, health.clone(), metrics);
+            let start = |address: String| Endpoint::start(&address, health.clone(), metrics);
             settings.listen.clone().or(listen).map(start).transpose()?
         };
         let tracers = tracers.with_resource(resource.clone()).build();
@@ -361,7 +376,8 @@ impl Builder {
             instruments: Instruments::new(&meters.meter_with_scope(scope())),
             tracers,
             meters,
-            propagator: propagator(settings),
+            propagator: propagator(&settings),
+            #[cfg(feature = "health")]
             health,
             system: self.system.map(StringValue::from),
             conversation: self.conversation,
@@ -369,12 +385,8 @@ impl Builder {
             #[cfg(feature = "health")]
             endpoint,
         };
-        Ok(Telemetry { inner: Arc::new(inner), disabled: settings.disabled })
+        Ok((Telemetry { inner: Arc::new(inner), disabled: settings.disabled }, settings))
     }
-}
-
-fn settings() -> Result<Settings, Error> {
-    Settings::read(|name| std::env::var(name).ok()).map_err(Error::Config)
 }
 
 fn propagator(settings: &Settings) -> TextMapCompositePropagator {

@@ -97,6 +97,7 @@ impl Trace {
         let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
         if senders.len() < SENDERS && !senders.iter().any(|[inner, _]| is(inner)) {
             senders.push([sender.clone(), traced.clone()]);
+            #[cfg(feature = "health")]
             self.telemetry.health.watch(cx.stop());
         }
         drop(senders);
@@ -179,6 +180,7 @@ impl Layer for Trace {
     async fn startup<A: Application>(&self, state: &mut State, next: &A) -> Result<(), StartupError> {
         self.learn(next);
         next.startup(state).await?;
+        #[cfg(feature = "health")]
         self.telemetry.health.started();
         Ok(())
     }
@@ -207,6 +209,7 @@ impl Layer for Trace {
     }
 
     async fn shutdown<A: Application>(&self, next: &A) -> Result<(), StartupError> {
+        #[cfg(feature = "health")]
         self.telemetry.health.ended();
         let ended = next.shutdown().await;
         // What a server has sent through them is over.

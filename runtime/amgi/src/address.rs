@@ -111,6 +111,22 @@ impl Pattern {
         })
     }
 
+    /// How many characters are not part of a parameter. Of several patterns that fit an address, the one with the most is the
+    /// closest.
+    ///
+    /// ```
+    /// use amgi::address::Pattern;
+    ///
+    /// assert_eq!(Pattern::parse("user.{id}").unwrap().literal_chars(), 5);
+    /// ```
+    pub fn literal_chars(&self) -> usize {
+        let literals = self.parts.iter().map(|part| match part {
+            Part::Literal(text) => text.chars().count(),
+            Part::Parameter(_) => 0,
+        });
+        literals.sum()
+    }
+
     /// Values of the parameters, still encoded (see [`decode`]), when `address` fits and the pattern has `N` of them.
     ///
     /// A value is never empty, never holds the separator, and is as short as what follows allows.

@@ -4,10 +4,7 @@ use std::cmp::Reverse;
 
 use bytestring::ByteString;
 
-use crate::{
-    address::{Part, Pattern},
-    contract::ChannelInfo,
-};
+use crate::{address::Pattern, contract::ChannelInfo};
 
 /// Finds the channel that an address belongs to: the one with exactly that address, else of those whose pattern it fits the
 /// one with the most literal characters, the first of them at a tie.
@@ -33,24 +30,18 @@ impl ChannelMap {
     /// A map to indexes of `channels`. What has no valid address is not found.
     pub fn new(channels: &[ChannelInfo]) -> Self {
         let mut map = Self::default();
-        let mut patterns = Vec::new();
         for (index, channel) in channels.iter().enumerate() {
             let Ok(pattern) = Pattern::parse(&channel.address) else { continue };
             if pattern.parameters().next().is_none() {
                 map.exact.push((ByteString::from(&*channel.address), index));
             } else {
-                let literals = pattern.parts().iter().map(|part| match part {
-                    Part::Literal(text) => text.chars().count(),
-                    Part::Parameter(_) => 0,
-                });
-                patterns.push((Reverse(literals.sum::<usize>()), pattern, index));
+                map.patterns.push((pattern, index));
             }
         }
         // Of channels with the same address the first counts.
         map.exact.sort_by(|a, b| a.0.cmp(&b.0));
         map.exact.dedup_by(|later, first| later.0 == first.0);
-        patterns.sort_by_key(|(literals, ..)| *literals);
-        map.patterns = patterns.into_iter().map(|(_, pattern, index)| (pattern, index)).collect();
+        map.patterns.sort_by_cached_key(|(pattern, _)| Reverse(pattern.literal_chars()));
         map
     }
 

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, fmt, sync::Arc};
 
 use crate::{
-    address::{Part, Pattern, PatternError},
+    address::{Pattern, PatternError},
     context::Context,
     contract::{Application, ChannelInfo, Message, MessageSend, ServerInfo, Settlement, State},
     error::{SendError, StartupError},
@@ -66,11 +66,7 @@ impl SendRouter {
     /// When `pattern` cannot be read.
     pub fn route(mut self, pattern: &str, sender: Arc<dyn MessageSend>) -> Result<Self, PatternError> {
         let pattern = Pattern::parse(pattern)?;
-        let literals = pattern.parts().iter().map(|part| match part {
-            Part::Literal(text) => text.chars().count(),
-            Part::Parameter(_) => 0,
-        });
-        let closeness = (pattern.parameters().next().is_none(), literals.sum());
+        let closeness = (pattern.parameters().next().is_none(), pattern.literal_chars());
         self.routes.push(Route { pattern, closeness, sender });
         Ok(self)
     }

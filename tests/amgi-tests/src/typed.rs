@@ -44,9 +44,8 @@ pub fn count(files: &Files, api: &Api) -> Counts {
     };
     follow.messages(&walk, api);
     follow.unreached(api);
-    let handlers = api.channels.iter().filter_map(|channel| channel.handler.as_ref());
     let mut counts = Counts {
-        handlers: handlers.map(|handler| handler.methods.len()).sum(),
+        handlers: api.handled().map(|(_, handler)| handler.methods.len()).sum(),
         sends: api.sends.len(),
         ..Counts::default()
     };
@@ -83,7 +82,7 @@ pub fn count(files: &Files, api: &Api) -> Counts {
 pub fn pairs<'w>(walk: &'w Walk, api: &Api) -> (Vec<(&'w Place, usize)>, Vec<String>) {
     let mut made: HashMap<(&str, bool), &[usize]> = HashMap::new();
     let mut replies: HashMap<&str, &[usize]> = HashMap::new();
-    for handler in api.channels.iter().filter_map(|channel| channel.handler.as_ref()) {
+    for (_, handler) in api.handled() {
         for operation in &handler.operations {
             made.insert((&operation.key, true), &operation.messages);
         }

@@ -62,8 +62,9 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "runtime/amgi-telemetry",
         &[
-            &["error", "health", "logs", "metrics", "otlp", "prometheus", "propagation", "settings"],
+            &["error", "health", "logs", "metrics", "otlp", "propagation", "settings"],
             &["endpoint"],
+            &["prometheus"],
             // What belongs together is known by all of them, and makes them.
             &["sender", "telemetry", "trace"],
         ],

@@ -51,25 +51,3 @@ fn every_block_of_rust_is_compiled() {
         }
     }
 }
-
-#[test]
-fn links_into_the_checkout_lead_somewhere() {
-    let text = fs::read_to_string(root().join("README.md")).expect("the README");
-    let mut count = 0;
-    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-        if path.contains("://") {
-            continue;
-        }
-        let target = if path.is_empty() { root().join("README.md") } else { root().join(path) };
-        assert!(target.exists(), "the README links to `{path}`, which is not there");
-        if !anchor.is_empty() {
-            let page = fs::read_to_string(&target).expect("a page");
-            let mut headings = page.lines().filter(|line| line.starts_with('#'));
-            let slug = |line: &str| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
-            assert!(headings.any(|line| slug(line) == anchor), "`{path}` has no heading for `#{anchor}`");
-        }
-        count += 1;
-    }
-    assert!(count > 20, "{count} links");
-}

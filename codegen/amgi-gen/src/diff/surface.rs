@@ -111,8 +111,7 @@ fn users(api: &Api) -> Vec<BTreeSet<String>> {
             users[*index].extend(operations.iter().cloned());
         }
     };
-    for method in api.channels.iter().filter_map(|channel| channel.handler.as_ref()).flat_map(|h| &h.methods)
-    {
+    for method in api.handled().flat_map(|(_, handler)| &handler.methods) {
         add(&method.messages, &method.operations);
         add(method.reply.as_ref().map_or(&[], |reply| &reply.messages), &method.operations);
     }
@@ -231,7 +230,7 @@ impl Surface<'_> {
 
     fn application(&mut self) {
         let api = self.api;
-        let handled: Vec<_> = api.channels.iter().filter_map(|c| Some((c, c.handler.as_ref()?))).collect();
+        let handled: Vec<_> = api.handled().collect();
         if handled.len() > 1 && handled.len() <= MOST_PARTS {
             let fields = handled
                 .iter()

@@ -9,26 +9,13 @@ use crate::ir::{Api, Channel, Handler, Route};
 /// Above this many channels a struct with a type parameter each helps nobody.
 pub(crate) const MOST_PARTS: usize = 24;
 
-/// Channels with a handler, with their index.
-fn handled(api: &Api) -> Vec<(usize, &Channel, &Handler)> {
-    api.channels
-        .iter()
-        .enumerate()
-        .filter_map(|(index, channel)| channel.handler.as_ref().map(|handler| (index, channel, handler)))
-        .collect()
-}
-
 /// Channels whose address is given when the application is made.
 fn given(api: &Api) -> Vec<&Channel> {
-    handled(api)
-        .into_iter()
-        .map(|(_, channel, _)| channel)
-        .filter(|channel| channel.address.is_none())
-        .collect()
+    api.handled().map(|(channel, _)| channel).filter(|channel| channel.address.is_none()).collect()
 }
 
 pub(super) fn app(api: &Api) -> TokenStream {
-    let handled = handled(api);
+    let handled: Vec<_> = api.handled().collect();
     let grouped = api.dispatch.len() > GROUP;
     let bound = bound(api);
     let groups = grouped.then(|| group_traits(api));
@@ -196,23 +183,23 @@ fn awaiting(api: &Api) -> Awaiting {
 /// Methods of `App` that are the same for every document.
 fn methods() -> TokenStream {
     quote! {
-            /// The application inside `layer`, which sees every message first.
-            pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
-                amgi::Layered::new(layer, self)
-            }
+        /// The application inside `layer`, which sees every message first.
+        pub fn layer<L: amgi::Layer>(self, layer: L) -> amgi::Layered<L, Self> {
+            amgi::Layered::new(layer, self)
+        }
 
-            /// Runs `shutdown` with the handlers after the last message; it may be called several times.
-            #[must_use]
-            pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
-            where
-                A: Send + Sync + 'static,
-                F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
-                Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
-                E: Into<Box<dyn std::error::Error + Send + Sync>>,
-            {
-                self.lifecycle.on_shutdown(shutdown);
-                self
-            }
+        /// Runs `shutdown` with the handlers after the last message; it may be called several times.
+        #[must_use]
+        pub fn on_shutdown<F, Fut, E>(mut self, shutdown: F) -> Self
+        where
+            A: Send + Sync + 'static,
+            F: Fn(std::sync::Arc<A>) -> Fut + Send + Sync + 'static,
+            Fut: std::future::Future<Output = Result<(), E>> + Send + 'static,
+            E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        {
+            self.lifecycle.on_shutdown(shutdown);
+            self
+        }
     }
 }
 
@@ -274,7 +261,7 @@ fn bound(api: &Api) -> TokenStream {
     let bounds: Vec<TokenStream> = if api.dispatch.len() > GROUP {
         (0..api.dispatch.len().div_ceil(GROUP)).map(|n| format_ident!("Group{n}").to_token_stream()).collect()
     } else {
-        handled(api).iter().map(|(_, _, handler)| ident(&handler.name).to_token_stream()).collect()
+        api.handled().map(|(_, handler)| ident(&handler.name).to_token_stream()).collect()
     };
     if bounds.is_empty() { quote!(Send + Sync + 'static) } else { quote!(#(#bounds)+*) }
 }
@@ -396,12 +383,12 @@ fn dispatch(api: &Api, grouped: bool, addresses: &TokenStream) -> TokenStream {
 }
 
 /// A struct of handlers that forwards each channel to its own part.
-fn parts(handled: &[(usize, &Channel, &Handler)]) -> TokenStream {
+fn parts(handled: &[(&Channel, &Handler)]) -> TokenStream {
     let letters: Vec<_> = (0..handled.len()).map(|n| format_ident!("H{n}")).collect();
-    let fields: Vec<_> = handled.iter().map(|(_, channel, _)| ident(&channel.field)).collect();
+    let fields: Vec<_> = handled.iter().map(|(channel, _)| ident(&channel.field)).collect();
     let lines: Vec<String> =
-        handled.iter().map(|(_, _, handler)| format!(" Implements [`{}`].", handler.name)).collect();
-    let impls = handled.iter().enumerate().map(|(n, (_, channel, handler))| {
+        handled.iter().map(|(_, handler)| format!(" Implements [`{}`].", handler.name)).collect();
+    let impls = handled.iter().enumerate().map(|(n, (channel, handler))| {
         let (name, letter, field) = (ident(&handler.name), &letters[n], ident(&channel.field));
         let others = letters.iter().enumerate().map(|(m, letter)| {
             if m == n { quote!(#letter: #name) } else { quote!(#letter: Send + Sync + 'static) }

@@ -1,9 +1,9 @@
 //! What the module tells of its document: constant data that a program without a use for it does not contain.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
-use super::{ident, sender::presets};
+use super::{ident, info::option, sender::presets};
 use crate::ir::{Api, Channel};
 
 /// The public `DOCUMENT`.
@@ -17,11 +17,10 @@ pub(super) fn public() -> TokenStream {
 /// `DOCUMENT` in `wire`. A constant, no static: what it refers to is not even compiled where nobody uses it.
 pub(super) fn document(api: &Api) -> TokenStream {
     let (title, version, json) = (&api.title, &api.version, &api.document);
-    let receives = api.channels.iter().filter_map(|channel| {
-        let methods = &channel.handler.as_ref()?.methods;
+    let receives = api.handled().map(|(channel, handler)| {
         let place = place(channel);
-        let messages = messages(api, methods.iter().flat_map(|method| &method.messages));
-        Some(quote!(codegen::ReceiveInfo { channel: #place, messages: #messages }))
+        let messages = messages(api, handler.methods.iter().flat_map(|method| &method.messages));
+        quote!(codegen::ReceiveInfo { channel: #place, messages: #messages })
     });
     let sends = api.sends.iter().map(|send| {
         let name = &send.operation;
@@ -44,10 +43,7 @@ pub(super) fn document(api: &Api) -> TokenStream {
 
 fn place(channel: &Channel) -> TokenStream {
     let (name, servers) = (&channel.key, &channel.servers);
-    let address = match &channel.address {
-        Some(address) => quote!(Some(#address)),
-        None => quote!(None),
-    };
+    let address = option(channel.address.as_ref().map(ToTokens::to_token_stream));
     let check = match &channel.parameters {
         Some(parameters) => {
             let ty = ident(&parameters.name);

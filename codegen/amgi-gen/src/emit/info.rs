@@ -20,11 +20,7 @@ pub(super) fn servers(api: &Api) -> TokenStream {
 
 /// `CHANNELS` and `channels()`.
 pub(super) fn channels(api: &Api) -> TokenStream {
-    let handled: Vec<(&Channel, &Handler)> = api
-        .channels
-        .iter()
-        .filter_map(|channel| channel.handler.as_ref().map(|handler| (channel, handler)))
-        .collect();
+    let handled: Vec<(&Channel, &Handler)> = api.handled().collect();
     let argument =
         handled.iter().any(|(channel, _)| channel.address.is_none()).then(|| quote!(addresses: &Addresses));
     let infos = handled.iter().map(|(channel, handler)| {
@@ -55,7 +51,7 @@ pub(super) fn channels(api: &Api) -> TokenStream {
         .iter()
         .enumerate()
         .filter_map(|(index, (channel, _))| {
-            let index = proc_macro2::Literal::usize_unsuffixed(index);
+            let index = Literal::usize_unsuffixed(index);
             if channel.address.is_none() {
                 let field = ident(&channel.field);
                 return Some(quote! {

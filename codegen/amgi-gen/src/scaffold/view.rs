@@ -109,17 +109,15 @@ impl<'a> View<'a> {
     pub(crate) fn new(api: &'a Api, settings: &'a Settings, package: &'a str) -> Self {
         let mut names = Names::of(&api.name);
         let handlers: Vec<_> = api
-            .channels
-            .iter()
-            .filter_map(|channel| {
-                let handler = channel.handler.as_ref()?;
+            .handled()
+            .map(|(channel, handler)| {
                 let name = names.path(&handler.name);
                 let methods = handler
                     .methods
                     .iter()
                     .map(|method| method_view(api, channel, method, &mut names))
                     .collect();
-                Some(Handler { name, channel, methods })
+                Handler { name, channel, methods }
             })
             .collect();
         let addresses: Vec<_> = handlers.iter().filter_map(|handler| address(handler.channel)).collect();
@@ -378,10 +376,9 @@ fn import(path: &str, names: &[&str]) -> String {
 
 /// The first example that the application receives, as the in-memory server reads it.
 fn example(api: &Api) -> Option<String> {
-    let (channel, example) = api.channels.iter().find_map(|channel| {
-        let methods = channel.handler.as_ref()?.methods.iter();
-        let mut messages =
-            methods.flat_map(|method| &method.messages).filter_map(|index| api.messages.get(*index));
+    let (channel, example) = api.handled().find_map(|(channel, handler)| {
+        let indexes = handler.methods.iter().flat_map(|method| &method.messages);
+        let mut messages = indexes.filter_map(|index| api.messages.get(*index));
         Some((channel, messages.find_map(|message| message.examples.first())?))
     })?;
     example_line(channel, example)

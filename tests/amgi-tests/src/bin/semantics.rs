@@ -114,8 +114,8 @@ fn module(path: &Path, name: &str) -> Result<(Api, String), String> {
 
 /// Handlers and sends that a test does not speak of.
 fn untested(api: &Api, test: &str) -> Vec<String> {
-    let handlers = api.channels.iter().filter_map(|channel| channel.handler.as_ref());
-    let methods = handlers.flat_map(|handler| &handler.methods).map(|method| format!("fn {}(", method.name));
+    let methods = api.handled().flat_map(|(_, handler)| &handler.methods);
+    let methods = methods.map(|method| format!("fn {}(", method.name));
     let sends = api.sends.iter().map(|send| format!(".{}(", send.name));
     methods.chain(sends).filter(|call| !test.contains(call)).collect()
 }

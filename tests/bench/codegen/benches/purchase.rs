@@ -6,7 +6,7 @@ use std::{fmt::Debug, hint::black_box};
 
 use amgi::Message;
 use amgi_bench_codegen::purchase::{self, PAYLOAD};
-use amgi_bench_messages::{MESSAGES, config, region};
+use amgi_bench_harness::{MESSAGES, config, region};
 use gungraun::prelude::*;
 
 fn setup(count: usize) -> Vec<Message> {

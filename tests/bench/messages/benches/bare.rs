@@ -5,7 +5,8 @@
 use std::hint::black_box;
 
 use amgi::Message;
-use amgi_bench_messages::{Latch, MESSAGES, config, messages, region, runtime};
+use amgi_bench_harness::{Latch, MESSAGES, config, region, runtime};
+use amgi_bench_messages::messages;
 use gungraun::prelude::*;
 use serde::Deserialize;
 use tokio::{runtime::Runtime, sync::mpsc};

@@ -2,7 +2,8 @@
 
 #![allow(missing_docs)] // what the macros write
 
-use amgi_bench_messages::{Case, MESSAGES, Setup, config};
+use amgi_bench_harness::{MESSAGES, config};
+use amgi_bench_messages::{Case, Setup};
 use gungraun::prelude::*;
 
 fn setup(count: usize) -> Setup {

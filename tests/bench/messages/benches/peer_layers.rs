@@ -2,15 +2,11 @@
 
 #![allow(missing_docs)] // what the macros write
 
-mod peer;
-
 use std::hint::black_box;
 
+use amgi_bench_harness::{Latch, MESSAGES, config};
+use amgi_bench_peer::{Order, Setup};
 use gungraun::prelude::*;
-use peer::{
-    Order, Setup,
-    harness::{Latch, MESSAGES, config},
-};
 use ruststream::{
     memory::prelude::*,
     runtime::{BlanketLayer, Handler, Layer},
@@ -62,14 +58,15 @@ async fn on_order(order: &Order, cx: &mut Context<'_, (), Latch>) -> HandlerOutc
 }
 
 fn setup(count: usize) -> Setup {
-    peer::setup(count, &[], |broker, latch| {
-        let service =
-            peer::service(latch).layer(Forward).layer(Forward).layer(Forward).layer(Forward).with_broker(
-                broker,
-                |scope| {
-                    scope.include(on_order);
-                },
-            );
+    amgi_bench_peer::setup(count, &[], |broker, latch| {
+        let service = amgi_bench_peer::service(latch)
+            .layer(Forward)
+            .layer(Forward)
+            .layer(Forward)
+            .layer(Forward)
+            .with_broker(broker, |scope| {
+                scope.include(on_order);
+            });
         Box::pin(service.start())
     })
 }
@@ -79,7 +76,7 @@ fn setup(count: usize) -> Setup {
 #[bench::base(setup(MESSAGES))]
 #[bench::twice(setup(2 * MESSAGES))]
 fn service(setup: Setup) {
-    peer::run(setup);
+    amgi_bench_peer::run(setup);
 }
 
 library_benchmark_group!(name = peer_layers, benchmarks = [service]);

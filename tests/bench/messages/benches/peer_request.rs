@@ -2,15 +2,11 @@
 
 #![allow(missing_docs)] // what the macros write
 
-mod peer;
-
 use std::{hint::black_box, time::Duration};
 
+use amgi_bench_harness::{MESSAGES, config, region, runtime};
+use amgi_bench_peer::{ADDRESS, Order};
 use gungraun::prelude::*;
-use peer::{
-    ADDRESS, Order,
-    harness::{MESSAGES, config, region, runtime},
-};
 use ruststream::{
     OutgoingMessage,
     memory::{MemoryRequester, prelude::*},
@@ -48,7 +44,7 @@ async fn confirm_order(order: &Order) -> Confirmation {
 /// A service, who asks it, and how often.
 struct Setup {
     runtime: Runtime,
-    start: peer::Start,
+    start: amgi_bench_peer::Start,
     client: MemoryRequester,
     count: usize,
 }

@@ -2,7 +2,8 @@
 
 #![allow(missing_docs)] // what the macros write
 
-use amgi_bench_messages::{MESSAGES, RequestSetup, config};
+use amgi_bench_harness::{MESSAGES, config};
+use amgi_bench_messages::RequestSetup;
 use gungraun::prelude::*;
 
 fn setup(count: usize) -> RequestSetup {

@@ -10,17 +10,15 @@
 //! - Every message of a run is the same, so that the second half costs what the first does.
 //! - Only [`region`] switches counting on, and no other symbol has its name.
 
-mod harness;
-
 use std::{convert::Infallible, future::Future, hint::black_box, pin::Pin};
 
 use amgi::{
     Application, Batch, ByteString, Bytes, Client, Context, Layer, Message, SendError, Settlement,
     memory::{Hub, Queue, Server},
 };
+use amgi_bench_harness::{Latch, MESSAGES, META, PAYLOAD, region, runtime};
 use tokio::runtime::Runtime;
 
-pub use self::harness::{Latch, MESSAGES, META, PAYLOAD, config, region, runtime};
 use crate::orders::{
     Confirmation, ForwardsHandler, Noted, NoticesHandler, Order, OrderForward, OrderNotice, OrderRelay,
     OrderRequest, OrderTask, OrdersHandler, RelaysHandler, RequestsHandler, Sender, Stamped, StampedHeaders,

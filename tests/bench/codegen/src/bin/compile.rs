@@ -5,8 +5,6 @@
 //! read and written. The program prints a table, writes `target/bench/compile.json` and exits with 1 when a bound is
 //! exceeded.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // this is a program, its output is for people
-
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -15,7 +13,10 @@ use std::{
     process::ExitCode,
 };
 
-use amgi_bench::command::{output, root, target};
+use amgi_bench::{
+    command::{output, root, target},
+    fail, finish,
+};
 use amgi_bench_codegen::{
     package::{clear, compile, generating, generator, write},
     typify::typify,
@@ -77,17 +78,8 @@ struct Growth {
 
 fn main() -> ExitCode {
     match measure() {
-        Ok(report) => {
-            print!("{}", table(&report));
-            for problem in &report.exceeded {
-                eprintln!("exceeded: {problem}");
-            }
-            if report.exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::FAILURE
-        }
+        Ok(report) => finish(&table(&report), &[], &report.exceeded),
+        Err(problem) => fail(&problem),
     }
 }
 

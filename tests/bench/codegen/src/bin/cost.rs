@@ -4,8 +4,6 @@
 //! The program prints a table, writes `target/bench/cost.json` and exits with 1 when a bound is exceeded. Bounds are on
 //! instructions and allocations; of time, which depends on the machine, it only warns.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // this is a program, its output is for people
-
 use std::{
     fmt::{Debug, Write as _},
     hint::black_box,
@@ -14,7 +12,10 @@ use std::{
 };
 
 use amgi::Message;
-use amgi_bench::counts::{PerMessage, per_message, run, tools, version};
+use amgi_bench::{
+    counts::{PerMessage, per_message, run, tools, version},
+    fail, finish,
+};
 use amgi_bench_codegen::purchase::{self, PAYLOAD};
 use serde::Serialize;
 
@@ -60,20 +61,8 @@ struct Row {
 
 fn main() -> ExitCode {
     match measure() {
-        Ok(report) => {
-            print!("{}", table(&report));
-            for problem in &report.warnings {
-                eprintln!("warning: {problem}");
-            }
-            for problem in &report.exceeded {
-                eprintln!("exceeded: {problem}");
-            }
-            if report.exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::FAILURE
-        }
+        Ok(report) => finish(&table(&report), &report.warnings, &report.exceeded),
+        Err(problem) => fail(&problem),
     }
 }
 

@@ -12,7 +12,10 @@ use std::{
     time::Instant,
 };
 
-use amgi_bench::command::{cargo, output, root, target};
+use amgi_bench::{
+    command::{cargo, output, root, target},
+    fail,
+};
 use serde_json::json;
 
 /// Modelina, as it is compared with.
@@ -43,14 +46,8 @@ fn main() -> ExitCode {
     };
     match compare(&document) {
         Ok(ratio) if ratio >= LEAST => ExitCode::SUCCESS,
-        Ok(_) => {
-            eprintln!("less than {LEAST} times as fast");
-            ExitCode::FAILURE
-        }
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::FAILURE
-        }
+        Ok(_) => fail(&format!("less than {LEAST} times as fast")),
+        Err(problem) => fail(&problem),
     }
 }
 

@@ -4,8 +4,6 @@
 //! an enum, a list and an object. The program prints a table, writes `target/bench/scale.json` and exits with 1 when a
 //! bound is exceeded. Bounds are on counts, memory and ratios; seconds are printed for people.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // this is a program, its output is for people
-
 use std::{
     fmt::Write as _,
     fs,
@@ -14,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amgi_bench::command::{output, target};
+use amgi_bench::{
+    command::{output, target},
+    fail, finish,
+};
 use amgi_bench_codegen::package::{clear, compile, generating, generator, read, write};
 use serde::Serialize;
 
@@ -69,17 +70,8 @@ struct Build {
 
 fn main() -> ExitCode {
     match measure() {
-        Ok(report) => {
-            print!("{}", table(&report));
-            for problem in &report.exceeded {
-                eprintln!("exceeded: {problem}");
-            }
-            if report.exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::FAILURE
-        }
+        Ok(report) => finish(&table(&report), &[], &report.exceeded),
+        Err(problem) => fail(&problem),
     }
 }
 

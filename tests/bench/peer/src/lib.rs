@@ -1,14 +1,9 @@
 //! The peer, ruststream 0.7.7: services on its in-memory broker, with the payload, the latch, the runtime and the regions
 //! of our own benchmarks.
 
-#![allow(dead_code, unreachable_pub)] // each benchmark uses a part
-
-#[path = "../../src/harness.rs"]
-pub(crate) mod harness;
-
 use std::{convert::Infallible, future::Future, pin::Pin};
 
-use self::harness::{Latch, PAYLOAD, region};
+use amgi_bench_harness::{Latch, PAYLOAD, region};
 use ruststream::{
     OutgoingMessage,
     memory::{MemoryPublisher, prelude::*},
@@ -18,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 /// Where every message comes from.
-pub(crate) const ADDRESS: &str = "orders";
+pub const ADDRESS: &str = "orders";
 
 /// What is received.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
+pub struct Order {
     /// Number of the order.
     pub id: u64,
     /// How many were ordered.
@@ -31,7 +26,7 @@ pub(crate) struct Order {
 
 /// The headers, received and sent.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Meta {
+pub struct Meta {
     /// Number of the task.
     pub task_id: u64,
     /// Number of the part.
@@ -39,10 +34,10 @@ pub(crate) struct Meta {
 }
 
 /// A service that was not started yet.
-pub(crate) type Start = Pin<Box<dyn Future<Output = Result<RunningApp, RustStreamError>> + Send>>;
+pub type Start = Pin<Box<dyn Future<Output = Result<RunningApp, RustStreamError>> + Send>>;
 
 /// A service on its broker, and how many messages it will get.
-pub(crate) struct Setup {
+pub struct Setup {
     runtime: Runtime,
     latch: Latch,
     publisher: MemoryPublisher,
@@ -52,7 +47,7 @@ pub(crate) struct Setup {
 }
 
 /// Prepares a run of `count` messages; `service` makes the service of a broker and the latch, which is its state.
-pub(crate) fn setup(
+pub fn setup(
     count: usize,
     headers: &'static [(&'static str, &'static str)],
     service: impl FnOnce(MemoryBroker, Latch) -> Start,
@@ -60,16 +55,19 @@ pub(crate) fn setup(
     let (latch, broker) = (Latch::new(count), MemoryBroker::new());
     let publisher = broker.publisher();
     let start = service(broker, latch.clone());
-    Setup { runtime: harness::runtime(), latch, publisher, start, count, headers }
+    Setup { runtime: amgi_bench_harness::runtime(), latch, publisher, start, count, headers }
 }
 
 /// A service without handlers, whose state is the latch.
-pub(crate) fn service(latch: Latch) -> RustStream<Identity, Latch, PublishIdentity, runtime::Setup> {
+pub fn service(latch: Latch) -> RustStream<Identity, Latch, PublishIdentity, runtime::Setup> {
     RustStream::new(AppInfo::new("bench", "1.0.0")).on_startup(async move |()| Ok::<_, Infallible>(latch))
 }
 
 /// Starts the service (counted), fills its queue (not counted) and lets it handle everything (counted).
-pub(crate) fn run(setup: Setup) {
+///
+/// # Panics
+/// When the service does not start, or handles messages before counting began.
+pub fn run(setup: Setup) {
     let Setup { runtime, latch, publisher, start, count, headers } = setup;
     let service = region(|| runtime.block_on(start)).expect("the service starts");
     runtime.block_on(async {

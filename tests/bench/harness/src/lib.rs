@@ -1,7 +1,7 @@
 //! What both sides are measured with: the payload, the latch, the runtime, and the regions that are counted.
 //!
-//! Benchmarks of the peer take this file as a module of their own: a binary that links the generated application, unused as
-//! it is, has the compiler inline otherwise, which costs the peer 50 instructions a message.
+//! It knows neither side. A binary of the peer's that links the generated application, unused as it is, has the compiler
+//! inline otherwise, which costs the peer 50 instructions a message.
 
 use std::{
     hint::black_box,
@@ -21,7 +21,7 @@ use tokio::{
 pub const MESSAGES: usize = 1000;
 
 /// The symbol of [`region`], as a pattern for callgrind and DHAT.
-const REGION: &str = "*::harness::region*";
+const REGION: &str = "amgi_bench_harness::region*";
 
 /// Payload of every message: `id` and `quantity`.
 pub const PAYLOAD: &str = r#"{"id":1000000,"quantity":37}"#;
