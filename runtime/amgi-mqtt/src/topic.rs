@@ -5,7 +5,11 @@
 
 use std::{fmt, sync::Arc};
 
-use amgi::{ByteString, ChannelInfo, Error, Result, address::Pattern, bindings::Mqtt};
+use amgi::{
+    ByteString, ChannelInfo, Error, Result,
+    address::{Alias, Pattern},
+    bindings::Mqtt,
+};
 
 use crate::wire::Filter;
 
@@ -98,59 +102,6 @@ impl fmt::Debug for Mapping {
     }
 }
 
-/// An address pattern and the topic pattern that stands for it, parameter for parameter.
-#[derive(Debug, Clone)]
-struct Exception {
-    address: Pattern,
-    topic: Pattern,
-}
-
-/// Most parameters that an exception may have.
-const PARAMETERS: usize = 8;
-
-impl Exception {
-    fn parse(address: &str, topic: &str) -> Result<Self> {
-        let fail =
-            |error: &dyn fmt::Display| Error::Config(format!("address `{address}` as `{topic}`: {error}"));
-        let one = Pattern::parse(address).map_err(|error| fail(&error))?;
-        let other = Pattern::parse(topic).map_err(|error| fail(&error))?;
-        let (mut a, mut b): (Vec<_>, Vec<_>) = (one.parameters().collect(), other.parameters().collect());
-        a.sort_unstable();
-        b.sort_unstable();
-        if a != b {
-            return Err(fail(&"both must have the same parameters"));
-        }
-        if a.len() > PARAMETERS {
-            return Err(fail(&format_args!("more than {PARAMETERS} parameters")));
-        }
-        Ok(Self { address: one, topic: other })
-    }
-
-    /// `text` fits `from`; the same values in `to`.
-    fn translate(text: &str, from: &Pattern, to: &Pattern) -> Option<String> {
-        let mut values = [""; PARAMETERS];
-        let count = from.parameters().count();
-        // `captures` is generic over the count; there are few.
-        macro_rules! capture {
-            ($($n:literal)*) => {
-                match count {
-                    0 => from.matches(text).then_some(())?,
-                    $($n => values[..$n].copy_from_slice(&from.captures::<$n>(text)?),)*
-                    _ => return None,
-                }
-            };
-        }
-        capture!(1 2 3 4 5 6 7 8);
-        let decoded: Vec<_> = values[..count].iter().map(|value| amgi::address::decode(value)).collect();
-        let ordered: Vec<&str> = to
-            .parameters()
-            .filter_map(|name| from.parameters().position(|other| other == name))
-            .map(|at| decoded[at].as_ref())
-            .collect();
-        Some(to.format(&ordered))
-    }
-}
-
 /// One channel that is received from.
 #[derive(Debug)]
 struct Route {
@@ -160,7 +111,7 @@ struct Route {
     /// Set when the address has no parameters.
     literal: Option<ByteString>,
     topic: Pattern,
-    exception: Option<Exception>,
+    exception: Option<Alias>,
     /// Dead letters go to `<address>.dlq`.
     dead_letters_beside: bool,
     /// Replies come here, for which handlers wait.
@@ -172,7 +123,7 @@ struct Route {
 #[derive(Debug)]
 pub(crate) struct Routes {
     mapping: Mapping,
-    exceptions: Vec<Exception>,
+    exceptions: Vec<Alias>,
     /// The most specific first.
     all: Vec<Route>,
     /// Filters to subscribe to, those that another one covers left out.
@@ -206,7 +157,7 @@ impl Routes {
             .iter()
             .map(|(address, topic)| {
                 let named = channels.iter().find(|channel| channel.name == address);
-                Exception::parse(named.map_or(address, |channel| &channel.address), topic)
+                Alias::parse(named.map_or(address, |channel| &channel.address), topic)
             })
             .collect::<Result<Vec<_>>>()?;
         let mut routes = Vec::new();
@@ -214,9 +165,9 @@ impl Routes {
             let config =
                 |error: &dyn fmt::Display| Error::Config(format!("channel `{}`: {error}", channel.name));
             let pattern = Pattern::parse(&channel.address).map_err(|error| config(&error))?;
-            let exception = exceptions.iter().find(|e| e.address == pattern).cloned();
+            let exception = exceptions.iter().find(|e| *e.address() == pattern).cloned();
             let topic = match &exception {
-                Some(exception) => exception.topic.clone(),
+                Some(exception) => exception.name().clone(),
                 None => Pattern::parse(&mapping.topic(&channel.address)).map_err(|error| config(&error))?,
             };
             let path = filter(&topic).map_err(|error| config(&error))?;
@@ -264,12 +215,10 @@ impl Routes {
             let address = match (&route.literal, &route.exception) {
                 (Some(literal), _) if route.topic.matches(topic) => literal.clone(),
                 (Some(_), _) => continue,
-                (None, Some(exception)) => {
-                    match Exception::translate(topic, &exception.topic, &exception.address) {
-                        Some(address) => address.into(),
-                        None => continue,
-                    }
-                }
+                (None, Some(exception)) => match exception.to_address(topic) {
+                    Some(address) => address.into(),
+                    None => continue,
+                },
                 (None, None) => {
                     let address = self.mapping.address(topic, &route.channel);
                     if !route.pattern.matches(&address) {
@@ -292,7 +241,7 @@ impl Routes {
     /// The topic that a send to `address` goes to.
     pub(crate) fn topic(&self, address: &ByteString) -> ByteString {
         for exception in &self.exceptions {
-            if let Some(topic) = Exception::translate(address, &exception.address, &exception.topic) {
+            if let Some(topic) = exception.to_name(address) {
                 return topic.into();
             }
         }

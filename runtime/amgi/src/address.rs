@@ -4,7 +4,11 @@
 //! a broker's wildcard, the literal that follows) is percent-encoded on the way out and decoded on the way in. So
 //! `{a}.{b}` never reads `x.y.z` as two values, and no value can address another channel.
 
+mod alias;
+
 use std::{borrow::Cow, fmt};
+
+pub use self::alias::Alias;
 
 /// A piece of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]

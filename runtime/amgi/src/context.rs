@@ -72,6 +72,15 @@ impl Context {
         &mut self.message
     }
 
+    /// Tells that the broker delivered the message that is in it `times` before: attempts that this server does not know of.
+    pub fn set_redelivered(&mut self, times: u32) {
+        // A clone that somebody kept stays with its own message.
+        if Arc::strong_count(&self.local) > 1 {
+            self.local = Arc::default();
+        }
+        self.local.set_failures(times);
+    }
+
     /// The message as it came: address, headers, payload, bindings.
     pub fn message(&self) -> &Message {
         &self.message
@@ -92,7 +101,8 @@ impl Context {
         &self.extensions
     }
 
-    /// Which attempt of this server at the message this is, counting from one.
+    /// Which attempt at the message this is, counting from one: those of this server, and of others where the broker counts
+    /// them.
     pub fn attempt(&self) -> u32 {
         self.local.failures().saturating_add(1)
     }

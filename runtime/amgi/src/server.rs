@@ -230,7 +230,7 @@ async fn failed(
     let policy = &rule.policy;
     // Layers may have tried already.
     let mut attempts = cx.attempt();
-    let mut tries = 1;
+    let mut tries = if rule.redelivered { attempts } else { 1 };
     loop {
         cx.local().set_failures(attempts);
         let delay = match disposition {
@@ -252,6 +252,10 @@ async fn failed(
                 warn!(address = cx.address(), attempts, %reason, "message not handled");
             }
             return Outcome::Nacked { reason, disposition };
+        }
+        if rule.redelivered {
+            debug!(address = cx.address(), attempts, ?delay, %reason, "to be delivered again");
+            return Outcome::Nacked { reason, disposition: Disposition::RetryAfter(delay) };
         }
         debug!(address = cx.address(), attempts, ?delay, %reason, "trying again");
         if stopped_after(cx, delay).await {

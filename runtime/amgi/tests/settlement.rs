@@ -385,3 +385,45 @@ fn pauses_have_jitter() {
     assert!(pauses.iter().all(|pause| (200..=400).contains(&pause.as_millis())));
     assert!(pauses.iter().any(|pause| *pause != pauses[0]));
 }
+
+/// Where the broker delivers again, an attempt is a delivery.
+#[tokio::test]
+async fn a_broker_that_delivers_again_does_the_waiting() {
+    struct Fails;
+    impl Application for Fails {
+        fn channels(&self) -> &[ChannelInfo] {
+            &[]
+        }
+        async fn message(&self, cx: &Context) -> Settlement {
+            let reason = Reason::Failed(format!("attempt {}", cx.attempt()));
+            Settlement::Fail { disposition: Disposition::Retry, reason }
+        }
+    }
+    struct Letters(Mutex<Vec<Message>>);
+    impl MessageSend for Letters {
+        fn send(&self, message: Message) -> SendFuture<'_> {
+            self.0.lock().unwrap().push(message);
+            SendFuture::ready(Ok(()))
+        }
+    }
+    let backoff = Backoff { first: Duration::from_secs(1), jitter: false, ..Backoff::default() };
+    let policy = Policy { attempts: 3, backoff, exhausted: Exhausted::DeadLetter, ..Policy::default() };
+    let policies = Policies::new(&[], policy).redelivered();
+    let letters = Arc::new(Letters(Mutex::default()));
+    let mut cx = Context::new(Message::default(), State::default(), letters.clone());
+    for (before, pause) in [(0, 1), (1, 2)] {
+        cx.replace(Message::new("a"));
+        cx.set_redelivered(before);
+        let outcome = deliver(&Fails, &cx, &policies).await;
+        let Outcome::Nacked { reason, disposition } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(disposition, Disposition::RetryAfter(Duration::from_secs(pause)));
+        assert_eq!(reason.to_string(), format!("attempt {}", before + 1));
+    }
+    cx.replace(Message::new("a"));
+    assert_eq!(cx.attempt(), 1, "what was said of the last message is forgotten");
+    cx.set_redelivered(2);
+    let outcome = deliver(&Fails, &cx, &policies).await;
+    assert!(matches!(outcome, Outcome::DeadLettered(_)), "{outcome:?}");
+    let letters = letters.0.lock().unwrap();
+    assert_eq!(letters[0].headers.get("amgi-dead-letter-attempts"), Some(&b"3"[..]));
+}

@@ -117,6 +117,8 @@ pub(super) struct Rule {
     pub(super) breaker: Option<Breaker>,
     /// Where the key is, what it begins with in the store, and the store.
     pub(super) guard: Option<(Location, &'static str, Guard)>,
+    /// Whether the broker delivers again what failed.
+    pub(super) redelivered: bool,
 }
 
 impl Rule {
@@ -128,7 +130,7 @@ impl Rule {
             guard.remember = idempotency.remember;
             (idempotency.key, channel.name, guard)
         });
-        Self { policy, breaker, guard }
+        Self { policy, breaker, guard, redelivered: false }
     }
 
     /// Whether there is more to it than attempts.
@@ -159,6 +161,18 @@ impl Policies {
         let base = Rule::new(policy, None);
         let plain = !own.iter().flatten().chain([&base]).any(Rule::is_guarded);
         Self { base, own, map, plain }
+    }
+
+    /// The same for a broker that delivers again after a pause and counts how often it does: a message that failed is not
+    /// tried again in process but nacked, with its pause as [`RetryAfter`](crate::Disposition::RetryAfter), until its
+    /// deliveries are as many as the policy's attempts. A server says how many there were by
+    /// [`Context::set_redelivered`](crate::Context::set_redelivered).
+    #[must_use]
+    pub fn redelivered(mut self) -> Self {
+        for rule in self.own.iter_mut().flatten().chain([&mut self.base]) {
+            rule.redelivered = true;
+        }
+        self
     }
 
     #[inline]
