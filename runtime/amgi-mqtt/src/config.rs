@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use amgi::{
-    Application, ChannelInfo, Error, Result, ServerInfo,
+    Error, Result, ServerInfo,
     bindings::Mqtt,
     protocol::{OptionInfo, ProtocolInfo, Values},
     server::Backoff,
@@ -127,33 +127,6 @@ impl Url {
         });
         Ok(Self { host: host.to_owned(), port, login })
     }
-}
-
-/// The document's server that is meant: the named one, or the first that speaks MQTT.
-pub(crate) fn server<'a, A: Application>(app: &'a A, name: Option<&str>) -> Result<Option<&'a ServerInfo>> {
-    match name {
-        None => Ok(app.servers().iter().find(|server| is_mqtt(server.protocol))),
-        Some(name) => {
-            let server = app.servers().iter().find(|server| server.name == name);
-            match server {
-                Some(server) if is_mqtt(server.protocol) => Ok(Some(server)),
-                Some(server) => Err(Error::Config(format!(
-                    "server `{name}` of the document speaks {}, not MQTT",
-                    server.protocol
-                ))),
-                None => Err(Error::Config(format!("the document has no server `{name}`"))),
-            }
-        }
-    }
-}
-
-fn is_mqtt(protocol: &str) -> bool {
-    INFO.protocols.contains(&protocol)
-}
-
-/// Whether `channel` is on the server that was chosen.
-pub(crate) fn is_on(channel: &ChannelInfo, server: Option<&ServerInfo>) -> bool {
-    channel.servers.is_empty() || server.is_none_or(|server| channel.servers.contains(&server.name))
 }
 
 /// What the document says.

@@ -10,13 +10,9 @@ use std::{
 
 use amgi::{
     Application, ByteString, Context,
-    server::{Policies, deliver},
+    server::{Policies, insist},
 };
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
-    time::sleep,
-};
-use tracing::{debug, warn};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::{inbox, message, wire::Publish};
 
@@ -58,39 +54,11 @@ pub(crate) async fn work<A: Application>(
             false
         } else {
             cx.replace(message::incoming(address, publish));
-            settle(&*app, &cx, &policies).await
+            // MQTT has no nack. At a drain the message stays with the broker.
+            insist(&*app, &cx, &policies).await
         };
         if done.send(Done { number, acked }).is_err() {
             break;
-        }
-    }
-}
-
-/// Delivers until the message is settled. MQTT has no nack: what is not acknowledged is tried again here, with growing pauses,
-/// and blocks what comes behind it. At a drain it stays with the broker.
-async fn settle<A: Application>(app: &A, cx: &Context, policies: &Policies) -> bool {
-    let (drain, policy) = (cx.stop(), policies.base());
-    let mut rounds = 0_u32;
-    loop {
-        let outcome = deliver(app, cx, policies).await;
-        if outcome.is_acked() {
-            return true;
-        }
-        if drain.is_requested() {
-            debug!(address = cx.address(), "left with the broker");
-            return false;
-        }
-        rounds = rounds.saturating_add(1);
-        let pause = policy.backoff.pause(policy.attempts.saturating_add(rounds));
-        warn!(
-            address = cx.address(),
-            ?pause,
-            ?outcome,
-            "message not settled; it blocks its topic and is tried again"
-        );
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = drain.requested() => return false,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A server receives, hands each message to [`deliver`] and settles it with the broker by the [`Outcome`]. That keeps the
 //! meaning of a [`Disposition`] the same on every broker.
 
+mod choice;
+mod insist;
 mod policy;
 
 use std::{future::Future, pin::Pin, time::Duration};
@@ -10,7 +12,11 @@ use std::{future::Future, pin::Pin, time::Duration};
 use tracing::{debug, warn};
 
 use self::policy::Rule;
-pub use self::policy::{Exhausted, Policies, Policy, dead_letter_address};
+pub use self::{
+    choice::{document_server, is_on},
+    insist::{insist, insist_again},
+    policy::{Exhausted, Policies, Policy, dead_letter_address},
+};
 use crate::{
     context::Context,
     contract::{Application, Settlement},
