@@ -8,6 +8,7 @@ mod collector;
 mod mosquitto;
 mod peer;
 mod redis_server;
+mod subjects;
 
 pub use self::{
     app::{App, Running, channel, failed, init_logs, rejected},
@@ -15,6 +16,7 @@ pub use self::{
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
     redis_server::RedisServer,
+    subjects::{Memory, Mqtt, Page, pages},
 };
 
 use std::{

@@ -9,6 +9,7 @@ use serde_json::Value;
 const PUBLISHED: &[&str] = &[
     "amgi",
     "amgi-asyncapi",
+    "amgi-conformance",
     "amgi-gen",
     "amgi-gen-macro",
     "amgi-mqtt",

@@ -1,0 +1,151 @@
+//! A broker and its server in this process, which can do everything that the suite asks for, and can be told to break a
+//! promise.
+
+mod broker;
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use amgi::{Application, Bindings, ByteString, Message};
+use amgi_conformance::{Run, Subject, Watch};
+use tokio::sync::mpsc;
+
+use self::broker::Broker;
+
+/// A promise that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    // What the handler sees.
+    OtherAddress,
+    LosesHeaders,
+    LosesBindings,
+    BindsTwice,
+    LosesState,
+    UndeclaredExtension,
+    SortsHeaders,
+    OneHeaderEach,
+    TextHeaders,
+    TextPayload,
+    EmptyIsAbsent,
+    AbsentIsEmpty,
+    CutsLargePayloads,
+    FiltersNothing,
+    // How it is settled.
+    AcksEarly,
+    AcksNothing,
+    AcksUnsettled,
+    AcksNacked,
+    NackBlocks,
+    ForgetsItsQueue,
+    BatchesOfOne,
+    BatchesOfAll,
+    BatchIsAllOrNothing,
+    NeverRetries,
+    RetriesAtOnce,
+    PanicsToo,
+    NeverTimesOut,
+    NoDeadLetters,
+    KeepsDeadLettered,
+    IgnoresTheDocument,
+    RetriesRejected,
+    DeadLettersDiscarded,
+    // Sends.
+    LosesHeadersOut,
+    LosesBindingsOut,
+    SendsLater,
+    SendsTwice,
+    SendsLose,
+    IgnoresRefusals,
+    StopsAtRefusals,
+    SendsWithoutBroker,
+    SendsHang,
+    RepliesWait,
+    RepliesEndAtStop,
+    // Flow.
+    Reorders,
+    Overtakes,
+    OneAtATime,
+    TwiceAsMany,
+    TakesEverything,
+    // Lifespan.
+    StartsTooEarly,
+    ShutsDownTooEarly,
+    IgnoresStartup,
+    IgnoresShutdown,
+    StopCuts,
+    StopGoesOn,
+    NoDeadline,
+    DeadlineAcks,
+    // The broker.
+    WaitsForTheBroker,
+    StaysAway,
+    IgnoresGroups,
+}
+
+#[derive(Default)]
+pub(crate) struct Model {
+    broker: Arc<Broker>,
+    fault: Option<Fault>,
+}
+
+impl Model {
+    /// One that breaks a promise.
+    pub(crate) fn with(fault: Fault) -> Self {
+        Self { broker: Arc::default(), fault: Some(fault) }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+}
+
+impl Subject for Model {
+    fn name(&self) -> &'static str {
+        "model"
+    }
+
+    fn bindings(&self) -> Bindings {
+        let mut bindings = Bindings::default();
+        bindings.set("model", "colour", "red");
+        bindings
+    }
+
+    fn refused(&self) -> Option<ByteString> {
+        Some(broker::REFUSED.into())
+    }
+
+    fn patience(&self) -> Duration {
+        // What is wrong is waited for in vain.
+        if self.fault.is_some() { Duration::from_secs(2) } else { Duration::from_secs(15) }
+    }
+
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(100)
+    }
+
+    async fn serve<A: Application>(&self, app: A, run: Run) -> amgi::Result<()> {
+        server::serve(app, run, self.broker.clone(), self.fault).await
+    }
+
+    async fn publish(&self, messages: &[Message]) {
+        for message in messages {
+            self.broker.publish(message).expect("the test's own publishing");
+        }
+    }
+
+    async fn watch(&self, address: &str) -> Watch {
+        let (saw, messages) = mpsc::unbounded_channel();
+        self.broker.watch(address, saw);
+        Watch::new(messages, ())
+    }
+
+    async fn break_broker(&self) {
+        self.broker.go();
+    }
+
+    async fn restore_broker(&self) {
+        self.broker.come_back();
+        // What does not come back is seen by who waits for it.
+        assert!(!self.has(Fault::StaysAway) || self.broker.is_up());
+    }
+}
