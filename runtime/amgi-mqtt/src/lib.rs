@@ -18,7 +18,7 @@ use std::{
 use amgi::{
     Application, Bytes, Context, Message, MessageSend, Result, lifespan,
     protocol::{Endpoint, Protocol, ProtocolInfo, Values},
-    server::{Backoff, Exhausted, Policies, Policy, Stop, document_server, is_on},
+    server::{Backoff, Exhausted, Policies, Policy, Stop},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -299,9 +299,9 @@ impl<A: Application> Server<A> {
     ///
     /// A broker that cannot be reached at first, or refuses, is an error. One that goes away later is waited for.
     pub async fn serve(self) -> Result<()> {
-        let server = document_server(&self.app, &config::INFO, self.named.as_deref())?;
+        let server = config::INFO.document_server(&self.app, self.named.as_deref())?;
         let config = config::resolve(server, self.options, config::given(&self.given)?)?;
-        let channels = self.app.channels().iter().filter(|channel| is_on(channel, server));
+        let channels = self.app.channels().iter().filter(|channel| channel.is_on(server));
         let routes = Routes::new(
             channels,
             self.mapping,

@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeMap, fmt, future::Future, str::FromStr, time::Duration};
 
-use crate::{Result, contract::Application, error::Error, server::Stop};
+use crate::{
+    Result,
+    contract::{Application, ServerInfo},
+    error::Error,
+    server::Stop,
+};
 
 /// A protocol that an application can be run on, as a server crate offers it (`amgi_mqtt::protocol()`).
 pub trait Protocol: Send + Sync + 'static {
@@ -43,6 +48,28 @@ impl ProtocolInfo {
             }
         }
         values
+    }
+
+    /// The document's server that is meant: the one of that name, or the first that speaks this protocol; `None` when there is
+    /// none of the protocol and none is named.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when there is no server of that name, or it speaks another protocol.
+    pub fn document_server<'a, A: Application>(
+        &self,
+        app: &'a A,
+        name: Option<&str>,
+    ) -> Result<Option<&'a ServerInfo>> {
+        let speaks = |server: &ServerInfo| self.protocols.contains(&server.protocol);
+        let Some(name) = name else { return Ok(app.servers().iter().find(|server| speaks(server))) };
+        match app.servers().iter().find(|server| server.name == name) {
+            Some(server) if speaks(server) => Ok(Some(server)),
+            Some(server) => Err(Error::Config(format!(
+                "server `{name}` of the document speaks {}, not {}",
+                server.protocol, self.name
+            ))),
+            None => Err(Error::Config(format!("the document has no server `{name}`"))),
+        }
     }
 
     /// The values of the environment.

@@ -3,7 +3,6 @@
 //! A server receives, hands each message to [`deliver`] and settles it with the broker by the [`Outcome`]. That keeps the
 //! meaning of a [`Disposition`] the same on every broker.
 
-mod choice;
 mod insist;
 mod policy;
 
@@ -13,7 +12,6 @@ use tracing::{debug, warn};
 
 use self::policy::Rule;
 pub use self::{
-    choice::{document_server, is_on},
     insist::{insist, insist_again},
     policy::{Exhausted, Policies, Policy, dead_letter_address},
 };

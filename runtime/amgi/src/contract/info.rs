@@ -48,6 +48,11 @@ impl ChannelInfo {
             replies: false,
         }
     }
+
+    /// Whether the document puts it on this server. Without a server, and where the document does not say it, it is.
+    pub fn is_on(&self, server: Option<&ServerInfo>) -> bool {
+        self.servers.is_empty() || server.is_none_or(|server| self.servers.contains(&server.name))
+    }
 }
 
 /// How messages are settled, as far as the document says it (`x-amgi-*` of an operation or channel). What is `None` is left to
