@@ -3,15 +3,26 @@
 
 mod measured;
 mod mqtt;
+mod python;
 
-use std::{fmt::Write as _, io::Write as _, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::PathBuf,
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
 
 use amgi::{Application, server::Stop};
 use serde::Serialize;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
 use crate::{
     measured::{Bare, Meter, Taken, Way},
-    mqtt::Mqtt,
+    mqtt::{AtMostOnce, Mqtt},
 };
 
 const HELP: &str = "\
@@ -19,18 +30,23 @@ Measures what a message costs on real brokers: messages a second, and CPU time o
 
 Usage: cargo run --release -p amgi-bench-brokers -- [SERVER...] [OPTIONS]
 
-Servers: mqtt [default: all]
+Servers: mqtt, mqtt-qos0 [default: all]
 
-The broker holds all messages (300 bytes each) before a process begins to handle them: the broker's client in a loop
-(raw), our server with a bare application (server), and a generated service with payload checks (service), in turn, for
-several rounds. Prints medians and spreads, writes all rounds to target/bench/throughput.json, and exits with 1 when the
-service handles less than 0.95 of the raw client's messages a second, or needs more than 1.15 of its CPU time.
+Messages have 300 bytes. The broker's client in a loop (raw), our server with a bare application (server), and a generated
+service with payload checks (service) handle them in turn, for several rounds. The broker holds all messages before a process
+begins; brokers that hold none get them when it is ready. Prints medians and spreads, writes all rounds to
+target/bench/throughput.json, and exits with 1 when the service handles less than 0.95 of the raw client's messages a
+second or takes more than 1.15 of its CPU time, or the Python server takes less than 10 times the CPU time of the service.
 
 Options:
+  --python      Beside them the same service in Python, on the broker's Python server (python3 with venv, and pip)
   --messages N  How many a round [default: 50000]
   --rounds N    How many rounds [default: 5]
   -h, --help    Print help
 ";
+
+/// What is measured when nothing is named.
+const SERVERS: [&str; 2] = [Mqtt::NAME, AtMostOnce::NAME];
 
 /// How many lanes numbers come in.
 const LANES: u64 = 8;
@@ -39,13 +55,22 @@ const LEAST_RATE: f64 = 0.95;
 /// Most CPU time of the service, in that of the raw client.
 const MOST_CPU: f64 = 1.15;
 
+/// Least CPU time of the Python server, in that of the service.
+const LEAST_PYTHON: f64 = 10.0;
+/// How long the Python server takes to subscribe.
+const PYTHON_STARTS: Duration = Duration::from_secs(3);
+
 /// The first argument of a process that is measured.
 const MEASURED: &str = "measured";
+/// What it says when it has subscribed.
+const READY: &str = "ready";
 
 /// A broker, how it is filled, and two ways to empty it.
 trait Broker: Sized {
     /// Name on the command line.
     const NAME: &'static str;
+    /// Whether it holds no messages for who is not there, and may lose some.
+    const LIVE: bool = false;
 
     /// Starts it.
     async fn start() -> Self;
@@ -53,14 +78,14 @@ trait Broker: Sized {
     /// Where it is.
     fn url(&self) -> String;
 
-    /// Lets it hold so many messages, for the next process.
+    /// Publishes so many messages for the process that comes next, or is there.
     async fn fill(&self, messages: u64) -> Result<(), String>;
 
-    /// Receives with the broker's client until the meter has seen all.
-    async fn raw(url: &str, meter: Meter) -> Result<(), String>;
+    /// Receives with the broker's client until the meter has seen all. Calls `ready` when it has subscribed.
+    async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String>;
 
     /// Serves an application until it is stopped, with the same settings.
-    async fn serve<A: Application>(url: &str, app: A, stop: &Stop) -> amgi::Result<()>;
+    async fn serve<A: Application>(url: &str, app: A, stop: &Stop, ready: fn()) -> amgi::Result<()>;
 }
 
 /// Payload of a number, some 300 bytes.
@@ -85,6 +110,7 @@ struct Report {
 
 struct Options {
     servers: Vec<String>,
+    python: Option<PathBuf>,
     messages: u64,
     rounds: u64,
 }
@@ -108,12 +134,13 @@ async fn compare(args: impl Iterator<Item = String>) -> Result<ExitCode, String>
     for server in &options.servers {
         reports.push(match server.as_str() {
             Mqtt::NAME => rounds::<Mqtt>(&options).await?,
+            AtMostOnce::NAME => rounds::<AtMostOnce>(&options).await?,
             other => return Err(format!("`{other}` is no server\n\n{HELP}")),
         });
     }
     amgi_bench::report("throughput", &reports)?;
     let mut table = format!(
-        "{:<8} {:<8} {:>12} {:>19} {:>7} {:>9} {:>15} {:>7} {:>9}\n",
+        "{:<10} {:<8} {:>12} {:>19} {:>7} {:>9} {:>15} {:>7} {:>9}\n",
         "server", "way", "messages/s", "spread", "of raw", "CPU µs", "spread", "of raw", "peak MiB"
     );
     let mut exceeded = Vec::new();
@@ -124,7 +151,7 @@ async fn compare(args: impl Iterator<Item = String>) -> Result<ExitCode, String>
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options { servers: Vec::new(), messages: 50_000, rounds: 5 };
+    let mut options = Options { servers: Vec::new(), python: None, messages: 50_000, rounds: 5 };
     while let Some(arg) = args.next() {
         let mut number = || {
             let text = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
@@ -132,13 +159,14 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
         };
         match arg.as_str() {
             "-h" | "--help" => return Ok(None),
+            "--python" => options.python = Some(python::interpreter()?),
             "--messages" => options.messages = number()?,
             "--rounds" => options.rounds = number()?,
             _ => options.servers.push(arg),
         }
     }
     if options.servers.is_empty() {
-        options.servers = vec![Mqtt::NAME.to_owned()];
+        options.servers = SERVERS.map(str::to_owned).into();
     }
     Ok(Some(options))
 }
@@ -146,40 +174,63 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
 /// Measures every way in every round, each time beginning with another.
 async fn rounds<B: Broker>(options: &Options) -> Result<Report, String> {
     let broker = B::start().await;
+    let mut ways = Way::OURS.to_vec();
+    ways.extend(options.python.is_some().then_some(Way::Python));
     let mut rounds = Vec::new();
     for round in 0..options.rounds {
-        for turn in 0..Way::ALL.len() {
-            let way = Way::ALL[(turn + usize::try_from(round).unwrap_or_default()) % Way::ALL.len()];
-            broker.fill(options.messages).await?;
-            let taken = process::<B>(&broker.url(), way, options.messages).await?;
+        for way in &ways {
+            let taken = process(&broker, *way, options).await?;
             #[allow(clippy::cast_precision_loss)] // a count of messages is no large number
-            let messages = options.messages as f64;
+            let messages = taken.messages as f64;
             rounds.push(Round {
-                way,
+                way: *way,
                 messages_a_second: messages / taken.seconds,
                 cpu_microseconds: taken.cpu * 1e6 / messages,
                 peak_kib: taken.peak_kib,
             });
         }
+        ways.rotate_left(1);
         let _ = writeln!(std::io::stderr(), "{}: round {} of {}", B::NAME, round + 1, options.rounds);
     }
     Ok(Report { server: B::NAME, messages: options.messages, rounds })
 }
 
 /// Runs the process that is measured.
-async fn process<B: Broker>(url: &str, way: Way, messages: u64) -> Result<Taken, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = tokio::process::Command::new(program)
-        .args([MEASURED, B::NAME, way.name(), url, &messages.to_string()])
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{} {}: {}\n{said}", B::NAME, way.name(), output.status));
+async fn process<B: Broker>(broker: &B, way: Way, options: &Options) -> Result<Taken, String> {
+    let fail = |what: &dyn std::fmt::Display| format!("{} {}: {what}", B::NAME, way.name());
+    let (url, messages) = (broker.url(), options.messages.to_string());
+    let mut command = match &options.python {
+        Some(interpreter) if way == Way::Python => {
+            let mut command = Command::new(interpreter);
+            command.arg(python::script()).args([B::NAME, &url, &messages]);
+            command
+        }
+        _ => {
+            let mut command = Command::new(std::env::current_exe().map_err(|error| fail(&error))?);
+            command.args([MEASURED, B::NAME, way.name(), &url, &messages]);
+            command
+        }
+    };
+    if !B::LIVE {
+        broker.fill(options.messages).await?;
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| format!("{} {}: {error}", B::NAME, way.name()))
+    command.stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| fail(&error))?;
+    let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+    if way == Way::Python {
+        tokio::time::sleep(PYTHON_STARTS).await;
+    } else if lines.next_line().await.map_err(|error| fail(&error))?.as_deref() != Some(READY) {
+        return Err(fail(&"it does not get ready"));
+    }
+    if B::LIVE {
+        broker.fill(options.messages).await?;
+    }
+    let line = lines.next_line().await.map_err(|error| fail(&error))?;
+    let status = child.wait().await.map_err(|error| fail(&error))?;
+    match line {
+        Some(line) if status.success() => serde_json::from_str(&line).map_err(|error| fail(&error)),
+        _ => Err(fail(&status)),
+    }
 }
 
 /// Is the process that is measured.
@@ -188,41 +239,55 @@ async fn measure(args: Vec<String>) -> Result<(), String> {
         return Err(HELP.to_owned());
     };
     let way =
-        Way::ALL.into_iter().find(|one| one.name() == way).ok_or_else(|| format!("`{way}` is no way"))?;
+        Way::OURS.into_iter().find(|one| one.name() == way).ok_or_else(|| format!("`{way}` is no way"))?;
     let meter = Meter::new(messages.parse().map_err(|_| format!("`{messages}` is no count"))?);
     match server.as_str() {
         Mqtt::NAME => handle::<Mqtt>(way, url, &meter).await?,
+        AtMostOnce::NAME => handle::<AtMostOnce>(way, url, &meter).await?,
         other => return Err(format!("`{other}` is no server")),
     }
     let taken = meter.taken().ok_or("it ended before the last message")?;
-    let text = serde_json::to_string(&taken).map_err(|error| error.to_string())?;
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
+    say(&serde_json::to_string(&taken).map_err(|error| error.to_string())?);
+    Ok(())
 }
 
 async fn handle<B: Broker>(way: Way, url: &str, meter: &Meter) -> Result<(), String> {
-    match way {
-        Way::Raw => B::raw(url, meter.clone()).await,
-        Way::Server => B::serve(url, Bare::new(meter.clone()), meter.stop()).await.map_err(|e| e.to_string()),
-        Way::Service => {
-            B::serve(url, measured::service(meter.clone()), meter.stop()).await.map_err(|e| e.to_string())
-        }
+    if B::LIVE {
+        meter.may_miss_some();
     }
+    let (stop, ready) = (meter.stop(), || say(READY));
+    match way {
+        Way::Raw => tokio::select! {
+            ended = B::raw(url, meter, ready) => ended,
+            () = stop.requested() => Ok(()),
+        },
+        Way::Server => B::serve(url, Bare::new(meter.clone()), stop, ready).await.map_err(|e| e.to_string()),
+        _ => B::serve(url, measured::service(meter.clone()), stop, ready).await.map_err(|e| e.to_string()),
+    }
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    // Without a reader there is nobody to tell.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 fn rows(report: &Report, table: &mut String, exceeded: &mut Vec<String>) {
     let of = |way: Way, value: fn(&Round) -> f64| {
         Spread::new(report.rounds.iter().filter(|round| round.way == way).map(value).collect())
     };
-    let rates = Way::ALL.map(|way| of(way, |round| round.messages_a_second));
-    let cpus = Way::ALL.map(|way| of(way, |round| round.cpu_microseconds));
+    let rate = |way| of(way, |round| round.messages_a_second);
+    let cpu = |way| of(way, |round| round.cpu_microseconds);
     #[allow(clippy::cast_precision_loss)] // a size of memory in KiB
-    let peaks = Way::ALL.map(|way| of(way, |round| round.peak_kib as f64 / 1024.0));
-    for (index, way) in Way::ALL.into_iter().enumerate() {
-        let (rate, cpu) = (&rates[index], &cpus[index]);
-        let (of_rate, of_cpu) = (rate.median / rates[0].median, cpu.median / cpus[0].median);
+    let peak = |way| of(way, |round| round.peak_kib as f64 / 1024.0).map_or(0.0, |peak| peak.median);
+    let (Some(raw_rate), Some(raw_cpu)) = (rate(Way::Raw), cpu(Way::Raw)) else { return };
+    let mut service_cpu = f64::NAN;
+    for way in Way::OURS.into_iter().chain([Way::Python]) {
+        let (Some(rate), Some(cpu)) = (rate(way), cpu(way)) else { continue };
+        let (of_rate, of_cpu) = (rate.median / raw_rate.median, cpu.median / raw_cpu.median);
         let _ = writeln!(
             table,
-            "{:<8} {:<8} {:>12.0} {:>19} {:>7.2} {:>9.1} {:>15} {:>7.2} {:>9.1}",
+            "{:<10} {:<8} {:>12.0} {:>19} {:>7.2} {:>9.1} {:>15} {:>7.2} {:>9.1}",
             report.server,
             way.name(),
             rate.median,
@@ -231,13 +296,23 @@ fn rows(report: &Report, table: &mut String, exceeded: &mut Vec<String>) {
             cpu.median,
             format!("{:.1}–{:.1}", cpu.least, cpu.most),
             of_cpu,
-            peaks[index].median,
+            peak(way),
         );
-        if way == Way::Service && of_rate < LEAST_RATE {
-            exceeded.push(format!("{}: {of_rate:.2} of the raw client's messages a second", report.server));
-        }
-        if way == Way::Service && of_cpu > MOST_CPU {
-            exceeded.push(format!("{}: {of_cpu:.2} of the raw client's CPU time", report.server));
+        let mut exceed = |what: String| exceeded.push(format!("{}: {what}", report.server));
+        match way {
+            Way::Service => {
+                service_cpu = cpu.median;
+                if of_rate < LEAST_RATE {
+                    exceed(format!("{of_rate:.2} of the raw client's messages a second"));
+                }
+                if of_cpu > MOST_CPU {
+                    exceed(format!("{of_cpu:.2} of the raw client's CPU time"));
+                }
+            }
+            Way::Python if cpu.median < LEAST_PYTHON * service_cpu => {
+                exceed(format!("Python takes {:.1} times the CPU time", cpu.median / service_cpu));
+            }
+            _ => {}
         }
     }
 }
@@ -250,11 +325,17 @@ struct Spread {
 }
 
 impl Spread {
-    fn new(mut values: Vec<f64>) -> Self {
+    /// `None` of nothing.
+    fn new(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        let last = values.len().saturating_sub(1);
-        Self { median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), least: at(0), most: at(last) }
+        let (least, most) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            f64::midpoint(values[middle - 1], values[middle])
+        };
+        Some(Self { median, least, most })
     }
 }
 
@@ -264,9 +345,10 @@ mod tests {
 
     #[test]
     fn the_median_lies_in_the_middle() {
-        let spread = Spread::new(vec![3.0, 1.0, 2.0, 10.0]);
+        let spread = Spread::new(vec![3.0, 1.0, 2.0, 10.0]).expect("there are some");
         assert!((spread.median - 2.5).abs() < 1e-9, "{}", spread.median);
         assert!((spread.least - 1.0).abs() < 1e-9 && (spread.most - 10.0).abs() < 1e-9);
-        assert!((Spread::new(vec![7.0]).median - 7.0).abs() < 1e-9);
+        assert!(Spread::new(vec![7.0]).is_some_and(|spread| (spread.median - 7.0).abs() < 1e-9));
+        assert!(Spread::new(Vec::new()).is_none());
     }
 }

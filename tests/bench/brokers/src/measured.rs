@@ -3,7 +3,7 @@
 use std::{
     fs,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -25,10 +25,13 @@ pub(crate) enum Way {
     Server,
     /// A generated service, which checks every payload.
     Service,
+    /// The same service in Python, on the Python server of the broker.
+    Python,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 3] = [Self::Raw, Self::Server, Self::Service];
+    /// Those in Rust.
+    pub(crate) const OURS: [Self; 3] = [Self::Raw, Self::Server, Self::Service];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Way {
             Self::Raw => "raw",
             Self::Server => "server",
             Self::Service => "service",
+            Self::Python => "python",
         }
     }
 }
@@ -43,12 +47,16 @@ impl Way {
 /// What handling all messages took, from the first to the last.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Taken {
+    pub(crate) messages: u64,
     pub(crate) seconds: f64,
     /// User and system time of the process, in seconds.
     pub(crate) cpu: f64,
     /// Most memory it ever had, in KiB.
     pub(crate) peak_kib: u64,
 }
+
+/// How long nothing comes when nothing will come any more.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// A number, by hand.
 #[derive(Debug, Deserialize)]
@@ -66,15 +74,46 @@ pub(crate) struct Meter(Arc<Inner>);
 struct Inner {
     messages: u64,
     seen: AtomicU64,
-    began: Mutex<Option<(Instant, Duration)>>,
-    taken: Mutex<Option<Taken>>,
+    began: OnceLock<Began>,
+    /// When the newest message came, in microseconds after the first.
+    last: AtomicU64,
+    taken: OnceLock<Taken>,
     stop: Stop,
+}
+
+/// The first message: when it came, and what the process had used.
+#[derive(Clone, Copy)]
+struct Began {
+    at: Instant,
+    cpu: Duration,
 }
 
 impl Meter {
     pub(crate) fn new(messages: u64) -> Self {
-        let (seen, began, taken, stop) = (AtomicU64::new(0), Mutex::default(), Mutex::default(), Stop::new());
-        Self(Arc::new(Inner { messages, seen, began, taken, stop }))
+        Self(Arc::new(Inner {
+            messages,
+            seen: AtomicU64::new(0),
+            began: OnceLock::new(),
+            last: AtomicU64::new(0),
+            taken: OnceLock::new(),
+            stop: Stop::new(),
+        }))
+    }
+
+    /// Ends it also when nothing came for a while after the first message: where nothing is redelivered some may be missing.
+    pub(crate) fn may_miss_some(&self) {
+        let meter = self.clone();
+        tokio::spawn(async move {
+            let mut seen = 0;
+            loop {
+                tokio::time::sleep(SILENCE).await;
+                let now = meter.0.seen.load(Ordering::Relaxed);
+                if now > 0 && now == seen {
+                    return meter.end(now);
+                }
+                seen = now;
+            }
+        });
     }
 
     /// Stops the server when all is done.
@@ -92,29 +131,30 @@ impl Meter {
     fn count(&self) -> bool {
         let inner = &*self.0;
         let seen = inner.seen.fetch_add(1, Ordering::Relaxed) + 1;
-        if seen == 1 {
-            *lock(&inner.began) = Some((Instant::now(), cpu()));
-        }
+        let began = inner.began.get_or_init(|| Began { at: Instant::now(), cpu: cpu() });
+        let since = u64::try_from(began.at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        inner.last.fetch_max(since, Ordering::Relaxed);
         if seen == inner.messages {
-            if let Some((began, used)) = *lock(&inner.began) {
-                let (seconds, cpu) =
-                    (began.elapsed().as_secs_f64(), cpu().saturating_sub(used).as_secs_f64());
-                *lock(&inner.taken) = Some(Taken { seconds, cpu, peak_kib: 0 });
-            }
-            inner.stop.request();
+            self.end(seen);
         }
         seen >= inner.messages
     }
 
+    fn end(&self, messages: u64) {
+        let inner = &*self.0;
+        if let Some(began) = inner.began.get() {
+            let seconds = Duration::from_micros(inner.last.load(Ordering::Relaxed)).as_secs_f64();
+            let cpu = cpu().saturating_sub(began.cpu).as_secs_f64();
+            // Whoever is second has nothing to add.
+            let _ = inner.taken.set(Taken { messages, seconds, cpu, peak_kib: peak() });
+        }
+        inner.stop.request();
+    }
+
     /// What it took; `None` before the last message.
     pub(crate) fn taken(&self) -> Option<Taken> {
-        let taken = *lock(&self.0.taken);
-        taken.map(|taken| Taken { peak_kib: peak(), ..taken })
+        self.0.taken.get().copied()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What this process has used so far.

@@ -1,0 +1,82 @@
+"""The service of specs/numbers.yaml with AsyncFast, on the Python server of a broker: python.py SERVER URL MESSAGES.
+
+Says what handling so many messages took, as the measured process of `throughput` does.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from asyncfast import AsyncFast
+from pydantic import BaseModel, Field, StringConstraints
+
+LANES = 8
+# Where nothing is redelivered some messages may be missing; then it ends when nothing came for so long, in seconds.
+SILENCE = 2.0
+
+server, url, messages = sys.argv[1], sys.argv[2], int(sys.argv[3])
+separator = "/" if server.startswith("mqtt") else "."
+
+
+class Number(BaseModel):
+    id: Annotated[int, Field(ge=0)]
+    note: Annotated[str, Field(max_length=400)] | None = None
+    tags: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(max_length=8)] = []
+
+
+app = AsyncFast()
+seen = 0
+began = used = last = 0.0
+
+
+def end() -> None:
+    wall, cpu = last - began, time.process_time() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"messages": seen, "seconds": wall, "cpu": cpu, "peak_kib": peak}), flush=True)
+    os._exit(0)
+
+
+@app.channel(f"numbers{separator}{{lane}}")
+async def on_number(lane: str, payload: Number) -> None:
+    global seen, began, used, last
+    seen += 1
+    last = time.monotonic()
+    if seen == 1:
+        began, used = last, time.process_time()
+    if seen == messages:
+        end()
+
+
+def watch() -> None:
+    while True:
+        time.sleep(SILENCE / 4)
+        if last and time.monotonic() - last > SILENCE:
+            end()
+
+
+threading.Thread(target=watch, daemon=True).start()
+addresses = [f"numbers{separator}{lane}" for lane in range(LANES)]
+at = urlsplit(url)
+if server.startswith("mqtt"):
+    from amgi_paho_mqtt import run
+
+    run(app, "numbers/+", host=at.hostname, port=at.port, client_id="measured")
+elif server.startswith("redis"):
+    from amgi_redis import run
+
+    run(app, *addresses, url=url)
+elif server == "amqp":
+    from amgi_aio_pika import run
+
+    run(app, *addresses, url=url)
+elif server == "kafka":
+    from amgi_aiokafka import run
+
+    run(app, *addresses, bootstrap_servers=f"{at.hostname}:{at.port}", group_id="python", auto_offset_reset="earliest")
+else:
+    sys.exit(f"no Python server for {server}")
