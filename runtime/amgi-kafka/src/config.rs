@@ -191,7 +191,10 @@ impl Config {
             .set("message.timeout.ms", millis(self.send_timeout))
             // As Java's clients choose partitions, so that keys meet whoever wrote them.
             .set("partitioner", "murmur2_random")
-            .set("topic.metadata.propagation.max.ms", millis(self.send_timeout.min(Duration::from_secs(5))));
+            .set(
+                "topic.metadata.propagation.max.ms",
+                millis((self.send_timeout / 2).min(Duration::from_secs(5))),
+            );
         self.with_properties(config, CONSUMER)
     }
 
