@@ -5,14 +5,16 @@
 
 mod app;
 mod collector;
+pub mod kafka;
 mod mosquitto;
 mod peer;
 mod redis_server;
 mod subjects;
 
 pub use self::{
-    app::{App, Running, channel, failed, init_logs, rejected},
+    app::{App, Ready, Running, channel, failed, init_logs, rejected},
     collector::{Collector, Span},
+    kafka::Kafka,
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
     redis_server::RedisServer,
@@ -46,7 +48,12 @@ fn program(name: &str) -> PathBuf {
         .map(|dir| dir.join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| {
-            let package = if name == "mosquitto_pub" { "mosquitto-clients" } else { name };
+            let package = match name {
+                "mosquitto_pub" => "mosquitto-clients",
+                "java" => "openjdk-17-jre-headless",
+                "mvn" => "maven",
+                other => other,
+            };
             panic!("`{name}` is not installed; on Debian: apt-get install {package}")
         })
 }
