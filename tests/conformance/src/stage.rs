@@ -81,6 +81,11 @@ impl<S: Subject> Stage<S> {
         self.abilities.has(ability)
     }
 
+    /// Whether messages of one address are in order, all of them.
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.can(Ability::Order) && !matches!(self.subject.order(), Order::Binding(..))
+    }
+
     /// An address that no other case has.
     pub(crate) fn address(&self, what: &str) -> ByteString {
         format!("amgi.{}.{what}", self.id).into()
@@ -175,7 +180,7 @@ impl<S: Subject> Stage<S> {
             came.push(message.text());
         }
         // Behind the last one nothing can come where there is an order.
-        if !self.can(Ability::Order) || matches!(self.subject.order(), Order::Binding(..)) {
+        if !self.keeps_order() {
             self.quiet().await;
             came.extend(seen.rest_began());
         }

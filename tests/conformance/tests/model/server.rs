@@ -365,6 +365,7 @@ fn changed(fault: Option<Fault>, mut message: Message) -> Message {
         Some(Fault::TextPayload) => message.payload = message.payload.as_ref().map(lossy),
         Some(Fault::EmptyIsAbsent) => message.payload = message.payload.filter(|payload| !payload.is_empty()),
         Some(Fault::AbsentIsEmpty) => message.payload = Some(message.payload.unwrap_or_default()),
+        Some(Fault::CutsPayloads) => message.payload = message.payload.map(|payload| payload.slice(1..)),
         Some(Fault::CutsLargePayloads) => {
             message.payload = message.payload.map(|payload| payload.slice(..payload.len().min(65_536)));
         }
