@@ -53,9 +53,11 @@ fn printed() -> Vec<(&'static str, String)> {
             None => printed.push((page.path, lines)),
             // Several columns may share a page, and a reason.
             Some((_, text)) => {
-                let new: Vec<&str> =
-                    lines.lines().filter(|line| !text.lines().any(|known| known == *line)).collect();
-                new.iter().for_each(|line| text.extend([line, "\n"]));
+                for line in lines.lines() {
+                    if !text.lines().any(|known| known == line) {
+                        text.extend([line, "\n"]);
+                    }
+                }
             }
         }
     }
