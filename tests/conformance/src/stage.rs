@@ -86,6 +86,15 @@ impl<S: Subject> Stage<S> {
         self.can(Ability::Order) && !matches!(self.subject.order(), Order::Binding(..))
     }
 
+    /// `message` with this key, where a binding keeps messages in order: bytes as Kafka has them, else text.
+    pub(crate) fn keyed(&self, message: Message, key: &str) -> Message {
+        match self.subject.order() {
+            Order::Binding("kafka", field) => message.binding("kafka", field, key.as_bytes().to_vec()),
+            Order::Binding(protocol, field) => message.binding(protocol, field, key),
+            Order::Total | Order::Address => message,
+        }
+    }
+
     /// An address that no other case has.
     pub(crate) fn address(&self, what: &str) -> ByteString {
         format!("amgi.{}.{what}", self.id).into()

@@ -41,7 +41,7 @@ const NOTICED: &[(&str, &[Fault])] = &[
     ("what_is_nacked_comes_again", &[Fault::AcksNacked]),
     ("what_is_nacked_lets_others_pass", &[Fault::NackBlocks]),
     ("a_batch_settles_each_message", &[Fault::BatchesOfOne, Fault::BatchesOfAll, Fault::BatchIsAllOrNothing]),
-    ("a_failure_is_tried_again", &[Fault::NeverRetries, Fault::RetriesAtOnce, Fault::Overtakes]),
+    ("a_failure_is_tried_again", &[Fault::NeverRetries, Fault::RetriesAtOnce, Fault::OvertakesRetries]),
     ("a_panic_is_a_failure", &[Fault::PanicsToo, Fault::NeverRetries]),
     ("a_handler_that_hangs_is_timed_out", &[Fault::NeverTimesOut]),
     (

@@ -65,6 +65,7 @@ pub(crate) enum Fault {
     // Flow.
     Reorders,
     Overtakes,
+    OvertakesRetries,
     OneAtATime,
     TwiceAsMany,
     TakesEverything,
@@ -119,7 +120,9 @@ impl Subject for Model {
     }
 
     fn abilities(&self) -> Abilities {
-        self.claim.map_or_else(Abilities::all, |claim| Abilities::all().without(claim, "It says so."))
+        // Messages may pass what the broker delivers again, but not what is tried again here.
+        let claim = self.claim.or(self.has(Fault::OvertakesRetries).then_some(Ability::Nack));
+        claim.map_or_else(Abilities::all, |claim| Abilities::all().without(claim, "It says so."))
     }
 
     fn bindings(&self) -> Bindings {

@@ -290,7 +290,7 @@ fn take_everything<A>(shared: &Shared<A>, hoard: &Mutex<Vec<Message>>) {
 fn take<A>(shared: &Shared<A>) -> Option<Taken> {
     let choice = match shared.fault {
         Some(Fault::Reorders) => Choice::Last,
-        Some(Fault::Overtakes) => Choice::Any,
+        Some(Fault::Overtakes | Fault::OvertakesRetries) => Choice::Any,
         _ => Choice::InOrder,
     };
     let taken = shared.broker.take(&shared.queue, shared.losses(), choice)?;
