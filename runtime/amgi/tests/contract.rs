@@ -154,7 +154,7 @@ async fn a_stop_ends_the_waiting_between_attempts() {
     assert!(matches!(outcome, Outcome::Nacked { .. }), "{outcome:?}");
 }
 
-struct Life(&'static str);
+struct Life;
 
 impl Application for Life {
     fn channels(&self) -> &[ChannelInfo] {
@@ -162,9 +162,6 @@ impl Application for Life {
     }
 
     async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
-        if self.0 == "startup" {
-            return Err(StartupError::new("no database"));
-        }
         state.insert(41_u32);
         Ok(())
     }
@@ -174,23 +171,17 @@ impl Application for Life {
     }
 
     async fn shutdown(&self) -> Result<(), StartupError> {
-        if self.0 == "shutdown" { Err(StartupError::new("still busy")) } else { Ok(()) }
+        Err(StartupError::new("still busy"))
     }
 }
 
+/// What servers make of startup and shutdown, the conformance suite tests.
 #[tokio::test]
-async fn startup_fills_the_state_and_its_failure_stops_the_server() {
-    let app = TestApp::start(Life("well")).await.unwrap();
+async fn tests_run_startup_and_shutdown() {
+    let app = TestApp::start(Life).await.unwrap();
     app.deliver(Message::new("a")).await.assert_acked();
-    app.stop().await.unwrap();
-
-    let error = Server::new(Life("startup")).queue(&Queue::new()).serve().await.unwrap_err();
-    assert!(matches!(error, Error::Startup(_)), "{error:?}");
-    assert_eq!(error.to_string(), "startup failed: no database");
-
-    let queue = Queue::new();
-    queue.close();
-    let error = Server::new(Life("shutdown")).queue(&queue).serve().await.unwrap_err();
+    let error = app.stop().await.unwrap_err();
+    assert!(matches!(error, Error::Shutdown(_)), "{error:?}");
     assert_eq!(error.to_string(), "shutdown failed: still busy");
 }
 
@@ -220,14 +211,6 @@ async fn the_memory_server_keeps_order_and_tells_what_happened() {
         assert_eq!(*payload, n.to_string());
         assert_eq!(matches!(outcome, Outcome::Discarded(_)), n % 2 == 0);
     }
-}
-
-#[tokio::test]
-async fn a_stop_ends_the_memory_server() {
-    let (queue, stop) = (Queue::new(), Stop::new());
-    let server = Server::new(Life("well")).queue(&queue).stop(&stop).serve();
-    let (ended, ()) = tokio::join!(server, async { stop.request() });
-    ended.unwrap();
 }
 
 #[test]

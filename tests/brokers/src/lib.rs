@@ -18,7 +18,7 @@ pub use self::{
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
     redis_server::RedisServer,
-    subjects::{Memory, Mqtt, Page, pages},
+    subjects::{Memory, Mqtt, differing_pages},
 };
 
 use std::{

@@ -81,6 +81,20 @@ impl<S: Subject> Stage<S> {
         self.abilities.has(ability)
     }
 
+    /// Whether messages of one address are in order, all of them.
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.can(Ability::Order) && !matches!(self.subject.order(), Order::Binding(..))
+    }
+
+    /// `message` with this key, where a binding keeps messages in order: bytes as Kafka has them, else text.
+    pub(crate) fn keyed(&self, message: Message, key: &str) -> Message {
+        match self.subject.order() {
+            Order::Binding("kafka", field) => message.binding("kafka", field, key.as_bytes().to_vec()),
+            Order::Binding(protocol, field) => message.binding(protocol, field, key),
+            Order::Total | Order::Address => message,
+        }
+    }
+
     /// An address that no other case has.
     pub(crate) fn address(&self, what: &str) -> ByteString {
         format!("amgi.{}.{what}", self.id).into()
@@ -175,7 +189,7 @@ impl<S: Subject> Stage<S> {
             came.push(message.text());
         }
         // Behind the last one nothing can come where there is an order.
-        if !self.can(Ability::Order) || matches!(self.subject.order(), Order::Binding(..)) {
+        if !self.keeps_order() {
             self.quiet().await;
             came.extend(seen.rest_began());
         }

@@ -1,8 +1,4 @@
-//! The in-memory server: what an application runs on before there is a broker, and in tests, demos and benchmarks.
-//!
-//! It delivers the examples of the document, JSON lines from standard input, or what another task puts into a [`Queue`],
-//! one message after the other, and prints what the application sends and how each message was settled. Order is kept;
-//! nothing outlives the process.
+#![doc = include_str!("README.md")]
 
 mod hub;
 mod line;

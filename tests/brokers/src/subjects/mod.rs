@@ -1,38 +1,88 @@
 //! The servers as subjects of the conformance suite: how each is run, what its broker can do, and a way to the broker past it.
+//!
+//! A new server is added to [`pages`], `tests/conformance` and the program `conformance`.
 
 mod memory;
 mod mqtt;
 
-use amgi_conformance::{Abilities, Report, Subject};
+use std::fs;
+
+use amgi_conformance::{Abilities, Report, Subject, reasons, table};
+use amgi_golden_tests::root;
 
 pub use self::{memory::Memory, mqtt::Mqtt};
 
-/// A server whose page says what it cannot do.
-pub struct Page {
-    /// Name of the server.
-    pub name: String,
-    /// What it can do.
-    pub abilities: Abilities,
-    /// Its page, seen from the root of the checkout.
-    pub path: &'static str,
+/// Around what is printed.
+const BEGIN: &str = "<!-- conformance: cargo run -p amgi-brokers-tests --bin conformance -- --write -->\n";
+const END: &str = "<!-- /conformance -->\n";
+
+/// A server, and the page that says what it cannot do.
+struct Page {
+    name: &'static str,
+    abilities: Abilities,
+    /// Seen from the root of the checkout.
+    path: &'static str,
 }
 
 impl Page {
     fn of(subject: &impl Subject, path: &'static str) -> Self {
-        Self { name: subject.name().to_owned(), abilities: subject.abilities(), path }
-    }
-
-    /// What is to be expected of it.
-    pub fn expected(&self) -> Report {
-        Report::expected(&self.name, &self.abilities)
+        Self { name: subject.name(), abilities: subject.abilities(), path }
     }
 }
 
 /// All of them, in the order of the table.
-pub fn pages() -> Vec<Page> {
+fn pages() -> Vec<Page> {
     vec![
-        Page::of(&Memory::new(), "runtime/amgi/README.md"),
+        Page::of(&Memory::new(), "runtime/amgi/src/memory/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V5), "runtime/amgi-mqtt/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V311), "runtime/amgi-mqtt/README.md"),
     ]
+}
+
+/// What must stand between the marks of each page: the table in the README, and on the servers' pages why it has a –.
+///
+/// The table is what the suite is expected to give; where a server breaks a promise, its test fails.
+fn printed() -> Vec<(&'static str, String)> {
+    let pages = pages();
+    let reports: Vec<Report> =
+        pages.iter().map(|page| Report::expected(page.name, &page.abilities)).collect();
+    let mut printed = vec![("README.md", format!("{}\n", table(&reports)))];
+    for page in &pages {
+        let lines = reasons(&page.abilities);
+        match printed.iter_mut().find(|(path, _)| *path == page.path) {
+            None => printed.push((page.path, lines)),
+            // Several columns may share a page, and a reason.
+            Some((_, text)) => {
+                for line in lines.lines() {
+                    if !text.lines().any(|known| known == line) {
+                        text.extend([line, "\n"]);
+                    }
+                }
+            }
+        }
+    }
+    printed
+}
+
+/// Compares the pages with what the suite prints, or writes it into them: the paths of those that differed.
+///
+/// # Panics
+/// When a page has no marks, or cannot be read or written.
+pub fn differing_pages(write: bool) -> Vec<&'static str> {
+    let mut differing = Vec::new();
+    for (path, text) in printed() {
+        let file = root().join(path);
+        let page = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let marks = page.find(BEGIN).map(|at| at + BEGIN.len()).zip(page.find(END));
+        let (begin, end) = marks.unwrap_or_else(|| panic!("{path} lacks {BEGIN}{END}"));
+        if page[begin..end].trim() == text.trim() && page[..end].ends_with("\n\n") {
+            continue;
+        }
+        differing.push(path);
+        if write {
+            let page = format!("{}\n{}\n\n{}", &page[..begin], text.trim_end(), &page[end..]);
+            fs::write(&file, page).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+    }
+    differing
 }

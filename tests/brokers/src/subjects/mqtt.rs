@@ -95,7 +95,7 @@ impl Subject for Mqtt {
                 "User properties of MQTT 5 are UTF-8: a send with another header is an error.",
             ),
             Version::V311 => both
-                .without(Ability::Headers, "MQTT 3.1.1 has no headers: sends leave them out.")
+                .without(Ability::Headers, "MQTT 3.1.1 has no headers: sends leave them out, with one warning, so a dead letter there does not say why.")
                 .without(
                     Ability::RefusedSends,
                     "A broker of MQTT 3.1.1 cannot say that it refuses a message.",

@@ -1,6 +1,6 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Memory, Mqtt, init_logs};
+use amgi_brokers_tests::{Memory, Mqtt, differing_pages, init_logs};
 use amgi_mqtt::Version;
 
 fn memory() -> Memory {
@@ -23,4 +23,13 @@ mod mqtt_5 {
 
 mod mqtt_311 {
     amgi_conformance::suite!(super::mqtt(amgi_mqtt::Version::V311));
+}
+
+#[test]
+fn pages_have_what_the_suite_prints() {
+    let differing = differing_pages(false);
+    assert!(
+        differing.is_empty(),
+        "{differing:?}: run `cargo run -p amgi-brokers-tests --bin conformance -- --write`"
+    );
 }

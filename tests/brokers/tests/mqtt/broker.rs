@@ -61,21 +61,6 @@ async fn a_broker_that_forgets_everything_is_subscribed_to_again(version: Versio
     running.stop().await;
 }
 
-async fn messages_wait_while_the_server_is_away(version: Version) {
-    let broker = Mosquitto::start();
-    let (app, _) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
-    Running::start(server(&broker, version, app)).await.stop().await;
-    for n in 0..3 {
-        broker.publish("a", &n.to_string());
-    }
-    let (app, mut began) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
-    let running = Running::start(server(&broker, version, app)).await;
-    for n in 0..3 {
-        assert_eq!(text(&within("a message", began.recv()).await.unwrap()), n.to_string());
-    }
-    running.stop().await;
-}
-
 // Of version 5 only: mosquitto 2.0.11 keeps the session of such a client on disk, but not its shared subscriptions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_is_joined_again_when_the_broker_has_forgotten_it() {
@@ -139,41 +124,8 @@ async fn a_flood_with_restarts_loses_nothing(version: Version) {
 both!(
     after_a_restart_of_the_broker_all_goes_on,
     a_broker_that_forgets_everything_is_subscribed_to_again,
-    messages_wait_while_the_server_is_away,
     a_flood_with_restarts_loses_nothing,
 );
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_shares_the_work() {
-    const MESSAGES: usize = 40;
-    let broker = Mosquitto::start();
-    let start = async |id: &str| {
-        let (app, began) = App::new([channel("a.{n}", "{}")], |_| async { Settlement::Ack });
-        let server = server(&broker, Version::V5, app).client_id(id).group("workers");
-        (Running::start(server).await, began)
-    };
-    let (one, mut first) = start("one").await;
-    let (two, mut second) = start("two").await;
-    for n in 0..MESSAGES {
-        broker.publish(&format!("a/{n}"), &n.to_string());
-    }
-    let mut seen = Vec::new();
-    let (mut by_one, mut by_two) = (0, 0);
-    while seen.len() < MESSAGES {
-        let message = within("a message", async {
-            tokio::select! {
-                Some(message) = first.recv() => { by_one += 1; message }
-                Some(message) = second.recv() => { by_two += 1; message }
-            }
-        });
-        seen.push(text(&message.await).parse::<usize>().unwrap());
-    }
-    seen.sort_unstable();
-    assert_eq!(seen, (0..MESSAGES).collect::<Vec<_>>(), "each once");
-    assert!(by_one > 0 && by_two > 0, "{by_one} and {by_two}");
-    one.stop().await;
-    two.stop().await;
-}
 
 /// A connection that is there and says nothing is given up after a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

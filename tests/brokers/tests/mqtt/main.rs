@@ -1,4 +1,5 @@
-//! `amgi-mqtt` against a real mosquitto, in both versions of MQTT.
+//! `amgi-mqtt` against a real mosquitto, in both versions of MQTT: what is its own. What every server must do, the conformance
+//! suite tests.
 
 mod broker;
 mod handling;

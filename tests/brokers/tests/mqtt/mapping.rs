@@ -116,27 +116,11 @@ async fn the_document_says_the_qos(version: Version) {
     running.stop().await;
 }
 
-async fn payloads_of_any_size_arrive(version: Version) {
-    let broker = Mosquitto::start();
-    let mut peer = Peer::watch(&broker, "a/echo").await;
-    let (app, mut began) = App::new([channel("a", "{}")], echo);
-    let running = Running::start(server(&broker, version, app)).await;
-    broker.mosquitto_pub(&["-q", "1", "-t", "a", "-n"]);
-    assert_eq!(within("a message", began.recv()).await.unwrap().payload, Some(Bytes::new()));
-    assert_eq!(peer.next().await.payload, "");
-    let large = "x".repeat(1024 * 1024);
-    peer.client.publish("a", QoS::AtLeastOnce, false, large.clone()).await.unwrap();
-    assert_eq!(text(&within("a message", began.recv()).await.unwrap()), large);
-    assert_eq!(peer.next().await.payload, large);
-    running.stop().await;
-}
-
 both!(
     addresses_are_the_documents,
     a_mapping_can_be_ones_own,
     channels_that_overlap_get_a_message_once,
     the_document_says_the_qos,
-    payloads_of_any_size_arrive,
 );
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

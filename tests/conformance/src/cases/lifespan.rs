@@ -20,8 +20,9 @@ pub(crate) async fn startup_is_first_and_shutdown_last<S: Subject>(stage: &Stage
     running.stop().await?;
     // These wait where the broker keeps them; one that comes in any case is published when the server is ready.
     stage.publish_texts(&address, &["one", "two"]).await?;
-    let (mut probe, seen) = Probe::new([channel(&address)], |_| async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let (mut probe, seen) = Probe::new([channel(&address)], |cx| async move {
+        let takes = if text(cx.message()) == "last" { 500 } else { 20 };
+        tokio::time::sleep(Duration::from_millis(takes)).await;
         Settlement::Ack
     });
     probe.startup_takes = Duration::from_millis(100);
@@ -107,6 +108,7 @@ pub(crate) async fn a_stop_finishes_what_has_begun<S: Subject>(stage: &Stage<S>)
     stage.publish_texts(&address, &["one", "two"]).await?;
     let first = seen.began().await?.text();
     running.stop.request();
+    stage.publish_texts(&address, &["three"]).await?;
     stage.quiet().await;
     gate.add_permits(10);
     running.ended_well().await?;
@@ -118,7 +120,7 @@ pub(crate) async fn a_stop_finishes_what_has_begun<S: Subject>(stage: &Stage<S>)
     let sent = stage.arrived(&mut watch, "what the handler sends during the stop").await?;
     ensure!(text(&sent) == "finished", "{sent:?}");
     let other = if first == "one" { "two" } else { "one" };
-    let left: &[&str] = if stage.can(Ability::Redelivery) { &[other] } else { &[] };
+    let left: &[&str] = if stage.can(Ability::Redelivery) { &[other, "three"] } else { &[] };
     stage.expect_left(stage.run(), &address, left).await
 }
 
@@ -126,13 +128,15 @@ pub(crate) async fn a_stop_does_not_wait_beyond_the_deadline<S: Subject>(stage: 
     let address = stage.address("in");
     let probe = Probe::new([channel(&address)], |_| std::future::pending());
     let mut run = stage.run();
-    run.shutdown_deadline = Duration::from_secs(1);
+    let deadline = Duration::from_secs(1);
+    run.shutdown_deadline = deadline;
     let (mut running, mut seen) = stage.start(probe, run).await?;
     stage.publish_texts(&address, &["one"]).await?;
     seen.began().await?;
     let since = Instant::now();
     running.stop.request();
     if !stage.can(Ability::Deadline) {
+        tokio::time::sleep(deadline).await;
         stage.quiet().await;
         let ended = seen.rest().iter().any(|event| matches!(event, Event::Shutdown));
         ensure!(!ended, "the handler is not waited for, and the subject says that it is");

@@ -4,10 +4,10 @@
 mod broker;
 mod server;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use amgi::{Application, Bindings, ByteString, Message};
-use amgi_conformance::{Run, Subject, Watch};
+use amgi_conformance::{Abilities, Ability, Run, Subject, Watch};
 use tokio::sync::mpsc;
 
 use self::broker::Broker;
@@ -28,6 +28,7 @@ pub(crate) enum Fault {
     TextPayload,
     EmptyIsAbsent,
     AbsentIsEmpty,
+    CutsPayloads,
     CutsLargePayloads,
     FiltersNothing,
     // How it is settled.
@@ -64,6 +65,7 @@ pub(crate) enum Fault {
     // Flow.
     Reorders,
     Overtakes,
+    OvertakesRetries,
     OneAtATime,
     TwiceAsMany,
     TakesEverything,
@@ -86,12 +88,25 @@ pub(crate) enum Fault {
 pub(crate) struct Model {
     broker: Arc<Broker>,
     fault: Option<Fault>,
+    /// What it says that it cannot do.
+    claim: Option<Ability>,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fault {:?}, claim {:?}", self.fault, self.claim)
+    }
 }
 
 impl Model {
     /// One that breaks a promise.
     pub(crate) fn with(fault: Fault) -> Self {
-        Self { broker: Arc::default(), fault: Some(fault) }
+        Self { fault: Some(fault), ..Self::default() }
+    }
+
+    /// One that can do all, and says that it cannot.
+    pub(crate) fn claiming(ability: Ability) -> Self {
+        Self { claim: Some(ability), ..Self::default() }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -102,6 +117,12 @@ impl Model {
 impl Subject for Model {
     fn name(&self) -> &'static str {
         "model"
+    }
+
+    fn abilities(&self) -> Abilities {
+        // Messages may pass what the broker delivers again, but not what is tried again here.
+        let claim = self.claim.or(self.has(Fault::OvertakesRetries).then_some(Ability::Nack));
+        claim.map_or_else(Abilities::all, |claim| Abilities::all().without(claim, "It says so."))
     }
 
     fn bindings(&self) -> Bindings {
@@ -116,7 +137,11 @@ impl Subject for Model {
 
     fn patience(&self) -> Duration {
         // What is wrong is waited for in vain.
-        if self.fault.is_some() { Duration::from_secs(2) } else { Duration::from_secs(15) }
+        if self.fault.is_some() || self.claim.is_some() {
+            Duration::from_secs(2)
+        } else {
+            Duration::from_secs(15)
+        }
     }
 
     fn quiet(&self) -> Duration {

@@ -290,7 +290,7 @@ fn take_everything<A>(shared: &Shared<A>, hoard: &Mutex<Vec<Message>>) {
 fn take<A>(shared: &Shared<A>) -> Option<Taken> {
     let choice = match shared.fault {
         Some(Fault::Reorders) => Choice::Last,
-        Some(Fault::Overtakes) => Choice::Any,
+        Some(Fault::Overtakes | Fault::OvertakesRetries) => Choice::Any,
         _ => Choice::InOrder,
     };
     let taken = shared.broker.take(&shared.queue, shared.losses(), choice)?;
@@ -365,6 +365,7 @@ fn changed(fault: Option<Fault>, mut message: Message) -> Message {
         Some(Fault::TextPayload) => message.payload = message.payload.as_ref().map(lossy),
         Some(Fault::EmptyIsAbsent) => message.payload = message.payload.filter(|payload| !payload.is_empty()),
         Some(Fault::AbsentIsEmpty) => message.payload = Some(message.payload.unwrap_or_default()),
+        Some(Fault::CutsPayloads) => message.payload = message.payload.map(|payload| payload.slice(1..)),
         Some(Fault::CutsLargePayloads) => {
             message.payload = message.payload.map(|payload| payload.slice(..payload.len().min(65_536)));
         }
