@@ -75,8 +75,23 @@ impl Kafka {
         Self::with("PLAINTEXT", "")
     }
 
+    /// A broker that also listens on `port`, and sends who comes there to `proxy`, which forwards to it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn behind(port: u16, proxy: u16) -> Self {
+        let both = "CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}";
+        let extra = format!(
+            "listeners={both},PROXIED://127.0.0.1:{port_of_proxied}\n\
+             advertised.listeners=CLIENTS://127.0.0.1:{{port}},PROXIED://127.0.0.1:{proxy}\n\
+             listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
+            port_of_proxied = port,
+        );
+        Self::with("PLAINTEXT", &extra)
+    }
+
     /// A broker whose clients come by this security protocol, with further lines of configuration, in which `{dir}` is its
-    /// folder.
+    /// folder, `{port}` where it listens for them, and `{controller}` where for itself.
     ///
     /// # Panics
     /// When it does not start.
@@ -352,7 +367,10 @@ fn configure(dir: &Path, port: u16, controller: u16, security: &str, extra: &str
          group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
          auto.create.topics.enable=false\n{extra}\n"
     );
-    let text = text.replace("{dir}", &dir.display().to_string());
+    let text = text
+        .replace("{dir}", &dir.display().to_string())
+        .replace("{port}", &port.to_string())
+        .replace("{controller}", &controller.to_string());
     fs::write(dir.join("conf"), text).expect("configuration is written");
 }
 

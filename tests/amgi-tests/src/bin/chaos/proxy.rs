@@ -22,22 +22,28 @@ pub(crate) struct Proxy {
     accepting: JoinHandle<()>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct State {
     /// Nothing is forwarded, and nobody is told.
     held: bool,
+    target: u16,
     /// How often all connections have been cut.
     cuts: u32,
 }
 
 impl Proxy {
-    /// Listens on a free port for connections to `target`.
-    pub(crate) async fn start(target: u16) -> io::Result<Self> {
+    /// Listens on a free port, and forwards nothing until it knows where to.
+    pub(crate) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        let (state, watched) = watch::channel(State::default());
-        let accepting = tokio::spawn(accept(listener, target, watched));
+        let (state, watched) = watch::channel(State { held: true, target: 0, cuts: 0 });
+        let accepting = tokio::spawn(accept(listener, watched));
         Ok(Self { port, state, accepting })
+    }
+
+    /// Forwards to this port from now on.
+    pub(crate) fn forward_to(&self, target: u16) {
+        self.state.send_modify(|state| *state = State { held: false, target, ..*state });
     }
 
     /// Where it listens.
@@ -52,7 +58,7 @@ impl Proxy {
 
     /// Cuts every connection, and forwards new ones.
     pub(crate) fn cut(&self) {
-        self.state.send_modify(|state| *state = State { held: false, cuts: state.cuts + 1 });
+        self.state.send_modify(|state| *state = State { held: false, cuts: state.cuts + 1, ..*state });
     }
 }
 
@@ -62,20 +68,21 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: u16, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(forward(client, target, state.clone()));
+        connections.spawn(forward(client, state.clone()));
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Ends when one side does, or at a cut.
-async fn forward(client: TcpStream, target: u16, state: watch::Receiver<State>) -> io::Result<()> {
+async fn forward(client: TcpStream, state: watch::Receiver<State>) -> io::Result<()> {
     let cuts = state.borrow().cuts;
     let mut cut = state.clone();
     let both = async {
         open(&mut state.clone()).await;
+        let target = state.borrow().target;
         let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, target))).await?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;

@@ -110,8 +110,9 @@ impl<B: Broker> Chaos<B> {
             }
         }
         let (folder, journal, began) = (plan.folder.clone(), plan.folder.join("journal"), Instant::now());
-        let broker = B::start().await;
-        let proxy = Proxy::start(broker.port()).await?;
+        let proxy = Proxy::start().await?;
+        let broker = B::start(proxy.port()).await;
+        proxy.forward_to(broker.port());
         let dead_letters = broker.watch().await;
         let first = Instance::start(broker.arguments(proxy.port(), 1), &journal, folder.join("1.log"))?;
         // It is there before it is published to, so that no broker needs to keep what nobody has asked for.

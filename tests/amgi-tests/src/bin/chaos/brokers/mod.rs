@@ -1,11 +1,12 @@
 //! The brokers, as the runner needs them: started and killed, published to and watched with clients that share nothing with
 //! our servers.
 
+mod kafka;
 mod mqtt;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use self::mqtt::Mqtt;
+pub(crate) use self::{kafka::Kafka, mqtt::Mqtt};
 
 /// How many lanes numbers come in; what has an order has it in each.
 pub(crate) const LANES: u64 = 8;
@@ -18,10 +19,10 @@ pub(crate) trait Broker: Sized + Send + 'static {
     /// instance every server keeps it.
     const ORDERED_WHEN_SHARED: bool;
 
-    /// Starts it.
-    fn start() -> impl Future<Output = Self> + Send;
+    /// Starts it. The service will reach it by way of this port.
+    fn start(proxy: u16) -> impl Future<Output = Self> + Send;
 
-    /// Where it listens, on loopback.
+    /// Where the proxy reaches it, on loopback.
     fn port(&self) -> u16;
 
     /// What the service is told: its URL, by way of this port, and options. Instances share the work.

@@ -28,7 +28,7 @@ impl Broker for Mqtt {
     // The broker gives a topic's messages to instances in turn.
     const ORDERED_WHEN_SHARED: bool = false;
 
-    async fn start() -> Self {
+    async fn start(_: u16) -> Self {
         // Without noise in its log, and without a limit to what it keeps for who is away.
         let broker = Mosquitto::with("allow_anonymous true\nmax_inflight_messages 0\n");
         Self { broker, open: watch::Sender::new(true) }
