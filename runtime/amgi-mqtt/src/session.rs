@@ -244,7 +244,7 @@ impl Session {
         let keep_alive =
             ack.keep_alive.map_or(self.config.keep_alive, |seconds| Duration::from_secs(u64::from(seconds)));
         let mut pulse = Pulse::new(keep_alive, self.config.connect_timeout);
-        let mut timer = pin!(sleep_until(pulse.next(link).into()));
+        let mut timer = pin!(sleep_until(self.next_look(&pulse, link).into()));
         let stop = self.stop.clone();
         let mut stopped = pin!(stop.requested());
         loop {
@@ -281,10 +281,9 @@ impl Session {
                 () = &mut stopped, if !self.state.draining => self.begin_drain(),
                 () = until(self.state.deadline), if self.state.deadline.is_some() => self.give_up(),
                 () = &mut timer => {
-                    self.check_subscribing()?;
+                    self.check_subscribing(can_read)?;
                     pulse.beat(link, can_read)?;
-                    let next = self.state.subscribing.map_or(pulse.next(link), |(_, by)| by.min(pulse.next(link)));
-                    timer.as_mut().reset(next.into());
+                    timer.as_mut().reset(self.next_look(&pulse, link).into());
                 }
             }
         }
@@ -353,13 +352,20 @@ impl Session {
         }
     }
 
-    fn check_subscribing(&self) -> Result<(), Ended> {
-        match self.state.subscribing {
-            Some((_, by)) if by <= Instant::now() => {
-                Err(LinkError::Timeout(self.config.connect_timeout).into())
-            }
-            _ => Ok(()),
+    /// When to look whether the broker has answered.
+    fn next_look(&self, pulse: &Pulse, link: &Link) -> Instant {
+        self.state.subscribing.map_or(pulse.next(link), |(_, by)| by.min(pulse.next(link)))
+    }
+
+    fn check_subscribing(&mut self, can_read: bool) -> Result<(), Ended> {
+        let patience = self.config.connect_timeout;
+        match &mut self.state.subscribing {
+            // The answer may lie behind messages that are not read while handlers are behind.
+            Some((_, by)) if !can_read => *by = Instant::now() + patience,
+            Some((_, by)) if *by <= Instant::now() => return Err(LinkError::Timeout(patience).into()),
+            _ => {}
         }
+        Ok(())
     }
 
     fn handle(&mut self, packet: Incoming, writer: &mut Writer) -> Result<(), Ended> {

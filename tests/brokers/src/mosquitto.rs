@@ -134,6 +134,21 @@ impl Mosquitto {
         self.mosquitto_pub(&["-q", "1", "-t", topic, "-m", payload]);
     }
 
+    /// Publishes each line with `mosquitto_pub` at QoS 1, and returns when the broker has them all.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn publish_lines(&self, topic: &str, lines: &str) {
+        let file = self.dir.path().join("lines");
+        fs::write(&file, lines).expect("the lines are written");
+        let output = Command::new(program("mosquitto_pub"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-l"])
+            .stdin(fs::File::open(&file).expect("the lines are read"))
+            .output()
+            .expect("mosquitto_pub is started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Runs `mosquitto_pub` with these options.
     ///
     /// # Panics

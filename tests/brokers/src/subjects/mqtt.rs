@@ -28,11 +28,12 @@ impl Mqtt {
 
     fn broker<T>(&self, with: impl FnOnce(&mut Mosquitto) -> T) -> T {
         let mut broker = self.broker.lock().expect("nobody panics");
-        // Sends to `refused/…` are; saving after every change is too slow for 100,000 of them.
+        // Sends to `refused/…` are; saving after every change is too slow for 100,000 of them; how many messages are under way is
+        // the server's business, not the broker's.
         with(broker.get_or_insert_with(|| {
             let rules = "topic readwrite #\ntopic deny refused/#\n";
-            let config =
-                "allow_anonymous true\nacl_file {file}\nautosave_on_changes false\nautosave_interval 0\n";
+            let config = "allow_anonymous true\nacl_file {file}\nautosave_on_changes false\nautosave_interval 0\n\
+                          max_inflight_messages 0\n";
             Mosquitto::with_file(config, "acl", rules)
         }))
     }

@@ -121,7 +121,48 @@ async fn a_flood_with_restarts_loses_nothing(version: Version) {
     assert!(missing.is_empty(), "missing: {missing:?}");
 }
 
+/// The answer to a subscription may lie behind more messages than are read.
+async fn a_backlog_does_not_look_like_a_broker_that_is_silent(version: Version) {
+    const MESSAGES: usize = 400;
+    // Saving everything after every change takes longer than the test.
+    let broker = Mosquitto::with(
+        "allow_anonymous true\nmax_inflight_messages 0\nautosave_on_changes false\nautosave_interval 0\n",
+    );
+    let (app, _) = App::new([channel("a", "{}")], |_| async { Settlement::Ack });
+    Running::start(server(&broker, version, app)).await.stop().await;
+    // More than one read of the socket.
+    let lines = format!("{}\n", "x".repeat(2000)).repeat(MESSAGES);
+    broker.publish_lines("a", &lines);
+    let gate = Arc::new(Semaphore::new(0));
+    let waiting = gate.clone();
+    let (app, mut began) = App::new([channel("a", "{}")], move |_| {
+        let gate = waiting.clone();
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Settlement::Ack
+        }
+    });
+    let before = broker.log().matches("as server").count();
+    let server = server(&broker, version, app)
+        .inflight(20)
+        .keep_alive(Duration::from_secs(1))
+        .connect_timeout(Duration::from_millis(200));
+    let stop = amgi::server::Stop::new();
+    let serving = tokio::spawn(server.stop(&stop).serve());
+    within("a message", began.recv()).await.unwrap();
+    // Longer than the broker has for its answers.
+    tokio::time::sleep(Duration::from_millis(1600)).await;
+    assert_eq!(broker.log().matches("as server").count(), before + 1, "one connection");
+    gate.add_permits(MESSAGES);
+    for _ in 1..MESSAGES {
+        within("a message", began.recv()).await.unwrap();
+    }
+    stop.request();
+    within("its end", serving).await.unwrap().unwrap();
+}
+
 both!(
+    a_backlog_does_not_look_like_a_broker_that_is_silent,
     after_a_restart_of_the_broker_all_goes_on,
     a_broker_that_forgets_everything_is_subscribed_to_again,
     a_flood_with_restarts_loses_nothing,

@@ -209,8 +209,10 @@ pub(crate) async fn what_is_too_much_waits_at_the_broker<S: Subject>(stage: &Sta
     }
     let before = resident();
     let probe = Probe::new([channel(&address)], |_| std::future::pending());
-    let (running, mut seen) = stage.start(probe, stage.run()).await?;
-    seen.began().await?;
+    // A server that reads no more may not hear that it is ready.
+    let (probe, mut seen) = probe;
+    let running = stage.launch(probe, stage.run());
+    stage.within("the first of many messages", seen.began()).await??;
     // Time to take more than is good.
     tokio::time::sleep(stage.subject.quiet().max(Duration::from_secs(2))).await;
     let grown = resident().zip(before).map(|(after, before)| after.saturating_sub(before));
