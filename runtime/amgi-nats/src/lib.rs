@@ -361,6 +361,27 @@ struct Receives {
     consumer: Option<Consumer>,
 }
 
+/// Lanes that end with this.
+struct Lanes<A: Application>(Vec<Arc<Lane<A>>>);
+
+impl<A: Application> Lanes<A> {
+    async fn ended(&self) {
+        for lane in &self.0 {
+            lane.ended().await;
+        }
+    }
+
+    fn abort(&self) {
+        self.0.iter().for_each(|lane| lane.abort());
+    }
+}
+
+impl<A: Application> Drop for Lanes<A> {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
 /// An application that has started, on a broker that is there.
 struct Running<A> {
     app: Arc<A>,
@@ -381,7 +402,7 @@ impl<A: Application> Running<A> {
         let mut connected = self.link.connected();
         connected.mark_unchanged();
         let mut holding = JoinSet::new();
-        let (mut lanes, mut replies) = (Vec::new(), Vec::new());
+        let (mut lanes, mut replies) = (Lanes(Vec::new()), Lanes(Vec::new()));
         for receives in channels {
             let is_reply = receives.channel.replies;
             let hold = receives.consumer.as_ref().map(|consumer| consumer.ack_wait / 3);
@@ -389,7 +410,7 @@ impl<A: Application> Running<A> {
             if let Some(every) = hold {
                 holding.spawn(lane.clone().hold(every));
             }
-            if is_reply { &mut replies } else { &mut lanes }.push(lane);
+            if is_reply { &mut replies } else { &mut lanes }.0.push(lane);
         }
         self.subscribed().await?;
         loop {
@@ -406,23 +427,13 @@ impl<A: Application> Running<A> {
             }
         }
         info!("stopping: finishing what is in flight");
-        let finished = async {
-            for lane in &lanes {
-                lane.ended().await;
-            }
-        };
-        if timeout(self.config.shutdown_deadline, finished).await.is_err() {
+        if timeout(self.config.shutdown_deadline, lanes.ended()).await.is_err() {
             warn!("deadline passed; what is still in handlers is given up");
-            for lane in &lanes {
-                lane.abort();
-            }
+            lanes.abort();
         }
-        for lane in &replies {
-            lane.abort();
-        }
-        for lane in lanes.iter().chain(&replies) {
-            lane.ended().await;
-        }
+        replies.abort();
+        lanes.ended().await;
+        replies.ended().await;
         holding.shutdown().await;
         let said = self.link.is_connected() && timeout(LAST_WORDS, self.link.reached(0)).await.is_ok();
         if !said {

@@ -33,6 +33,8 @@ struct Told {
     /// What the broker did not allow since, in its words.
     refused: Mutex<BTreeSet<String>>,
     any_refused: AtomicBool,
+    /// Changes with every refusal.
+    refusals: watch::Sender<u64>,
     /// Messages that were thrown away because too many wait.
     dropped: AtomicU64,
 }
@@ -58,6 +60,7 @@ impl Told {
                 if text.contains("ermissions") {
                     self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone());
                     self.any_refused.store(true, Ordering::Release);
+                    self.refusals.send_modify(|count| *count += 1);
                 }
             }
             Event::Closed | Event::Draining => debug!("{event}"),
@@ -154,6 +157,11 @@ impl Link {
         let refused = self.told.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let quoted = format!("\"{subject}\"");
         refused.iter().find(|text| text.contains(&quoted)).cloned()
+    }
+
+    /// Changes whenever the broker does not allow something.
+    pub(crate) fn refused(&self) -> watch::Receiver<u64> {
+        self.told.refusals.subscribe()
     }
 
     /// What the broker did not allow at all.

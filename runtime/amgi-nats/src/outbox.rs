@@ -104,7 +104,7 @@ impl Outbox {
         let Ready { subject, payload, headers, .. } = ready;
         loop {
             let connections = self.link.connections();
-            let mut connected = self.link.connected();
+            let (mut connected, mut refused) = (self.link.connected(), self.link.refused());
             let mut publish = PublishMessage::build().payload(payload.clone());
             if let Some(headers) = &headers {
                 publish = publish.headers(headers.clone());
@@ -122,6 +122,11 @@ impl Outbox {
                     biased;
                     stored = &mut stored => return stored.map(drop).map_err(explain),
                     _ = connected.changed() => {}
+                    _ = refused.changed() => {
+                        if let Some(refusal) = self.link.refusal(&subject) {
+                            return Err(refusal);
+                        }
+                    }
                 }
                 if self.link.connections() != connections {
                     // The answer to what was sent on the other connection never comes.
