@@ -56,6 +56,7 @@ const CRATES: &[&str] = &[
     "alloc",
     "amgi",
     "amgi_mqtt",
+    "amgi_nats",
     "core",
     "proc_macro",
     "std",

@@ -58,12 +58,30 @@ pub struct ReplyInfo {
 }
 
 impl ReplyInfo {
-    /// Address of the reply to `request`.
+    /// Address of the reply to `request`: where the document says, else the binding `reply_to` of its protocol, else the
+    /// address of the reply channel.
+    ///
+    /// ```
+    /// use amgi::{Message, reply::{Location, ReplyInfo}};
+    ///
+    /// let info = ReplyInfo { location: Some(Location::Header("reply-to")), address: None, correlation: None };
+    /// let request = Message::new("user.find").binding("nats", "reply_to", "_INBOX.7");
+    /// assert_eq!(info.address(&request).unwrap(), "_INBOX.7");
+    /// ```
     pub fn address(&self, request: &Message) -> Result<ByteString, Rejection> {
         if let Some(location) = self.location
             && let Some(address) = location.read(request).filter(|address| !address.is_empty())
         {
             return Ok(ByteString::from(address.as_ref()));
+        }
+        // Where the protocol has a place of its own for it, as NATS and AMQP do, a request may use that.
+        if self.location.is_some() || self.address.is_none() {
+            let own = request.bindings.iter().find(|binding| &*binding.field == "reply_to");
+            if let Some(address) =
+                own.and_then(|binding| binding.value.as_str()).filter(|text| !text.is_empty())
+            {
+                return Ok(ByteString::from(address));
+            }
         }
         self.address.map(ByteString::from_static).ok_or_else(|| match self.location {
             Some(Location::Payload(pointer)) => {

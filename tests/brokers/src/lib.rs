@@ -7,6 +7,7 @@ mod app;
 mod collector;
 pub mod kafka;
 mod mosquitto;
+mod nats_server;
 mod peer;
 mod redis_server;
 mod subjects;
@@ -16,9 +17,10 @@ pub use self::{
     collector::{Collector, Span},
     kafka::Kafka,
     mosquitto::Mosquitto,
+    nats_server::NatsServer,
     peer::{Peer, Seen},
     redis_server::RedisServer,
-    subjects::{Memory, Mqtt, differing_pages},
+    subjects::{Memory, Mqtt, Nats, differing_pages},
 };
 
 use std::{

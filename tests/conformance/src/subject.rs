@@ -195,6 +195,8 @@ pub enum Ability {
     Headers,
     /// A header may be there several times.
     RepeatedHeaders,
+    /// Headers of different names stay in order; those of one name always do.
+    HeaderOrder,
     /// The value of a header may be any bytes.
     BinaryHeaders,
     /// A payload may be empty.

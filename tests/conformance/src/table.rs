@@ -8,7 +8,7 @@ macro_rules! __cases {
         $crate::$then! { $args
             scope::a_scope_is_the_message [] "address, payload, bindings, state and extensions reach the handler as they are";
             scope::a_send_is_the_message [] "payload and bindings of a send reach others as they are";
-            scope::headers_arrive_in_order [Headers] "headers arrive in order, both ways";
+            scope::headers_arrive_in_order [Headers, HeaderOrder] "headers arrive in order, both ways";
             scope::headers_repeat_in_order [Headers, RepeatedHeaders] "headers that repeat arrive all, both ways";
             scope::headers_hold_any_bytes [Headers, BinaryHeaders] "header values that are no UTF-8 arrive, both ways";
             scope::a_payload_may_be_empty [EmptyPayload] "an empty payload arrives, both ways";

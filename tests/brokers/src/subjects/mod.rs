@@ -4,13 +4,14 @@
 
 mod memory;
 mod mqtt;
+mod nats;
 
 use std::fs;
 
 use amgi_conformance::{Abilities, Report, Subject, reasons, table};
 use amgi_golden_tests::root;
 
-pub use self::{memory::Memory, mqtt::Mqtt};
+pub use self::{memory::Memory, mqtt::Mqtt, nats::Nats};
 
 /// Around what is printed.
 const BEGIN: &str = "<!-- conformance: cargo run -p amgi-brokers-tests --bin conformance -- --write -->\n";
@@ -36,6 +37,9 @@ fn pages() -> Vec<Page> {
         Page::of(&Memory::new(), "runtime/amgi/src/memory/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V5), "runtime/amgi-mqtt/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V311), "runtime/amgi-mqtt/README.md"),
+        Page::of(&Nats::streams(), "runtime/amgi-nats/README.md"),
+        Page::of(&Nats::ordered(), "runtime/amgi-nats/README.md"),
+        Page::of(&Nats::subjects(), "runtime/amgi-nats/README.md"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Memory, Mqtt, differing_pages, init_logs};
+use amgi_brokers_tests::{Memory, Mqtt, Nats, differing_pages, init_logs};
 use amgi_mqtt::Version;
 
 fn memory() -> Memory {
@@ -13,6 +13,11 @@ fn mqtt(version: Version) -> Mqtt {
     Mqtt::new(version)
 }
 
+fn nats(subject: Nats) -> Nats {
+    init_logs();
+    subject
+}
+
 mod in_memory {
     amgi_conformance::suite!(super::memory());
 }
@@ -23,6 +28,18 @@ mod mqtt_5 {
 
 mod mqtt_311 {
     amgi_conformance::suite!(super::mqtt(amgi_mqtt::Version::V311));
+}
+
+mod nats_jetstream {
+    amgi_conformance::suite!(super::nats(amgi_brokers_tests::Nats::streams()));
+}
+
+mod nats_jetstream_ordered {
+    amgi_conformance::suite!(super::nats(amgi_brokers_tests::Nats::ordered()));
+}
+
+mod nats {
+    amgi_conformance::suite!(super::nats(amgi_brokers_tests::Nats::subjects()));
 }
 
 #[test]
