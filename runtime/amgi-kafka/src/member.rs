@@ -29,7 +29,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Lag, Ready,
-    admin::{Consumer, begin_at_end, broker},
+    admin::{Consumer, begin_at_end, broker, there_again},
     callbacks::{Event, give_up},
     config::Config,
     partition::{Shared, Source},
@@ -71,6 +71,8 @@ pub(crate) struct Progress {
     loops: JoinSet<()>,
     places: HashMap<Id, Place>,
     revoking: Option<Revoking>,
+    /// All brokers are gone; ends when one is there again.
+    missing: JoinSet<()>,
     /// Since when the server drains, and until when.
     deadline: Option<Instant>,
     draining: bool,
@@ -134,6 +136,10 @@ impl<A: Application> Member<A> {
                     Err(error) => self.failed(&error)?,
                 },
                 Some(ended) = self.at.loops.join_next_with_id() => self.ended(ended)?,
+                Some(_) = self.at.missing.join_next() => {
+                    info!(url = %self.config.url, "connected again");
+                    self.ready.assigned(false);
+                }
                 _ = stores.tick() => self.store(),
                 () = &mut stopped, if !self.at.draining => self.drain(),
                 () = until(revoked_by), if revoked_by.is_some() => self.overdue(),
@@ -331,25 +337,26 @@ impl<A: Application> Member<A> {
         Err(broker(format!("a message of {topic}/{partition} came outside of its queue")))
     }
 
-    fn failed(&self, error: &KafkaError) -> Result<()> {
+    fn failed(&mut self, error: &KafkaError) -> Result<()> {
         match error {
             KafkaError::MessageConsumptionFatal(code) => {
                 let why = self.consumer.context().logs.last_error().unwrap_or_else(|| code.to_string());
-                Err(broker(format!("group `{}`: {why}", self.group)))
+                return Err(broker(format!("group `{}`: {why}", self.group)));
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown) => {
+                if self.at.missing.is_empty() {
+                    warn!(url = %self.config.url, "all brokers are gone; connections are made again");
+                    self.at.missing.spawn(there_again(self.config.clone(), self.consumer.clone()));
+                }
             }
             KafkaError::MessageConsumption(
-                RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::Resolve,
+                RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve,
             ) => {
-                warn!(url = %self.config.url, %error, "connection lost; it is made again");
-                Ok(())
+                debug!(url = %self.config.url, %error, "connection lost; it is made again");
             }
-            error => {
-                warn!(group = self.group, %error, "the broker objects");
-                Ok(())
-            }
+            error => warn!(group = self.group, %error, "the broker objects"),
         }
+        Ok(())
     }
 
     fn drain(&mut self) {

@@ -18,7 +18,7 @@ pub use self::{
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
     redis_server::RedisServer,
-    subjects::{Memory, Mqtt, differing_pages},
+    subjects::{KafkaSubject, Memory, Mqtt, differing_pages},
 };
 
 use std::{

@@ -2,6 +2,7 @@
 //!
 //! A new server is added to [`pages`], `tests/conformance` and the program `conformance`.
 
+mod kafka;
 mod memory;
 mod mqtt;
 
@@ -10,7 +11,7 @@ use std::fs;
 use amgi_conformance::{Abilities, Report, Subject, reasons, table};
 use amgi_golden_tests::root;
 
-pub use self::{memory::Memory, mqtt::Mqtt};
+pub use self::{kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt};
 
 /// Around what is printed.
 const BEGIN: &str = "<!-- conformance: cargo run -p amgi-brokers-tests --bin conformance -- --write -->\n";
@@ -36,6 +37,7 @@ fn pages() -> Vec<Page> {
         Page::of(&Memory::new(), "runtime/amgi/src/memory/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V5), "runtime/amgi-mqtt/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V311), "runtime/amgi-mqtt/README.md"),
+        Page::of(&KafkaSubject::page(), "runtime/amgi-kafka/README.md"),
     ]
 }
 
