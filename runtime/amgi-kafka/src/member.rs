@@ -15,7 +15,7 @@ use std::{
 use amgi::{Application, Context, Message, MessageSend, Result, State, server::Stop};
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{Consumer as _, RebalanceProtocol},
+    consumer::{CommitMode, Consumer as _, RebalanceProtocol},
     error::{KafkaError, RDKafkaErrorCode},
     message::Message as _,
     topic_partition_list::TopicPartitionListElem,
@@ -23,7 +23,7 @@ use rdkafka::{
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, Id, JoinError, JoinSet},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 
@@ -73,6 +73,8 @@ pub(crate) struct Progress {
     revoking: Option<Revoking>,
     /// All brokers are gone; ends when one is there again.
     missing: JoinSet<()>,
+    /// The last commit of a server that ends.
+    last: JoinSet<()>,
     /// Since when the server drains, and until when.
     deadline: Option<Instant>,
     draining: bool,
@@ -124,9 +126,16 @@ impl<A: Application> Member<A> {
         stores.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.advance();
-            if self.at.draining && self.at.loops.is_empty() {
+            if self.at.draining && self.at.loops.is_empty() && self.at.last.is_empty() {
+                // Librdkafka commits what it was told once more when partitions are given up.
                 self.store();
-                return Ok(());
+                match self.settled() {
+                    None => return Ok(()),
+                    Some(list) => {
+                        self.at.deadline = Some(Instant::now() + LAST_WORDS);
+                        self.at.last.spawn(commit_last(self.consumer.clone(), list));
+                    }
+                }
             }
             let revoked_by = self.at.revoking.as_ref().map(|revoking| revoking.until);
             tokio::select! {
@@ -140,6 +149,8 @@ impl<A: Application> Member<A> {
                     info!(url = %self.config.url, "connected again");
                     self.ready.assigned(false);
                 }
+                // Confirmed, or there is nothing more to be done.
+                Some(_) = self.at.last.join_next() => return Ok(()),
                 _ = stores.tick() => self.store(),
                 () = &mut stopped, if !self.at.draining => self.drain(),
                 () = until(revoked_by), if revoked_by.is_some() => self.overdue(),
@@ -370,9 +381,26 @@ impl<A: Application> Member<A> {
 
     /// The deadline of a drain has passed.
     fn abandon(&mut self) {
-        warn!("deadline passed; what is still in handlers stays with the broker");
         self.at.deadline = None;
-        self.at.loops.abort_all();
+        if self.at.last.is_empty() {
+            warn!("deadline passed; what is still in handlers stays with the broker");
+            self.at.loops.abort_all();
+        } else {
+            warn!("ending without a confirmed commit; what it was about comes again");
+            self.at.last.abort_all();
+        }
+    }
+
+    /// All that was settled of the partitions that are ours; `None` when there is nothing.
+    fn settled(&self) -> Option<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, number), partition) in &self.at.partitions {
+            let done = partition.done.load(Ordering::Acquire);
+            if done >= 0 && list.add_partition_offset(topic, *number, Offset::Offset(done)).is_err() {
+                warn!(topic, number, "what was settled cannot be committed and comes again");
+            }
+        }
+        (list.count() > 0).then_some(list)
     }
 
     /// Commits and leaves the group. Librdkafka waits for the broker here, so it happens beside.
@@ -393,6 +421,18 @@ pub(crate) async fn close(consumer: Consumer) {
     });
     if closing.is_ok() && timeout(LAST_WORDS, closed).await.is_err() {
         warn!("the consumer does not end; the group notices by its session timeout");
+    }
+}
+
+/// Commits until the broker confirms it. While the group is on its way to a new generation it takes none.
+async fn commit_last(consumer: Consumer, list: TopicPartitionList) {
+    loop {
+        let (consumer, list) = (consumer.clone(), list.clone());
+        match tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await {
+            Ok(Err(error)) => debug!(%error, "the last commit failed; it is tried again"),
+            Ok(Ok(())) | Err(_) => return,
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 
