@@ -86,10 +86,9 @@ impl Kafka {
     pub fn behind(port: u16, proxy: u16) -> Self {
         let both = "CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}";
         let extra = format!(
-            "listeners={both},PROXIED://127.0.0.1:{port_of_proxied}\n\
+            "listeners={both},PROXIED://127.0.0.1:{port}\n\
              advertised.listeners=CLIENTS://127.0.0.1:{{port}},PROXIED://127.0.0.1:{proxy}\n\
              listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
-            port_of_proxied = port,
         );
         Self::with("PLAINTEXT", &extra)
     }

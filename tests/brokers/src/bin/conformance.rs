@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use amgi_brokers_tests::{Memory, Mqtt, differing_pages};
+use amgi_brokers_tests::{KafkaSubject, Memory, Mqtt, differing_pages};
 use amgi_conformance::{run, table};
 use amgi_mqtt::Version;
 
@@ -23,6 +23,7 @@ async fn main() -> io::Result<ExitCode> {
         run(async || Memory::new()).await,
         run(async || Mqtt::new(Version::V5)).await,
         run(async || Mqtt::new(Version::V311)).await,
+        run(async || KafkaSubject::own()).await,
     ];
     write!(out, "{}", table(&reports))?;
     let mut code = ExitCode::SUCCESS;
