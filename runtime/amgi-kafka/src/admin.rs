@@ -21,6 +21,9 @@ use crate::{
     topic::Route,
 };
 
+/// A topic that is asked for to see whether brokers answer; it need not exist.
+const PROBE: &str = "amgi";
+
 pub(crate) type Consumer = Arc<StreamConsumer<Callbacks>>;
 
 pub(crate) fn broker(text: impl Into<String>) -> Error {
@@ -68,6 +71,19 @@ pub(crate) async fn reach(config: &Config, producer: &FutureProducer<Logs>, logs
         None => {
             let why = logs.last_error().unwrap_or_else(|| format!("no answer within {within:?}"));
             Err(broker(format!("cannot connect to {}: {why}", config.url)))
+        }
+    }
+}
+
+/// Ends when a broker answers again.
+pub(crate) async fn there_again(config: Arc<Config>, consumer: Consumer) {
+    loop {
+        sleep(Duration::from_millis(100)).await;
+        if metadata(&consumer, Some(PROBE.to_owned()), config.connect_timeout)
+            .await
+            .is_ok_and(|asked| asked.is_ok())
+        {
+            return;
         }
     }
 }
@@ -162,6 +178,24 @@ pub(crate) async fn shows(config: &Config, consumer: &Consumer, topic: &str) -> 
     }
 }
 
+/// Where a partition ends. Blocks.
+pub(crate) fn end(
+    consumer: &Consumer,
+    topic: &str,
+    partition: i32,
+    within: Duration,
+) -> Result<i64, KafkaError> {
+    let until = Instant::now() + within;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, within) {
+            Ok((_, end)) => return Ok(end),
+            // A new topic has no leader for a moment.
+            Err(error) if Instant::now() > until => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
 /// Fixes where partitions begin of which the group has committed nothing: at their ends as they are now, and commits that, so
 /// that what is written from here on is not lost when the process dies before its first commit.
 pub(crate) async fn begin_at_end(
@@ -179,7 +213,7 @@ pub(crate) async fn begin_at_end(
             if offset.to_raw().is_some_and(|offset| offset >= 0) {
                 continue;
             }
-            let (_, end) = consumer.fetch_watermarks(&topic, partition, within)?;
+            let end = end(&consumer, &topic, partition, within)?;
             committed.set_partition_offset(&topic, partition, rdkafka::Offset::Offset(end))?;
             fixed.add_partition_offset(&topic, partition, rdkafka::Offset::Offset(end))?;
         }

@@ -169,7 +169,10 @@ impl Config {
             .set("max.poll.interval.ms", millis(self.max_poll_interval))
             // Every partition has a queue of its own, which these bound.
             .set("queued.max.messages.kbytes", (self.buffer / 1024).max(1).to_string())
-            .set("fetch.message.max.bytes", self.buffer.clamp(1024, 1024 * 1024).to_string());
+            .set("queued.min.messages", "20000")
+            .set("fetch.message.max.bytes", self.buffer.clamp(1024, 1024 * 1024).to_string())
+            // A second by default, in which a fast handler would have nothing to do.
+            .set("fetch.queue.backoff.ms", "20");
         if let Some(instance) = &self.instance {
             config.set("group.instance.id", instance);
         }
@@ -335,7 +338,7 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "MESSAGES",
             "How many messages of a partition may be unsettled, with --keys [default: 1000]",
         ),
-        option("buffer", "BYTES", "How much of a partition is fetched ahead [default: 8388608]"),
+        option("buffer", "BYTES", "How much of a partition is fetched ahead [default: 4194304]"),
         option("create-topics", "BOOL", "Whether topics that are missing are made [default: false]"),
         option("commit-interval", "SECONDS", "How often what is settled is committed [default: 1]"),
         option(
@@ -461,6 +464,8 @@ pub(crate) fn resolve(
         .set("client.id", client_id.unwrap_or_else(|| format!("{}-{}", program(), host_name())))
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "10000")
+        // How large a message may be is for the broker to say.
+        .set("message.max.bytes", "100000000")
         // New topics that an expression takes, and new partitions.
         .set("topic.metadata.refresh.interval.ms", "30000");
     let tls =
@@ -506,7 +511,7 @@ pub(crate) fn resolve(
         concurrency: options.concurrency.map(|concurrency| concurrency.max(1)),
         keys: options.keys.unwrap_or(1).max(1),
         inflight: options.inflight.unwrap_or(1000).max(1),
-        buffer: options.buffer.unwrap_or(8 * 1024 * 1024),
+        buffer: options.buffer.unwrap_or(4 * 1024 * 1024),
         create_topics: options.create_topics.unwrap_or(false),
         commit_interval: seconds(options.commit_interval, 1).max(Duration::from_millis(10)),
         session_timeout: seconds(options.session_timeout, 45),

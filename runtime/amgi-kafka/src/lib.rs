@@ -170,7 +170,8 @@ impl<A: Application> Server<A> {
         /// Default: 1,000.
         inflight(messages: usize) inflight = messages;
 
-        /// How many bytes of a partition are fetched ahead of its handlers. Default: 8 MiB.
+        /// How many bytes of a partition are fetched ahead of its handlers, and no more than 20,000 messages. What comes with
+        /// one answer of the broker, up to 1 MiB, may lie beyond. Default: 4 MiB.
         buffer(bytes: usize) buffer = bytes;
 
         /// Whether topics that are missing are made, with the partitions, replicas and configuration that the document says,
@@ -254,7 +255,7 @@ impl<A: Application> Server<A> {
     }
 
     /// Calls `ready` whenever partitions were assigned, none perhaps: after the start, and after every rebalance that brings
-    /// some. Default: nothing.
+    /// some; and when brokers are there again after all of them were gone. Default: nothing.
     pub fn on_ready(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_ready = Some(Arc::new(ready));
         self

@@ -15,7 +15,7 @@ use std::{
 use amgi::{Application, Context, Message, MessageSend, Result, State, server::Stop};
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{Consumer as _, RebalanceProtocol},
+    consumer::{CommitMode, Consumer as _, RebalanceProtocol},
     error::{KafkaError, RDKafkaErrorCode},
     message::Message as _,
     topic_partition_list::TopicPartitionListElem,
@@ -23,13 +23,13 @@ use rdkafka::{
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, Id, JoinError, JoinSet},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 
 use crate::{
     Lag, Ready,
-    admin::{Consumer, begin_at_end, broker},
+    admin::{Consumer, begin_at_end, broker, there_again},
     callbacks::{Event, give_up},
     config::Config,
     partition::{Shared, Source},
@@ -71,6 +71,10 @@ pub(crate) struct Progress {
     loops: JoinSet<()>,
     places: HashMap<Id, Place>,
     revoking: Option<Revoking>,
+    /// All brokers are gone; ends when one is there again.
+    missing: JoinSet<()>,
+    /// The last commit of a server that ends.
+    last: JoinSet<()>,
     /// Since when the server drains, and until when.
     deadline: Option<Instant>,
     draining: bool,
@@ -122,9 +126,16 @@ impl<A: Application> Member<A> {
         stores.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.advance();
-            if self.at.draining && self.at.loops.is_empty() {
+            if self.at.draining && self.at.loops.is_empty() && self.at.last.is_empty() {
+                // Librdkafka commits what it was told once more when partitions are given up.
                 self.store();
-                return Ok(());
+                match self.settled() {
+                    None => return Ok(()),
+                    Some(list) => {
+                        self.at.deadline = Some(Instant::now() + LAST_WORDS);
+                        self.at.last.spawn(commit_last(self.consumer.clone(), list));
+                    }
+                }
             }
             let revoked_by = self.at.revoking.as_ref().map(|revoking| revoking.until);
             tokio::select! {
@@ -134,6 +145,12 @@ impl<A: Application> Member<A> {
                     Err(error) => self.failed(&error)?,
                 },
                 Some(ended) = self.at.loops.join_next_with_id() => self.ended(ended)?,
+                Some(_) = self.at.missing.join_next() => {
+                    info!(url = %self.config.url, "connected again");
+                    self.ready.assigned(false);
+                }
+                // Confirmed, or there is nothing more to be done.
+                Some(_) = self.at.last.join_next() => return Ok(()),
                 _ = stores.tick() => self.store(),
                 () = &mut stopped, if !self.at.draining => self.drain(),
                 () = until(revoked_by), if revoked_by.is_some() => self.overdue(),
@@ -331,25 +348,26 @@ impl<A: Application> Member<A> {
         Err(broker(format!("a message of {topic}/{partition} came outside of its queue")))
     }
 
-    fn failed(&self, error: &KafkaError) -> Result<()> {
+    fn failed(&mut self, error: &KafkaError) -> Result<()> {
         match error {
             KafkaError::MessageConsumptionFatal(code) => {
                 let why = self.consumer.context().logs.last_error().unwrap_or_else(|| code.to_string());
-                Err(broker(format!("group `{}`: {why}", self.group)))
+                return Err(broker(format!("group `{}`: {why}", self.group)));
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown) => {
+                if self.at.missing.is_empty() {
+                    warn!(url = %self.config.url, "all brokers are gone; connections are made again");
+                    self.at.missing.spawn(there_again(self.config.clone(), self.consumer.clone()));
+                }
             }
             KafkaError::MessageConsumption(
-                RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::Resolve,
+                RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve,
             ) => {
-                warn!(url = %self.config.url, %error, "connection lost; it is made again");
-                Ok(())
+                debug!(url = %self.config.url, %error, "connection lost; it is made again");
             }
-            error => {
-                warn!(group = self.group, %error, "the broker objects");
-                Ok(())
-            }
+            error => warn!(group = self.group, %error, "the broker objects"),
         }
+        Ok(())
     }
 
     fn drain(&mut self) {
@@ -363,9 +381,26 @@ impl<A: Application> Member<A> {
 
     /// The deadline of a drain has passed.
     fn abandon(&mut self) {
-        warn!("deadline passed; what is still in handlers stays with the broker");
         self.at.deadline = None;
-        self.at.loops.abort_all();
+        if self.at.last.is_empty() {
+            warn!("deadline passed; what is still in handlers stays with the broker");
+            self.at.loops.abort_all();
+        } else {
+            warn!("ending without a confirmed commit; what it was about comes again");
+            self.at.last.abort_all();
+        }
+    }
+
+    /// All that was settled of the partitions that are ours; `None` when there is nothing.
+    fn settled(&self) -> Option<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, number), partition) in &self.at.partitions {
+            let done = partition.done.load(Ordering::Acquire);
+            if done >= 0 && list.add_partition_offset(topic, *number, Offset::Offset(done)).is_err() {
+                warn!(topic, number, "what was settled cannot be committed and comes again");
+            }
+        }
+        (list.count() > 0).then_some(list)
     }
 
     /// Commits and leaves the group. Librdkafka waits for the broker here, so it happens beside.
@@ -386,6 +421,18 @@ pub(crate) async fn close(consumer: Consumer) {
     });
     if closing.is_ok() && timeout(LAST_WORDS, closed).await.is_err() {
         warn!("the consumer does not end; the group notices by its session timeout");
+    }
+}
+
+/// Commits until the broker confirms it. While the group is on its way to a new generation it takes none.
+async fn commit_last(consumer: Consumer, list: TopicPartitionList) {
+    loop {
+        let (consumer, list) = (consumer.clone(), list.clone());
+        match tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await {
+            Ok(Err(error)) => debug!(%error, "the last commit failed; it is tried again"),
+            Ok(Ok(())) | Err(_) => return,
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -63,7 +63,7 @@ impl<A: Application> Replies<A> {
             let mut places = TopicPartitionList::new();
             for element in all.elements() {
                 let (topic, partition) = (element.topic(), element.partition());
-                let (_, end) = consumer.fetch_watermarks(topic, partition, within)?;
+                let end = admin::end(&consumer, topic, partition, within)?;
                 places.add_partition_offset(topic, partition, Offset::Offset(end))?;
             }
             consumer.assign(&places)

@@ -184,6 +184,7 @@ impl Running {
 pub fn init_logs() {
     let level = match std::env::var("RUST_LOG").as_deref() {
         Ok("debug") => tracing_subscriber::filter::LevelFilter::DEBUG,
+        Ok("info") => tracing_subscriber::filter::LevelFilter::INFO,
         _ => tracing_subscriber::filter::LevelFilter::WARN,
     };
     let _ = tracing_subscriber::fmt().with_max_level(level).with_test_writer().try_init();

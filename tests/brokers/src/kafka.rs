@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -20,7 +20,9 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer, StreamConsumer},
+    error::RDKafkaErrorCode,
     message::OwnedMessage,
+    metadata::MetadataTopic,
     producer::{FutureProducer, FutureRecord},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -39,6 +41,8 @@ pub const VARIABLE: &str = "AMGI_TEST_KAFKA";
 /// A Kafka broker that tests may use.
 pub struct Kafka {
     servers: String,
+    /// Made when it is first needed.
+    producer: OnceLock<FutureProducer>,
     own: Option<Own>,
 }
 
@@ -60,7 +64,7 @@ impl Kafka {
             return kafka;
         }
         let kafka = Arc::new(match std::env::var(VARIABLE) {
-            Ok(servers) => Self { servers, own: None },
+            Ok(servers) => Self::at(&servers),
             Err(_) => Self::start(),
         });
         *shared = Arc::downgrade(&kafka);
@@ -82,10 +86,9 @@ impl Kafka {
     pub fn behind(port: u16, proxy: u16) -> Self {
         let both = "CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}";
         let extra = format!(
-            "listeners={both},PROXIED://127.0.0.1:{port_of_proxied}\n\
+            "listeners={both},PROXIED://127.0.0.1:{port}\n\
              advertised.listeners=CLIENTS://127.0.0.1:{{port}},PROXIED://127.0.0.1:{proxy}\n\
              listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
-            port_of_proxied = port,
         );
         Self::with("PLAINTEXT", &extra)
     }
@@ -111,12 +114,23 @@ impl Kafka {
             configure(dir.path(), port, controller, security, extra);
             format(dir.path());
             let servers = format!("127.0.0.1:{port}");
-            let mut kafka = Self { servers, own: Some(Own { dir, child: None }) };
+            let mut kafka = Self::at(&servers);
+            kafka.own = Some(Own { dir, child: None });
             if kafka.launch(port, security == "PLAINTEXT") {
                 return kafka;
             }
         }
         panic!("Kafka does not start");
+    }
+
+    /// One that somebody else runs.
+    pub fn at(servers: &str) -> Self {
+        Self { servers: servers.to_owned(), producer: OnceLock::new(), own: None }
+    }
+
+    /// Whether this process runs it, and it was not killed.
+    pub fn is_running(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.child.is_some())
     }
 
     /// Where it is, as `HOST:PORT`.
@@ -201,29 +215,55 @@ impl Kafka {
     }
 
     /// Makes a topic.
+    pub async fn create(&self, name: &str, partitions: i32) {
+        self.create_all(&[name], partitions, |_| Vec::new()).await;
+    }
+
+    /// Makes topics that are not there, with the configuration that `configure` gives to each.
     ///
     /// # Panics
-    /// When it cannot be made.
-    pub async fn create(&self, name: &str, partitions: i32) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        let made = self.admin().create_topics([&topic], &AdminOptions::new()).await;
-        made.expect("an answer").into_iter().for_each(|topic| drop(topic.expect("a topic")));
-        // The controller has it before brokers tell clients.
-        let consumer: BaseConsumer = self.client().create().expect("a client");
-        let since = Instant::now();
-        while since.elapsed() < crate::PATIENCE {
-            let found = consumer.fetch_metadata(Some(name), crate::PATIENCE).expect("metadata");
-            let topic = found.topics().iter().find(|topic| topic.name() == name);
-            let ready = |topic: &rdkafka::metadata::MetadataTopic| {
-                topic.error().is_none()
-                    && topic.partitions().iter().all(|p| p.error().is_none() && p.leader() >= 0)
-            };
-            if topic.is_some_and(|topic| ready(topic) && !topic.partitions().is_empty()) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    /// When they cannot be made.
+    pub async fn create_all(
+        &self,
+        names: &[&str],
+        partitions: i32,
+        configure: impl Fn(&str) -> Vec<(&'static str, &'static str)>,
+    ) {
+        if names.is_empty() {
+            return;
         }
-        panic!("topic {name} does not show");
+        let topics: Vec<NewTopic<'_>> = names
+            .iter()
+            .map(|name| {
+                let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+                configure(name).into_iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+            })
+            .collect();
+        let made = self.admin().create_topics(&topics, &AdminOptions::new()).await;
+        for topic in made.expect("an answer") {
+            match topic {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        // The controller has them before brokers tell clients.
+        let consumer: BaseConsumer = self.client().create().expect("a client");
+        for name in names {
+            let since = Instant::now();
+            loop {
+                let found = consumer.fetch_metadata(Some(name), crate::PATIENCE).expect("metadata");
+                let topic = found.topics().iter().find(|topic| topic.name() == *name);
+                let ready = |topic: &MetadataTopic| {
+                    let mut all = topic.partitions().iter();
+                    topic.error().is_none() && all.all(|p| p.error().is_none() && p.leader() >= 0)
+                };
+                if topic.is_some_and(|topic| ready(topic) && !topic.partitions().is_empty()) {
+                    break;
+                }
+                assert!(since.elapsed() < crate::PATIENCE, "topic {name} does not show");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
     }
 
     /// Gives a topic more partitions.
@@ -264,20 +304,23 @@ impl Kafka {
         &self,
         records: impl IntoIterator<Item = FutureRecord<'r, [u8], [u8]>>,
     ) -> Vec<i64> {
-        let mut config = self.client();
-        let producer: FutureProducer = config
-            .set("enable.idempotence", "true")
-            .set("message.max.bytes", "10000000")
-            .set("partitioner", "murmur2_random")
-            .create()
-            .expect("a producer");
+        let producer = self.producer.get_or_init(|| {
+            self.client()
+                .set("enable.idempotence", "true")
+                .set("linger.ms", "0")
+                .set("message.max.bytes", "10000000")
+                .set("partitioner", "murmur2_random")
+                .create()
+                .expect("a producer")
+        });
         let mut sent = Vec::new();
         for record in records {
             sent.push(producer.send_result(record).map_err(|(error, _)| error).expect("room"));
         }
         let mut offsets = Vec::new();
         for delivery in sent {
-            offsets.push(delivery.await.expect("an answer").expect("the broker takes it").offset);
+            let taken = delivery.await.expect("an answer").map_err(|(error, _)| error);
+            offsets.push(taken.expect("the broker takes it").offset);
         }
         offsets
     }
@@ -312,6 +355,23 @@ impl Kafka {
             messages.push(message.expect("a message").detach());
         }
         messages
+    }
+
+    /// Where a partition ends.
+    ///
+    /// # Panics
+    /// When the broker does not tell.
+    pub fn end(&self, topic: &str, partition: i32) -> i64 {
+        let consumer: BaseConsumer = self.client().create().expect("a client");
+        let since = Instant::now();
+        loop {
+            match consumer.fetch_watermarks(topic, partition, crate::PATIENCE) {
+                Ok((_, end)) => return end,
+                // A topic that was just made has no leader for a moment.
+                Err(error) => assert!(since.elapsed() < crate::PATIENCE, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -365,7 +425,7 @@ fn configure(dir: &Path, port: u16, controller: u16, security: &str, extra: &str
          transaction.state.log.num.partitions=4\nshare.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\nshare.coordinator.state.topic.num.partitions=1\n\
          group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
-         auto.create.topics.enable=false\n{extra}\n"
+         auto.create.topics.enable=false\nmessage.max.bytes=2000000\n{extra}\n"
     );
     let text = text
         .replace("{dir}", &dir.display().to_string())

@@ -20,7 +20,7 @@ pub use self::{
     nats_server::NatsServer,
     peer::{Peer, Seen},
     redis_server::RedisServer,
-    subjects::{Memory, Mqtt, Nats, differing_pages},
+    subjects::{KafkaSubject, Memory, Mqtt, Nats, differing_pages},
 };
 
 use std::{

@@ -115,7 +115,13 @@ fn the_command_line_is_as_shown() {
     let (code, out, _) = app(&["--help"], "");
     assert_eq!((code, out), (0, block("app-help")));
     let (_, out, _) = app(&["run", "--help"], "");
-    for option in ["--group <NAME>", "AMGI_MQTT_GROUP", "--concurrency <TOPICS>", "payload_base64"] {
+    for option in [
+        "--group <NAME>",
+        "AMGI_MQTT_GROUP",
+        "AMGI_KAFKA_GROUP",
+        "--concurrency <MESSAGES>",
+        "payload_base64",
+    ] {
         assert!(out.contains(option), "`{option}` is missing:\n{out}");
     }
     assert!(!out.contains("PASSWORD"), "others would see it");
@@ -127,8 +133,8 @@ fn the_command_line_is_as_shown() {
     let (code, out, _) = app(&[], line);
     assert_eq!((code, out.lines().count()), (0, 2), "{out}");
     assert_eq!(app(&["run", "memory", "--log", "json"], line).1, out);
-    let (code, _, error) = app(&["run", "kafka"], "");
-    assert!(code == 1 && error.contains("built for mqtt, nats, memory"), "{error}");
+    let (code, _, error) = app(&["run", "redis"], "");
+    assert!(code == 1 && error.contains("built for kafka, mqtt, nats, memory"), "{error}");
     let (code, _, error) = app(&["run"], "");
     assert!(
         code == 1 && error.contains("several servers, say which: `kafka` (kafka), `mqtt` (mqtt)"),

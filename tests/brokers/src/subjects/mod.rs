@@ -2,6 +2,7 @@
 //!
 //! A new server is added to [`pages`], `tests/conformance` and the program `conformance`.
 
+mod kafka;
 mod memory;
 mod mqtt;
 mod nats;
@@ -11,7 +12,7 @@ use std::fs;
 use amgi_conformance::{Abilities, Report, Subject, reasons, table};
 use amgi_golden_tests::root;
 
-pub use self::{memory::Memory, mqtt::Mqtt, nats::Nats};
+pub use self::{kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats};
 
 /// Around what is printed.
 const BEGIN: &str = "<!-- conformance: cargo run -p amgi-brokers-tests --bin conformance -- --write -->\n";
@@ -40,6 +41,7 @@ fn pages() -> Vec<Page> {
         Page::of(&Nats::streams(), "runtime/amgi-nats/README.md"),
         Page::of(&Nats::ordered(), "runtime/amgi-nats/README.md"),
         Page::of(&Nats::subjects(), "runtime/amgi-nats/README.md"),
+        Page::of(&KafkaSubject::page(), "runtime/amgi-kafka/README.md"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Memory, Mqtt, Nats, differing_pages, init_logs};
+use amgi_brokers_tests::{KafkaSubject, Memory, Mqtt, Nats, differing_pages, init_logs};
 use amgi_mqtt::Version;
 
 fn memory() -> Memory {
@@ -16,6 +16,11 @@ fn mqtt(version: Version) -> Mqtt {
 fn nats(subject: Nats) -> Nats {
     init_logs();
     subject
+}
+
+fn kafka() -> KafkaSubject {
+    init_logs();
+    KafkaSubject::shared()
 }
 
 mod in_memory {
@@ -40,6 +45,31 @@ mod nats_jetstream_ordered {
 
 mod nats {
     amgi_conformance::suite!(super::nats(amgi_brokers_tests::Nats::subjects()));
+}
+
+mod kafka {
+    amgi_conformance::suite!(super::kafka());
+
+    /// What hurts the broker, on one of its own.
+    mod of_its_own {
+        use amgi_brokers_tests::KafkaSubject;
+        use amgi_conformance::Broken;
+
+        #[test]
+        fn a_broker_missing_at_startup_is_an_error() -> Result<(), Broken> {
+            amgi_conformance::test("a_broker_missing_at_startup_is_an_error", async { KafkaSubject::own() })
+        }
+
+        #[test]
+        fn a_broker_that_returns_is_used_again() -> Result<(), Broken> {
+            amgi_conformance::test("a_broker_that_returns_is_used_again", async { KafkaSubject::own() })
+        }
+
+        #[test]
+        fn a_send_without_a_broker_is_an_error() -> Result<(), Broken> {
+            amgi_conformance::test("a_send_without_a_broker_is_an_error", async { KafkaSubject::own() })
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! `amgi-kafka` against a real Kafka.
 
+mod group;
 mod handling;
+mod process;
 mod sending;
+mod startup;
 
 use std::time::Duration;
 

@@ -53,7 +53,7 @@ async fn a_send_that_fails_says_so() {
         async move {
             let address = text(cx.message()).to_owned();
             let message = match address.as_str() {
-                "large" => Message::new("large").payload("x".repeat(2_000_000)),
+                "large" => Message::new(topic).payload("x".repeat(3_000_000)),
                 other => Message::new(other),
             };
             tell.send(cx.send(message).await.unwrap_err().to_string()).unwrap();
