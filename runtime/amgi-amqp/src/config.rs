@@ -187,14 +187,26 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
              and amq.topic where there are parameters]",
         ),
         option("declare", "BOOL", "Whether missing queues and exchanges are made [default: true]"),
-        option("queue-arguments", "NAME=VALUE,...", "Arguments of queues that are made, such as x-queue-type=quorum"),
+        option(
+            "queue-arguments",
+            "NAME=VALUE,...",
+            "Arguments of queues that are made, such as x-queue-type=quorum",
+        ),
         option("dead-letter-exchange", "NAME", "Exchange that dead letters of queues go to"),
-        option("prefetch", "MESSAGES", "How many messages of a queue may wait for their acknowledgement [default: 200]"),
+        option(
+            "prefetch",
+            "MESSAGES",
+            "How many messages of a queue may wait for their acknowledgement [default: 200]",
+        ),
         option("concurrency", "ADDRESSES", "How many addresses are handled at a time [default: 16]"),
         option("heartbeat", "SECONDS", "How long the connection may be silent [default: 30]"),
         option("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
         option("send-timeout", "SECONDS", "How long a send may take, reconnections included [default: 30]"),
-        option("shutdown-deadline", "SECONDS", "How long handlers may take to finish at the end [default: 30]"),
+        option(
+            "shutdown-deadline",
+            "SECONDS",
+            "How long handlers may take to finish at the end [default: 30]",
+        ),
     ],
 };
 
@@ -373,7 +385,8 @@ mod tests {
 
     #[test]
     fn bad_urls_say_why_and_keep_the_password() {
-        for url in ["http://u:secret@x", "amqp://u:secret@x:port", "amqp://u:secret@", "amqp://u:secret@[::1"] {
+        for url in ["http://u:secret@x", "amqp://u:secret@x:port", "amqp://u:secret@", "amqp://u:secret@[::1"]
+        {
             let error = Url::parse(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
@@ -394,7 +407,10 @@ mod tests {
         let url = Options { url: Some("amqp://x/u".to_owned()), ..Options::default() };
         assert_eq!(vhost(Options::default(), std::slice::from_ref(&a)).unwrap(), "a");
         assert_eq!(vhost(url.clone(), std::slice::from_ref(&a)).unwrap(), "u");
-        assert_eq!(vhost(Options { vhost: Some("v".to_owned()), ..url }, &[a.clone(), b.clone()]).unwrap(), "v");
+        assert_eq!(
+            vhost(Options { vhost: Some("v".to_owned()), ..url }, &[a.clone(), b.clone()]).unwrap(),
+            "v"
+        );
         assert!(vhost(Options::default(), &[a, b]).is_err());
     }
 

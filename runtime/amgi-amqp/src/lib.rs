@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use amgi::{
     Application, BindingValue, Context, Message, MessageSend, Result, lifespan,
     protocol::{Endpoint, Protocol, ProtocolInfo, Values},
-    server::{Backoff, Exhausted, Policies, Policy, Stop, document_server, is_on},
+    server::{Backoff, Exhausted, Policies, Policy, Stop},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -226,9 +226,9 @@ impl<A: Application> Server<A> {
     ///
     /// A broker that cannot be reached at first, or refuses, is an error. One that goes away later is waited for.
     pub async fn serve(self) -> Result<()> {
-        let server = document_server(&self.app, &config::INFO, self.named.as_deref())?;
+        let server = config::INFO.document_server(&self.app, self.named.as_deref())?;
         let given = config::given(&self.given)?;
-        let channels = || self.app.channels().iter().filter(|channel| is_on(channel, server));
+        let channels = || self.app.channels().iter().filter(|channel| channel.is_on(server));
         let config = Arc::new(config::resolve(server, channels(), self.options, given)?);
         let topology = Arc::new(Topology::new(channels(), &self.aliases, &config)?);
         let app = Arc::new(self.app);

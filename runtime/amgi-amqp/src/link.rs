@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::{
-    Channel, Connection, ConnectionProperties, Consumer, ExchangeKind,
+    Channel, Connection, ConnectionProperties, Consumer,
     options::{
         BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
@@ -26,9 +26,9 @@ pub(crate) enum LinkError {
     Timeout(Duration),
     #[error("the broker has cancelled the consumer of queue `{0}`; was the queue deleted?")]
     Cancelled(String),
-    #[error("{0} `{1}` is not there, and nothing is to be declared")]
+    #[error("{0} `{1}` is not there")]
     Missing(&'static str, String),
-    #[error("{what} `{name}` is not as it was asked for: {error}; leave it as it is with `declare(false)`")]
+    #[error("{what} `{name}`: {error}")]
     Refused { what: &'static str, name: String, error: lapin::Error },
 }
 
@@ -69,7 +69,7 @@ impl Asking<'_> {
                 self.channel = Some(channel);
                 Ok(Some(answer))
             }
-            Err(LinkError::Broker(error)) if is_not_found(&error) => Ok(None),
+            Err(LinkError::Broker(error)) if is(&error, NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -94,9 +94,16 @@ impl Asking<'_> {
     }
 }
 
-fn is_not_found(error: &lapin::Error) -> bool {
-    const NOT_FOUND: u16 = 404;
-    matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if error.get_id() == NOT_FOUND)
+const NOT_FOUND: u16 = 404;
+const PRECONDITION_FAILED: u16 = 406;
+
+fn is(error: &lapin::Error, code: u16) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if error.get_id() == code)
+}
+
+/// Whether there is one of that name with other properties.
+fn is_other(error: &lapin::Error) -> bool {
+    is(error, PRECONDITION_FAILED)
 }
 
 fn short(name: &str) -> ShortString {
@@ -139,32 +146,32 @@ pub(crate) async fn subscribe(
     Ok((channel, consumer))
 }
 
+/// Makes an exchange, or checks that it is there.
 async fn declare_exchange(asking: &mut Asking<'_>, exchange: &Exchange) -> Result<(), LinkError> {
-    let name = || short(&exchange.name);
-    let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-    let there = asking
-        .ask(async |channel| {
-            channel.exchange_declare(name(), ExchangeKind::Direct, passive, FieldTable::default()).await
-        })
-        .await?;
-    if there.is_some() {
-        return Ok(());
-    }
-    if !asking.config.declare || exchange.is_built_in() {
-        return Err(LinkError::Missing("exchange", exchange.name.clone()));
-    }
+    let passive = !asking.config.declare || exchange.is_built_in();
     let options = ExchangeDeclareOptions {
+        passive,
         durable: exchange.durable,
         auto_delete: exchange.auto_delete,
         ..ExchangeDeclareOptions::default()
     };
-    let order = async |channel: &Channel| {
-        channel.exchange_declare(name(), exchange.kind.clone(), options, FieldTable::default()).await
+    let (name, kind) = (short(&exchange.name), exchange.kind.clone());
+    let order = async move |channel: &Channel| {
+        channel.exchange_declare(name, kind, options, FieldTable::default()).await
     };
-    asking.make(("exchange", &exchange.name), order).await
+    match asking.make(("exchange", &exchange.name), order).await {
+        // Of another type it does not do what is expected of it; the rest is the business of who made it.
+        Err(LinkError::Refused { error, .. })
+            if is_other(&error) && !error.to_string().contains("'type'") =>
+        {
+            Ok(())
+        }
+        made => made,
+    }
 }
 
-/// What is there is used as it is: its arguments are the business of who made it, and no protocol tells them.
+/// Makes a queue, or checks that it is there. One that is there is used as it is, whoever made it: it may be a quorum queue, or
+/// have limits, of which the document knows nothing.
 async fn declare_queue(
     asking: &mut Asking<'_>,
     channel: &Channel,
@@ -172,33 +179,24 @@ async fn declare_queue(
 ) -> Result<ShortString, LinkError> {
     let name = short(&source.queue);
     let options = QueueDeclareOptions {
-        durable: source.durable,
-        exclusive: source.exclusive,
-        auto_delete: source.auto_delete,
-        ..QueueDeclareOptions::default()
+        // What is exclusive goes with the connection, so nobody can have made it.
+        passive: !asking.config.declare && !source.options.exclusive,
+        ..source.options
     };
-    // It goes with the connection, so nobody can have made it.
-    if source.exclusive {
+    if source.options.exclusive {
         let declare = channel.queue_declare(name, options, FieldTable::default());
         return Ok(short(within(asking.config, declare).await?.name().as_str()));
     }
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let asked = name.clone();
-    let there = asking
-        .ask(async move |channel| channel.queue_declare(asked, passive, FieldTable::default()).await)
-        .await?;
-    if there.is_some() {
-        return Ok(name);
-    }
-    if !asking.config.declare {
-        return Err(LinkError::Missing("queue", source.queue.clone()));
-    }
     let (asked, arguments) = (name.clone(), asking.config.queue_arguments.clone());
-    let order = async move |channel: &Channel| {
-        channel.queue_declare(asked, options, arguments).await.map(|_| ())
-    };
-    asking.make(("queue", &source.queue), order).await?;
-    Ok(name)
+    let order =
+        async move |channel: &Channel| channel.queue_declare(asked, options, arguments).await.map(|_| ());
+    match asking.make(("queue", &source.queue), order).await {
+        Err(LinkError::Refused { error, .. }) if is_other(&error) => {
+            info!(queue = source.queue, "the queue is there with other properties, and is used as it is");
+            Ok(name)
+        }
+        made => made.map(|()| name),
+    }
 }
 
 /// Makes the durable queue that dead letters are kept in.
@@ -214,8 +212,7 @@ pub(crate) async fn declare_dead_letters(
         arguments.insert("x-queue-type".into(), kind.clone());
     }
     let name = short(queue);
-    let order = async move |channel: &Channel| {
-        channel.queue_declare(name, options, arguments).await.map(|_| ())
-    };
+    let order =
+        async move |channel: &Channel| channel.queue_declare(name, options, arguments).await.map(|_| ());
     asking.make(("queue", queue), order).await
 }

@@ -258,7 +258,8 @@ pub(crate) fn outgoing(message: &Message, config: &Config) -> Result<Outgoing, S
     if !passed_on {
         for (name, header) in [(field::CC, "CC"), (field::BCC, "BCC")] {
             if let Some(keys) = bindings.get(PROTOCOL, name).and_then(BindingValue::as_str) {
-                let keys = keys.split(',').map(|key| AMQPValue::LongString(key.trim().as_bytes().to_vec().into()));
+                let keys =
+                    keys.split(',').map(|key| AMQPValue::LongString(key.trim().as_bytes().to_vec().into()));
                 table.insert(header.into(), AMQPValue::FieldArray(keys.collect::<Vec<_>>().into()));
             }
         }
@@ -267,9 +268,10 @@ pub(crate) fn outgoing(message: &Message, config: &Config) -> Result<Outgoing, S
         properties = properties.with_headers(table);
     }
     let mandatory = match bindings.get(PROTOCOL, field::MANDATORY) {
-        Some(value) if !dead_letter => {
-            value.as_bool().or_else(|| value.as_str()?.parse().ok()).ok_or("the binding `mandatory` is no flag")?
-        }
+        Some(value) if !dead_letter => value
+            .as_bool()
+            .or_else(|| value.as_str()?.parse().ok())
+            .ok_or("the binding `mandatory` is no flag")?,
         _ => true,
     };
     Ok(Outgoing { properties, mandatory, passed_on, dead_letter })
@@ -309,7 +311,8 @@ fn table(headers: &Headers, dead_letter: bool) -> Result<FieldTable, String> {
             continue;
         }
         bytes += name.len() + value.len() + 8;
-        let key = ShortString::try_new(name).map_err(|_| "the name of a header is longer than 255 bytes".to_owned())?;
+        let key = ShortString::try_new(name)
+            .map_err(|_| "the name of a header is longer than 255 bytes".to_owned())?;
         let value = match std::str::from_utf8(value) {
             Ok(_) => AMQPValue::LongString(value.to_vec().into()),
             Err(_) => AMQPValue::ByteArray(value.to_vec().into()),

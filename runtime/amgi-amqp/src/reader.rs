@@ -160,9 +160,11 @@ impl Reader {
         let mut armed = None;
         loop {
             let next = settling.next();
-            if next.is_some_and(|next| armed.is_none_or(|armed| next < armed)) {
-                armed = next;
-                next.into_iter().for_each(|next| timer.as_mut().reset(next));
+            if let Some(next) = next
+                && armed.is_none_or(|armed| next < armed)
+            {
+                armed = Some(next);
+                timer.as_mut().reset(next);
             }
             tokio::select! {
                 biased;

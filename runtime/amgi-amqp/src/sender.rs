@@ -167,12 +167,7 @@ impl Sender {
     }
 
     /// Publishes until the broker has said something.
-    async fn say(
-        &self,
-        target: &Target,
-        outgoing: &Outgoing,
-        payload: &[u8],
-    ) -> Result<(Said, Up), String> {
+    async fn say(&self, target: &Target, outgoing: &Outgoing, payload: &[u8]) -> Result<(Said, Up), String> {
         let mut number = 0;
         loop {
             let up = self.up(number).await?;
@@ -201,7 +196,12 @@ impl Sender {
         }
     }
 
-    async fn deliver(&self, mut target: Target, mut outgoing: Outgoing, payload: Bytes) -> Result<(), String> {
+    async fn deliver(
+        &self,
+        mut target: Target,
+        mut outgoing: Outgoing,
+        payload: Bytes,
+    ) -> Result<(), String> {
         let asked = outgoing.mandatory;
         // Whether it is to be tried elsewhere shows in its return.
         outgoing.mandatory |= target.or_topic;
@@ -229,14 +229,16 @@ impl Sender {
     /// Where a message goes, and with which properties.
     fn prepare(&self, message: &Message) -> Result<(Target, Outgoing), String> {
         let outgoing = message::outgoing(message, &self.config)?;
-        let (exchange, key) =
-            if outgoing.passed_on { (None, None) } else { message::place(message) };
+        let (exchange, key) = if outgoing.passed_on { (None, None) } else { message::place(message) };
         let mut target = self.topology.target(&message.address, exchange, key);
         if outgoing.dead_letter {
             target.or_topic = false;
             if let (Some(exchange), Some(original)) = (
                 &self.config.dead_letter_exchange,
-                message.headers.get("amgi-dead-letter-address").and_then(|name| std::str::from_utf8(name).ok()),
+                message
+                    .headers
+                    .get("amgi-dead-letter-address")
+                    .and_then(|name| std::str::from_utf8(name).ok()),
             ) && message.address.strip_suffix(".dlq") == Some(original)
             {
                 let (exchange, original) = (exchange.as_str().into(), ByteString::from(original));

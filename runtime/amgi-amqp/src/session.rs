@@ -76,9 +76,8 @@ impl Session {
             opened = self.open() => opened,
             () = stop.requested() => return Ok(()),
         };
-        let mut connected = opened.map_err(|error| {
-            Error::Broker(Box::new(BrokerError(format!("{}: {error}", self.config.url))))
-        })?;
+        let mut connected = opened
+            .map_err(|error| Error::Broker(Box::new(BrokerError(format!("{}: {error}", self.config.url)))))?;
         let mut failures = 0_u32;
         loop {
             let since = Instant::now();

@@ -8,7 +8,7 @@ use amgi::{
     address::{Alias, Pattern},
     bindings::{Amqp, amqp},
 };
-use lapin::ExchangeKind;
+use lapin::{ExchangeKind, options::QueueDeclareOptions};
 use tracing::warn;
 
 use crate::config::{Config, short};
@@ -40,9 +40,8 @@ impl Exchange {
 pub(crate) struct Source {
     /// Empty where the broker chooses it.
     pub(crate) queue: String,
-    pub(crate) durable: bool,
-    pub(crate) exclusive: bool,
-    pub(crate) auto_delete: bool,
+    /// How it is declared.
+    pub(crate) options: QueueDeclareOptions,
     pub(crate) exchanges: Vec<Exchange>,
     /// Exchange and key.
     pub(crate) bindings: Vec<(String, String)>,
@@ -145,9 +144,9 @@ impl Topology {
                 source.whole = Some(literal.clone());
             }
         }
-        topology
-            .ways
-            .sort_by_cached_key(|way| (way.pattern.parameters().count() > 0, std::cmp::Reverse(way.pattern.literal_chars())));
+        topology.ways.sort_by_cached_key(|way| {
+            (way.pattern.parameters().count() > 0, std::cmp::Reverse(way.pattern.literal_chars()))
+        });
         Ok(topology)
     }
 
@@ -172,9 +171,12 @@ impl Topology {
         let exchange = if is_queue { None } else { exchange(binding.exchange.as_ref(), config)? };
         let mut source = Source {
             queue: String::new(),
-            durable: given.durable.unwrap_or(true),
-            exclusive: given.exclusive.unwrap_or(false),
-            auto_delete: given.auto_delete.unwrap_or(false),
+            options: QueueDeclareOptions {
+                durable: given.durable.unwrap_or(true),
+                exclusive: given.exclusive.unwrap_or(false),
+                auto_delete: given.auto_delete.unwrap_or(false),
+                ..QueueDeclareOptions::default()
+            },
             exchanges: Vec::new(),
             bindings: Vec::new(),
             batch: channel.batch,
@@ -185,7 +187,8 @@ impl Topology {
         // Replies are for the process that has asked: its queue is its own, and goes with it.
         let own = channel.replies && !is_queue && name.is_none();
         if own {
-            (source.durable, source.exclusive, source.auto_delete) = (false, true, true);
+            source.options =
+                QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         }
         let inbox = own && channel.name == INBOX && exchange.is_none();
         let mut strict = false;
@@ -205,7 +208,10 @@ impl Topology {
             None => {
                 strict = true;
                 if wild && name.is_none() {
-                    return Err("a queue whose address has parameters needs a name: `queue.name` of the binding".into());
+                    return Err(
+                        "a queue whose address has parameters needs a name: `queue.name` of the binding"
+                            .into(),
+                    );
                 }
                 let fixed = if wild { name.clone() } else { None };
                 source.queue = name.unwrap_or_else(|| key.to_string());
@@ -230,15 +236,14 @@ impl Topology {
 
     /// Adds a queue, or what is new to one that is there.
     fn put(&mut self, mut source: Source, route: Route) -> Result<(), String> {
-        let same = self.sources.iter_mut().find(|other| !other.queue.is_empty() && other.queue == source.queue);
+        let same =
+            self.sources.iter_mut().find(|other| !other.queue.is_empty() && other.queue == source.queue);
         let Some(known) = same else {
             source.routes.push(route);
             self.sources.push(source);
             return Ok(());
         };
-        if (known.durable, known.exclusive, known.auto_delete, known.replies)
-            != (source.durable, source.exclusive, source.auto_delete, source.replies)
-        {
+        if (known.options, known.replies) != (source.options, source.replies) {
             return Err(format!("another channel has the queue `{}` with other properties", source.queue));
         }
         known.batch = known.batch.or(source.batch);
@@ -289,11 +294,10 @@ fn exchange(binding: Option<&amqp::Exchange>, config: &Config) -> Result<Option<
         Some("direct") => ExchangeKind::Direct,
         Some("fanout") => ExchangeKind::Fanout,
         Some("headers") => ExchangeKind::Headers,
-        Some("topic") => ExchangeKind::Topic,
         None if name == "amq.direct" => ExchangeKind::Direct,
         None if name == "amq.fanout" => ExchangeKind::Fanout,
         None if matches!(name, "amq.headers" | "amq.match") => ExchangeKind::Headers,
-        None => ExchangeKind::Topic,
+        Some("topic") | None => ExchangeKind::Topic,
         Some(other) => ExchangeKind::Custom(other.to_owned()),
     };
     Ok(Some(Exchange {
@@ -320,7 +324,8 @@ fn binding_key(pattern: &Pattern, kind: &ExchangeKind) -> Result<String, String>
         return Err("`*` and `#` cannot be words of a topic; parameters are the wildcards".into());
     }
     let wildcard = if matches!(pattern.separator(), Some('.') | None) { "*" } else { "#" };
-    let words: Vec<_> = text.split('.').map(|word| if word.contains('{') { wildcard } else { word }).collect();
+    let words: Vec<_> =
+        text.split('.').map(|word| if word.contains('{') { wildcard } else { word }).collect();
     // A value without separators may still have dots where there is no separator at all.
     if wild && pattern.separator().is_none() { Ok("#".to_owned()) } else { Ok(words.join(".")) }
 }

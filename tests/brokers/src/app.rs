@@ -16,6 +16,9 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::within;
 
+/// What a server calls when it is ready.
+pub type Ready = Box<dyn Fn() + Send + Sync>;
+
 type Handled = Pin<Box<dyn Future<Output = Settlement> + Send>>;
 
 /// Does what a closure says, and tells what came in.
@@ -70,6 +73,13 @@ impl App {
         self
     }
 
+    /// The same with another server in its document.
+    #[must_use]
+    pub fn with_server(mut self, server: ServerInfo) -> Self {
+        self.servers.push(server);
+        self
+    }
+
     /// Handlers at work now, and the most there ever were at a time.
     pub fn at_work(&self) -> Arc<(AtomicUsize, AtomicUsize)> {
         self.at_work.clone()
@@ -116,12 +126,24 @@ impl Running {
     /// # Panics
     /// When that does not happen.
     pub async fn start(server: amgi_mqtt::Server<impl Application>) -> Self {
+        Self::serve(|stop, ready| server.stop(stop).on_ready(ready).serve()).await
+    }
+
+    /// The same for any server: `serve` gets the handle that stops it, and what it calls when it is ready.
+    ///
+    /// # Panics
+    /// When that does not happen.
+    pub async fn serve<F>(serve: impl FnOnce(&Stop, Ready) -> F) -> Self
+    where
+        F: Future<Output = amgi::Result<()>> + Send + 'static,
+    {
         let (tell, ready) = mpsc::unbounded_channel();
         let stop = Stop::new();
-        let server = server.stop(&stop).on_ready(move || {
+        let ready_now: Ready = Box::new(move || {
             let _ = tell.send(());
         });
-        let mut running = Self { stop, task: tokio::spawn(server.serve()), ready };
+        let serving = serve(&stop, ready_now);
+        let mut running = Self { stop, task: tokio::spawn(serving), ready };
         running.ready().await;
         running
     }

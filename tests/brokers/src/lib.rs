@@ -5,18 +5,22 @@
 
 mod app;
 mod collector;
+mod door;
 mod mosquitto;
 mod peer;
+pub mod rabbitmq;
 mod redis_server;
 mod subjects;
 
 pub use self::{
-    app::{App, Running, channel, failed, init_logs, rejected},
+    app::{App, Ready, Running, channel, failed, init_logs, rejected},
     collector::{Collector, Span},
+    door::Door,
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
+    rabbitmq::RabbitMq,
     redis_server::RedisServer,
-    subjects::{Memory, Mqtt, Page, pages},
+    subjects::{Amqp, Memory, Mqtt, Page, pages},
 };
 
 use std::{
@@ -46,7 +50,11 @@ fn program(name: &str) -> PathBuf {
         .map(|dir| dir.join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| {
-            let package = if name == "mosquitto_pub" { "mosquitto-clients" } else { name };
+            let package = match name {
+                "mosquitto_pub" => "mosquitto-clients",
+                "epmd" => "rabbitmq-server",
+                other => other,
+            };
             panic!("`{name}` is not installed; on Debian: apt-get install {package}")
         })
 }

@@ -193,6 +193,8 @@ pub enum Order {
 pub enum Ability {
     /// Messages have headers.
     Headers,
+    /// Headers keep their order, that of different names too.
+    HeaderOrder,
     /// A header may be there several times.
     RepeatedHeaders,
     /// The value of a header may be any bytes.

@@ -1,11 +1,12 @@
 //! The servers as subjects of the conformance suite: how each is run, what its broker can do, and a way to the broker past it.
 
+mod amqp;
 mod memory;
 mod mqtt;
 
 use amgi_conformance::{Abilities, Report, Subject};
 
-pub use self::{memory::Memory, mqtt::Mqtt};
+pub use self::{amqp::Amqp, memory::Memory, mqtt::Mqtt};
 
 /// A server whose page says what it cannot do.
 pub struct Page {
@@ -34,5 +35,6 @@ pub fn pages() -> Vec<Page> {
         Page::of(&Memory::new(), "runtime/amgi/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V5), "runtime/amgi-mqtt/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V311), "runtime/amgi-mqtt/README.md"),
+        Page::of(&Amqp::default(), "runtime/amgi-amqp/README.md"),
     ]
 }

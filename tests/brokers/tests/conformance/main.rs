@@ -1,6 +1,6 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Memory, Mqtt, init_logs};
+use amgi_brokers_tests::{Amqp, Memory, Mqtt, init_logs};
 use amgi_mqtt::Version;
 
 fn memory() -> Memory {
@@ -13,6 +13,11 @@ fn mqtt(version: Version) -> Mqtt {
     Mqtt::new(version)
 }
 
+fn amqp() -> Amqp {
+    init_logs();
+    Amqp::default()
+}
+
 mod in_memory {
     amgi_conformance::suite!(super::memory());
 }
@@ -23,4 +28,8 @@ mod mqtt_5 {
 
 mod mqtt_311 {
     amgi_conformance::suite!(super::mqtt(amgi_mqtt::Version::V311));
+}
+
+mod amqp {
+    amgi_conformance::suite!(super::amqp());
 }
