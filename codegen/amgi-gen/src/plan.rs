@@ -55,6 +55,7 @@ const FILES: &[&str] = &["handlers", "main", "lib"];
 const CRATES: &[&str] = &[
     "alloc",
     "amgi",
+    "amgi_amqp",
     "amgi_mqtt",
     "core",
     "proc_macro",

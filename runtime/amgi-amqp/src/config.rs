@@ -114,7 +114,7 @@ impl Url {
         let tls = match scheme {
             "amqp" => false,
             "amqps" if cfg!(feature = "tls") => true,
-            "amqps" => return Err(fail("this build has no TLS; it needs the feature `tls` of amgi-amqp")),
+            "amqps" => return Err(fail("TLS needs the feature `tls` of amgi-amqp")),
             _ => return Err(fail("the scheme must be amqp or amqps")),
         };
         let (host, port) = match address.strip_prefix('[') {

@@ -161,8 +161,10 @@ impl<'a> View<'a> {
 }
 
 /// Server crates: the feature that a crate has for it, and what documents call its protocol.
-const PROTOCOLS: &[(&str, &str, &[&str])] =
-    &[("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"])];
+const PROTOCOLS: &[(&str, &str, &[&str])] = &[
+    ("amqp", "amgi-amqp", &["amqp", "amqps", "rabbitmq"]),
+    ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
+];
 
 fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {
     let protocol = |(feature, package, names): &(&'static str, &'static str, &[&str])| Protocol {
