@@ -1,6 +1,7 @@
 //! `throughput`: what a message costs on real brokers. A raw client, our server with a bare application, and a generated service
 //! handle the same messages in turn, each in a process of its own.
 
+mod amqp;
 mod measured;
 mod mqtt;
 
@@ -10,6 +11,7 @@ use amgi::{Application, server::Stop};
 use serde::Serialize;
 
 use crate::{
+    amqp::Amqp,
     measured::{Bare, Meter, Taken, Way},
     mqtt::Mqtt,
 };
@@ -19,7 +21,7 @@ Measures what a message costs on real brokers: messages a second, and CPU time o
 
 Usage: cargo run --release -p amgi-bench-brokers -- [SERVER...] [OPTIONS]
 
-Servers: mqtt [default: all]
+Servers: amqp, mqtt [default: all]
 
 The broker holds all messages (300 bytes each) before a process begins to handle them: the broker's client in a loop
 (raw), our server with a bare application (server), and a generated service with payload checks (service), in turn, for
@@ -107,6 +109,7 @@ async fn compare(args: impl Iterator<Item = String>) -> Result<ExitCode, String>
     let mut reports = Vec::new();
     for server in &options.servers {
         reports.push(match server.as_str() {
+            Amqp::NAME => rounds::<Amqp>(&options).await?,
             Mqtt::NAME => rounds::<Mqtt>(&options).await?,
             other => return Err(format!("`{other}` is no server\n\n{HELP}")),
         });
@@ -138,7 +141,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
         }
     }
     if options.servers.is_empty() {
-        options.servers = vec![Mqtt::NAME.to_owned()];
+        options.servers = [Amqp::NAME, Mqtt::NAME].map(str::to_owned).into();
     }
     Ok(Some(options))
 }
@@ -191,6 +194,7 @@ async fn measure(args: Vec<String>) -> Result<(), String> {
         Way::ALL.into_iter().find(|one| one.name() == way).ok_or_else(|| format!("`{way}` is no way"))?;
     let meter = Meter::new(messages.parse().map_err(|_| format!("`{messages}` is no count"))?);
     match server.as_str() {
+        Amqp::NAME => handle::<Amqp>(way, url, &meter).await?,
         Mqtt::NAME => handle::<Mqtt>(way, url, &meter).await?,
         other => return Err(format!("`{other}` is no server")),
     }

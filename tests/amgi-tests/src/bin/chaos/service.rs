@@ -53,5 +53,6 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> ExitCode {
             OpenOptions::new().create(true).append(true).open(Path::new(&path)).map(Journal)
         })
     };
-    amgi::cli::App::new(numbers::DOCUMENT, app).protocol(amgi_mqtt::protocol()).run_with(args).await
+    let app = amgi::cli::App::new(numbers::DOCUMENT, app);
+    app.protocol(amgi_amqp::protocol()).protocol(amgi_mqtt::protocol()).run_with(args).await
 }

@@ -1,11 +1,12 @@
 //! The brokers, as the runner needs them: started and killed, published to and watched with clients that share nothing with
 //! our servers.
 
+mod amqp;
 mod mqtt;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use self::mqtt::Mqtt;
+pub(crate) use self::{amqp::Amqp, mqtt::Mqtt};
 
 /// How many lanes numbers come in; what has an order has it in each.
 pub(crate) const LANES: u64 = 8;
