@@ -56,6 +56,7 @@ const CRATES: &[&str] = &[
     "alloc",
     "amgi",
     "amgi_kafka",
+    "amgi_amqp",
     "amgi_mqtt",
     "amgi_nats",
     "core",

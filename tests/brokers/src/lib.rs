@@ -5,22 +5,26 @@
 
 mod app;
 mod collector;
+mod door;
 pub mod kafka;
 mod mosquitto;
 mod nats_server;
 mod peer;
+pub mod rabbitmq;
 mod redis_server;
 mod subjects;
 
 pub use self::{
     app::{App, Ready, Running, channel, failed, init_logs, rejected},
     collector::{Collector, Span},
+    door::Door,
     kafka::Kafka,
     mosquitto::Mosquitto,
     nats_server::NatsServer,
     peer::{Peer, Seen},
+    rabbitmq::RabbitMq,
     redis_server::RedisServer,
-    subjects::{KafkaSubject, Memory, Mqtt, Nats, differing_pages},
+    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, differing_pages},
 };
 
 use std::{
@@ -54,6 +58,7 @@ fn program(name: &str) -> PathBuf {
                 "mosquitto_pub" => "mosquitto-clients",
                 "java" => "openjdk-17-jre-headless",
                 "mvn" => "maven",
+                "epmd" => "rabbitmq-server",
                 other => other,
             };
             panic!("`{name}` is not installed; on Debian: apt-get install {package}")

@@ -193,10 +193,10 @@ pub enum Order {
 pub enum Ability {
     /// Messages have headers.
     Headers,
+    /// Headers keep their order, that of different names too.
+    HeaderOrder,
     /// A header may be there several times.
     RepeatedHeaders,
-    /// Headers of different names stay in order; those of one name always do.
-    HeaderOrder,
     /// The value of a header may be any bytes.
     BinaryHeaders,
     /// A payload may be empty.

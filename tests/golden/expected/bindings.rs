@@ -185,6 +185,7 @@ impl Sender {
                 bindings.set("amqp", "user_id", "post");
                 bindings.set("amqp", "priority", 3i64);
                 bindings.set("amqp", "delivery_mode", 2i64);
+                bindings.set("amqp", "cc", "copies");
                 bindings.set("http", "method", "PUT");
                 bindings.set("amqp", "exchange", "post");
                 bindings.set("sqs", "delay_seconds", 5i64);
@@ -202,6 +203,7 @@ impl Sender {
             amgi::ByteString::from_static("parcels.ordered"),
             |bindings| {
                 bindings.set("mqtt", "message_expiry_interval", 30i64);
+                bindings.set("amqp", "routing_key", "parcels");
             },
             message,
         )
@@ -313,8 +315,8 @@ mod wire {
         servers: SERVERS,
         receives: &[codegen::ReceiveInfo { channel: codegen::Place { name: "parcels", address: Some("parcels"), servers: &[], check: codegen::any_address }, messages: &[codegen::MessageType { name: "parcel", remake: codegen::remake:: <Parcel> }] }],
         sends: &[
-            codegen::SendInfo { name: "sendParcel", channel: codegen::Place { name: "parcels", address: Some("parcels"), servers: &[], check: codegen::any_address }, messages: &[codegen::MessageType { name: "parcel", remake: codegen::remake:: <Parcel> }], bindings: |bindings| { bindings.set("mqtt", "qos", 2i64); bindings.set("mqtt", "retain", true); bindings.set("mqtt", "message_expiry_interval", 60i64); bindings.set("amqp", "expiration", 5000i64); bindings.set("amqp", "user_id", "post"); bindings.set("amqp", "priority", 3i64); bindings.set("amqp", "delivery_mode", 2i64); bindings.set("http", "method", "PUT"); bindings.set("amqp", "exchange", "post"); bindings.set("sqs", "delay_seconds", 5i64); } },
-            codegen::SendInfo { name: "sendOrdered", channel: codegen::Place { name: "ordered", address: Some("parcels.ordered"), servers: &[], check: codegen::any_address }, messages: &[codegen::MessageType { name: "parcel", remake: codegen::remake:: <Parcel> }], bindings: |bindings| { bindings.set("mqtt", "message_expiry_interval", 30i64); } },
+            codegen::SendInfo { name: "sendParcel", channel: codegen::Place { name: "parcels", address: Some("parcels"), servers: &[], check: codegen::any_address }, messages: &[codegen::MessageType { name: "parcel", remake: codegen::remake:: <Parcel> }], bindings: |bindings| { bindings.set("mqtt", "qos", 2i64); bindings.set("mqtt", "retain", true); bindings.set("mqtt", "message_expiry_interval", 60i64); bindings.set("amqp", "expiration", 5000i64); bindings.set("amqp", "user_id", "post"); bindings.set("amqp", "priority", 3i64); bindings.set("amqp", "delivery_mode", 2i64); bindings.set("amqp", "cc", "copies"); bindings.set("http", "method", "PUT"); bindings.set("amqp", "exchange", "post"); bindings.set("sqs", "delay_seconds", 5i64); } },
+            codegen::SendInfo { name: "sendOrdered", channel: codegen::Place { name: "ordered", address: Some("parcels.ordered"), servers: &[], check: codegen::any_address }, messages: &[codegen::MessageType { name: "parcel", remake: codegen::remake:: <Parcel> }], bindings: |bindings| { bindings.set("mqtt", "message_expiry_interval", 30i64); bindings.set("amqp", "routing_key", "parcels"); } },
             codegen::SendInfo { name: "sendMoves", channel: codegen::Place { name: "arrivals", address: Some("arrivals"), servers: &[], check: codegen::any_address }, messages: &[codegen::MessageType { name: "arrival", remake: codegen::remake:: <Arrival> }, codegen::MessageType { name: "departure", remake: codegen::remake:: <Departure> }], bindings: amgi::codegen::no_bindings }
         ],
     };

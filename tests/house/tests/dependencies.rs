@@ -8,6 +8,7 @@ use serde_json::Value;
 /// Crates that are published; the others are tests.
 const PUBLISHED: &[&str] = &[
     "amgi",
+    "amgi-amqp",
     "amgi-asyncapi",
     "amgi-conformance",
     "amgi-gen",
@@ -92,6 +93,7 @@ fn what_is_published_can_be_packaged() {
         "codegen/amgi-gen-macro",
         "runtime/amgi",
         "runtime/amgi-kafka",
+        "runtime/amgi-amqp",
         "runtime/amgi-mqtt",
         "runtime/amgi-nats",
         "runtime/amgi-redis",

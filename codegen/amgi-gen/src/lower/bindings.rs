@@ -19,11 +19,16 @@ const CONSTANT: &[(&str, &[&str], &str)] = &[
     ("mqtt", &["responseTopic"], "response_topic"),
     ("mqtt", &["payloadFormatIndicator"], "payload_format_indicator"),
     ("amqp", &["exchange", "name"], "exchange"),
+    ("amqp", &["queue", "name"], "routing_key"),
     ("amqp", &["expiration"], "expiration"),
     ("amqp", &["userId"], "user_id"),
     ("amqp", &["priority"], "priority"),
     ("amqp", &["deliveryMode"], "delivery_mode"),
+    ("amqp", &["mandatory"], "mandatory"),
     ("amqp", &["replyTo"], "reply_to"),
+    ("amqp", &["timestamp"], "timestamp"),
+    ("amqp", &["cc"], "cc"),
+    ("amqp", &["bcc"], "bcc"),
     ("amqp", &["contentEncoding"], "content_encoding"),
     ("amqp", &["messageType"], "type"),
     ("sqs", &["queue", "deliveryDelay"], "delay_seconds"),
@@ -80,7 +85,10 @@ pub(super) fn presets<'b>(
         let fifo = flag(["queue", "fifoQueue"]).is_some_and(|node| node.value == Value::Bool(true));
         let queue = binding.value.get("is").and_then(Node::as_str) == Some("queue");
         for (name, path, field) in CONSTANT.iter().filter(|(name, ..)| *name == protocol(binding)) {
-            if (*field == "delay_seconds" && fifo) || (*field == "exchange" && queue) {
+            if (*field == "delay_seconds" && fifo)
+                || (*field == "exchange" && queue)
+                || (*field == "routing_key" && !queue)
+            {
                 continue;
             }
             let described = binding.schemas.iter().find(|(wire, _)| [wire.as_str()] == *path);
@@ -88,13 +96,24 @@ pub(super) fn presets<'b>(
                 Some((_, schema)) => constant(doc, *schema),
                 None => path.iter().try_fold(&binding.value, |node, key| node.get(key)).map(Node::to_json),
             };
-            let Some(value) = value.filter(is_settable) else { continue };
+            let Some(value) = value.map(joined).filter(is_settable) else { continue };
             if !out.iter().any(|preset| preset.protocol == *name && preset.field == *field) {
                 out.push(ir::Preset { protocol: (*name).to_owned(), field: (*field).to_owned(), value });
             }
         }
     }
     out
+}
+
+/// A list of texts as one.
+fn joined(value: Json) -> Json {
+    match value {
+        Json::Array(items) if items.iter().all(Json::is_string) => {
+            let texts: Vec<&str> = items.iter().filter_map(Json::as_str).collect();
+            Json::String(texts.join(","))
+        }
+        value => value,
+    }
 }
 
 fn is_settable(value: &Json) -> bool {

@@ -165,6 +165,7 @@ const PROTOCOLS: &[(&str, &str, &[&str])] = &[
     ("kafka", "amgi-kafka", &["kafka", "kafka-secure"]),
     ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
     ("nats", "amgi-nats", &["nats", "natss"]),
+    ("amqp", "amgi-amqp", &["amqp", "amqps", "rabbitmq"]),
 ];
 
 fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {

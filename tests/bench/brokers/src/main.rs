@@ -1,6 +1,7 @@
 //! `throughput`: what a message costs on real brokers. A raw client, our server with a bare application, and a generated service
 //! handle the same messages in turn, each in a process of its own.
 
+mod amqp;
 mod measured;
 mod mqtt;
 mod python;
@@ -21,6 +22,7 @@ use tokio::{
 };
 
 use crate::{
+    amqp::Amqp,
     measured::{Bare, Meter, Taken, Way},
     mqtt::{AtMostOnce, Mqtt},
 };
@@ -30,7 +32,7 @@ Measures what a message costs on real brokers: messages a second, and CPU time o
 
 Usage: cargo run --release -p amgi-bench-brokers -- [SERVER...] [OPTIONS]
 
-Servers: mqtt, mqtt-qos0 [default: all]
+Servers: amqp, mqtt, mqtt-qos0 [default: all]
 
 Messages have 300 bytes. The broker's client in a loop (raw), our server with a bare application (server), and a generated
 service with payload checks (service) handle them in turn, for several rounds. The broker holds all messages before a process
@@ -46,7 +48,7 @@ Options:
 ";
 
 /// What is measured when nothing is named.
-const SERVERS: [&str; 2] = [Mqtt::NAME, AtMostOnce::NAME];
+const SERVERS: [&str; 3] = [Amqp::NAME, Mqtt::NAME, AtMostOnce::NAME];
 
 /// How many lanes numbers come in.
 const LANES: u64 = 8;
@@ -133,6 +135,7 @@ async fn compare(args: impl Iterator<Item = String>) -> Result<ExitCode, String>
     let mut reports = Vec::new();
     for server in &options.servers {
         reports.push(match server.as_str() {
+            Amqp::NAME => rounds::<Amqp>(&options).await?,
             Mqtt::NAME => rounds::<Mqtt>(&options).await?,
             AtMostOnce::NAME => rounds::<AtMostOnce>(&options).await?,
             other => return Err(format!("`{other}` is no server\n\n{HELP}")),
@@ -242,6 +245,7 @@ async fn measure(args: Vec<String>) -> Result<(), String> {
         Way::OURS.into_iter().find(|one| one.name() == way).ok_or_else(|| format!("`{way}` is no way"))?;
     let meter = Meter::new(messages.parse().map_err(|_| format!("`{messages}` is no count"))?);
     match server.as_str() {
+        Amqp::NAME => handle::<Amqp>(way, url, &meter).await?,
         Mqtt::NAME => handle::<Mqtt>(way, url, &meter).await?,
         AtMostOnce::NAME => handle::<AtMostOnce>(way, url, &meter).await?,
         other => return Err(format!("`{other}` is no server")),

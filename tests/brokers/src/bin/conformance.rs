@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use amgi_brokers_tests::{KafkaSubject, Memory, Mqtt, Nats, differing_pages};
+use amgi_brokers_tests::{Amqp, KafkaSubject, Memory, Mqtt, Nats, differing_pages};
 use amgi_conformance::{run, table};
 use amgi_mqtt::Version;
 
@@ -27,6 +27,7 @@ async fn main() -> io::Result<ExitCode> {
         run(async || Nats::ordered()).await,
         run(async || Nats::subjects()).await,
         run(async || KafkaSubject::own()).await,
+        run(async || Amqp::default()).await,
     ];
     write!(out, "{}", table(&reports))?;
     let mut code = ExitCode::SUCCESS;

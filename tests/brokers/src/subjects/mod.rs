@@ -2,6 +2,7 @@
 //!
 //! A new server is added to [`pages`], `tests/conformance` and the program `conformance`.
 
+mod amqp;
 mod kafka;
 mod memory;
 mod mqtt;
@@ -12,7 +13,7 @@ use std::fs;
 use amgi_conformance::{Abilities, Report, Subject, reasons, table};
 use amgi_golden_tests::root;
 
-pub use self::{kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats};
+pub use self::{amqp::Amqp, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats};
 
 /// Around what is printed.
 const BEGIN: &str = "<!-- conformance: cargo run -p amgi-brokers-tests --bin conformance -- --write -->\n";
@@ -42,6 +43,7 @@ fn pages() -> Vec<Page> {
         Page::of(&Nats::ordered(), "runtime/amgi-nats/README.md"),
         Page::of(&Nats::subjects(), "runtime/amgi-nats/README.md"),
         Page::of(&KafkaSubject::page(), "runtime/amgi-kafka/README.md"),
+        Page::of(&Amqp::default(), "runtime/amgi-amqp/README.md"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{KafkaSubject, Memory, Mqtt, Nats, differing_pages, init_logs};
+use amgi_brokers_tests::{Amqp, KafkaSubject, Memory, Mqtt, Nats, differing_pages, init_logs};
 use amgi_mqtt::Version;
 
 fn memory() -> Memory {
@@ -11,6 +11,11 @@ fn memory() -> Memory {
 fn mqtt(version: Version) -> Mqtt {
     init_logs();
     Mqtt::new(version)
+}
+
+fn amqp() -> Amqp {
+    init_logs();
+    Amqp::default()
 }
 
 fn nats(subject: Nats) -> Nats {
@@ -33,6 +38,10 @@ mod mqtt_5 {
 
 mod mqtt_311 {
     amgi_conformance::suite!(super::mqtt(amgi_mqtt::Version::V311));
+}
+
+mod amqp {
+    amgi_conformance::suite!(super::amqp());
 }
 
 mod nats_jetstream {

@@ -54,6 +54,7 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> ExitCode {
         })
     };
     amgi::cli::App::new(numbers::DOCUMENT, app)
+        .protocol(amgi_amqp::protocol())
         .protocol(amgi_kafka::protocol())
         .protocol(amgi_mqtt::protocol())
         .run_with(args)

@@ -1,12 +1,13 @@
 //! The brokers, as the runner needs them: started and killed, published to and watched with clients that share nothing with
 //! our servers.
 
+mod amqp;
 mod kafka;
 mod mqtt;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use self::{kafka::Kafka, mqtt::Mqtt};
+pub(crate) use self::{amqp::Amqp, kafka::Kafka, mqtt::Mqtt};
 
 /// How many lanes numbers come in; what has an order has it in each.
 pub(crate) const LANES: u64 = 8;

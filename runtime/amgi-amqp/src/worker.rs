@@ -1,0 +1,136 @@
+//! The loops that hand messages to the application.
+//!
+//! What must hold: an address belongs to one loop, so its messages are handled one after the other; what was delivered on a
+//! connection that is gone is not begun, since it comes again.
+
+use std::{sync::Arc, time::Duration};
+
+use amgi::{
+    Application, BatchInfo, ByteString, Context, Disposition,
+    server::{Outcome, Policies, deliver, deliver_batch},
+};
+use lapin::message::Delivery;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    time::{Instant, timeout_at},
+};
+use tracing::{debug, warn};
+
+use crate::{config::Config, message};
+
+/// A message on its way to a loop.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) address: ByteString,
+    pub(crate) delivery: Delivery,
+    /// Closed when the connection that it came on is gone.
+    pub(crate) done: UnboundedSender<Done>,
+}
+
+/// A job that is over.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) tag: u64,
+    pub(crate) verdict: Verdict,
+}
+
+/// What the broker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Ack,
+    /// It goes back to its queue after a pause.
+    Nack(Duration),
+}
+
+/// A loop, and what it works with.
+pub(crate) struct Worker<A> {
+    pub(crate) app: Arc<A>,
+    pub(crate) cx: Context,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) config: Arc<Config>,
+}
+
+impl<A: Application> Worker<A> {
+    /// Handles one job after the other until there can be no more. When a drain is asked for, what is not begun yet stays with
+    /// the broker.
+    pub(crate) async fn work(mut self, mut jobs: UnboundedReceiver<Job>) {
+        while let Some(Job { address, delivery, done }) = jobs.recv().await {
+            if done.is_closed() || self.cx.stop().is_requested() {
+                continue;
+            }
+            let tag = delivery.delivery_tag;
+            let before = take(&mut self.cx, address, delivery, &self.config);
+            let outcome = deliver(&*self.app, &self.cx, &self.policies).await;
+            let verdict = verdict(&outcome, &self.cx, &self.policies, before);
+            // Nobody listens when the connection is gone: the message comes again.
+            let _ = done.send(Done { tag, verdict });
+        }
+    }
+
+    /// The same for a channel whose messages are handled together.
+    pub(crate) async fn batches(self, info: BatchInfo, mut jobs: UnboundedReceiver<Job>) {
+        let mut contexts = vec![self.cx.clone()];
+        let mut settlements = Vec::new();
+        let mut tags = Vec::new();
+        while let Some(job) = jobs.recv().await {
+            tags.clear();
+            let until = Instant::now() + info.wait;
+            let mut next = Some(job);
+            while let Some(Job { address, delivery, done }) = next.take() {
+                if !done.is_closed() && !self.cx.stop().is_requested() {
+                    if contexts.len() == tags.len() {
+                        contexts.push(self.cx.clone());
+                    }
+                    let tag = delivery.delivery_tag;
+                    let before = take(&mut contexts[tags.len()], address, delivery, &self.config);
+                    tags.push((tag, done, before));
+                }
+                if tags.len() >= info.size.max(1) {
+                    break;
+                }
+                next = match jobs.try_recv() {
+                    Ok(job) => Some(job),
+                    Err(_) if tags.is_empty() => None,
+                    Err(_) => tokio::select! {
+                        job = timeout_at(until, jobs.recv()) => job.ok().flatten(),
+                        () = self.cx.stop().requested() => None,
+                    },
+                };
+            }
+            let contexts = &contexts[..tags.len()];
+            deliver_batch(&*self.app, contexts, &self.policies, &mut settlements, |index, outcome| {
+                let (tag, done, before) = &tags[index];
+                let verdict = verdict(&outcome, &contexts[index], &self.policies, *before);
+                let _ = done.send(Done { tag: *tag, verdict });
+            })
+            .await;
+        }
+    }
+}
+
+/// Puts a delivery into a context; gives how often it was delivered before.
+fn take(cx: &mut Context, address: ByteString, delivery: Delivery, config: &Config) -> u32 {
+    let before = message::deliveries(&delivery.properties).unwrap_or(0);
+    cx.replace(message::incoming(address, delivery, config));
+    if before > 0 {
+        cx.set_redelivered(before);
+    }
+    before
+}
+
+fn verdict(outcome: &Outcome, cx: &Context, policies: &Policies, before: u32) -> Verdict {
+    if outcome.is_acked() {
+        return Verdict::Ack;
+    }
+    if cx.stop().is_requested() {
+        debug!(address = cx.address(), "left with the broker");
+        return Verdict::Nack(Duration::ZERO);
+    }
+    let policy = policies.base();
+    let pause = match outcome {
+        Outcome::Nacked { disposition: Disposition::RetryAfter(pause), .. } => *pause,
+        _ => policy.backoff.pause(policy.attempts.saturating_add(before)),
+    };
+    warn!(address = cx.address(), ?pause, "message not settled; it goes back to its queue");
+    Verdict::Nack(pause)
+}
