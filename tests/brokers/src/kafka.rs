@@ -128,14 +128,6 @@ impl Kafka {
         Self { servers: servers.to_owned(), producer: OnceLock::new(), own: None }
     }
 
-    /// Its folder.
-    ///
-    /// # Panics
-    /// When somebody else runs it.
-    pub fn dir(&self) -> &Path {
-        self.own.as_ref().expect("a broker of one's own").dir.path()
-    }
-
     /// Whether this process runs it, and it was not killed.
     pub fn is_running(&self) -> bool {
         self.own.as_ref().is_some_and(|own| own.child.is_some())
