@@ -4,21 +4,25 @@
 //! What must hold: a broker that is not installed is a failure that says what to install, never a test that passes unseen.
 
 mod app;
+mod authority;
 mod collector;
 pub mod kafka;
 mod mosquitto;
 mod peer;
 mod redis_server;
 mod subjects;
+mod websockets;
 
 pub use self::{
     app::{App, Ready, Running, channel, failed, init_logs, rejected},
+    authority::{Authority, Certified},
     collector::{Collector, Span},
     kafka::Kafka,
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
     redis_server::RedisServer,
     subjects::{Memory, Mqtt, differing_pages},
+    websockets::WebSockets,
 };
 
 use std::{
