@@ -95,7 +95,8 @@ fn document(server: Option<&ServerInfo>) -> Result<Options> {
 pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
     name: "mqtt",
     protocols: &["mqtt", "mqtt5", "mqtts", "secure-mqtt"],
-    schemes: &["mqtt", "mqtt5", "mqtts", "secure-mqtt", "tcp", "ssl", "tls", "ws", "wss"],
+    // Not `ssl` and `tls`, which may mean another protocol where an application speaks several.
+    schemes: &["mqtt", "mqtt5", "mqtts", "secure-mqtt", "tcp", "ws", "wss"],
     options: &[
         option(
             "url",
