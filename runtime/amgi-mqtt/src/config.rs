@@ -1,6 +1,6 @@
 //! Configuration: what the document says, what the builder says over it, and what the environment says over both.
 
-use std::{fmt, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use amgi::{
     Error, Result, ServerInfo,
@@ -9,7 +9,7 @@ use amgi::{
     server::Backoff,
 };
 
-use crate::{LastWill, Version, wire::Connect};
+use crate::{LastWill, Version, tls::Tls, url::Url, wire::Connect};
 
 /// Where one source says nothing, the field is `None`.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,9 @@ pub(crate) struct Options {
     pub(crate) version: Option<Version>,
     pub(crate) client_id: Option<String>,
     pub(crate) credentials: Option<(String, String)>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) group: Option<String>,
     pub(crate) clean_session: Option<bool>,
     pub(crate) session_expiry: Option<Duration>,
@@ -42,7 +45,7 @@ macro_rules! over {
 impl Options {
     /// These options, and `under` where they say nothing.
     fn over(self, under: Self) -> Self {
-        over!(self, under: url version client_id credentials group clean_session session_expiry keep_alive
+        over!(self, under: url version client_id credentials ca_file cert_file key_file group clean_session session_expiry keep_alive
             maximum_packet_size last_will concurrency inflight qos connect_timeout send_timeout shutdown_deadline reconnect)
     }
 }
@@ -51,6 +54,7 @@ impl Options {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) url: Url,
+    pub(crate) tls: Option<Tls>,
     pub(crate) version: Version,
     pub(crate) connect: Connect,
     pub(crate) group: Option<String>,
@@ -62,71 +66,6 @@ pub(crate) struct Config {
     pub(crate) send_timeout: Duration,
     pub(crate) shutdown_deadline: Duration,
     pub(crate) reconnect: Backoff,
-}
-
-/// The parts of `mqtt://user:password@host:port`. Shown without the password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Url {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) login: Option<(String, String)>,
-}
-
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("mqtt://")?;
-        if let Some((user, _)) = &self.login {
-            write!(f, "{user}@")?;
-        }
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl Url {
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        let (scheme, rest) = text.split_once("://").unwrap_or(("mqtt", text));
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (login, address) = match authority.rsplit_once('@') {
-            Some((login, address)) => (Some(login), address),
-            None => (None, authority),
-        };
-        // Whatever is wrong, the password is not repeated.
-        let fail = |detail: &str| Error::Config(format!("url `{scheme}://{address}`: {detail}"));
-        match scheme {
-            "mqtt" | "tcp" | "mqtt5" => {}
-            "mqtts" | "ssl" | "tls" | "secure-mqtt" => {
-                return Err(fail("TLS is not supported yet; use mqtt:// or a local TLS proxy"));
-            }
-            "ws" | "wss" => return Err(fail("websockets are not supported yet; use mqtt://")),
-            _ => return Err(fail("the scheme must be mqtt")),
-        }
-        let (host, port) = match address.strip_prefix('[') {
-            Some(rest) => {
-                let (host, port) = rest.split_once(']').ok_or_else(|| fail("`[` without `]`"))?;
-                (host, port.strip_prefix(':'))
-            }
-            None => match address.rsplit_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (address, None),
-            },
-        };
-        if host.is_empty() {
-            return Err(fail("the host is missing"));
-        }
-        let port = match port {
-            None | Some("") => 1883,
-            Some(port) => port.parse().map_err(|_| fail("the port is no number from 1 to 65535"))?,
-        };
-        let login = login.map(|login| {
-            let (user, password) = login.split_once(':').unwrap_or((login, ""));
-            (amgi::address::decode(user).into_owned(), amgi::address::decode(password).into_owned())
-        });
-        Ok(Self { host: host.to_owned(), port, login })
-    }
 }
 
 /// What the document says.
@@ -156,12 +95,13 @@ fn document(server: Option<&ServerInfo>) -> Result<Options> {
 pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
     name: "mqtt",
     protocols: &["mqtt", "mqtt5", "mqtts", "secure-mqtt"],
-    schemes: &["mqtt", "mqtt5", "mqtts", "tcp"],
+    // Not `ssl` and `tls`, which may mean another protocol where an application speaks several.
+    schemes: &["mqtt", "mqtt5", "mqtts", "secure-mqtt", "tcp", "ws", "wss"],
     options: &[
         option(
             "url",
             "URL",
-            "Where the broker is: mqtt://user:password@host:port [default: as the document says]",
+            "Where the broker is: mqtt://user:password@host:port, mqtts://, ws:// or wss:// [default: as the document says]",
         ),
         option("version", "VERSION", "Version of MQTT, 5 or 3.1.1 [default: 5]"),
         option(
@@ -171,6 +111,13 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         ),
         option("username", "USER", "User at the broker"),
         OptionInfo { secret: true, ..option("password", "PASSWORD", "Password of the user") },
+        option(
+            "ca-file",
+            "FILE",
+            "Certificates (PEM) of those who vouch for the broker [default: the system's]",
+        ),
+        option("cert-file", "FILE", "Certificate (PEM) of this client, for brokers that want one"),
+        option("key-file", "FILE", "Key (PEM) of this client's certificate"),
         option("group", "NAME", "Share the messages among all instances of this group (MQTT 5)"),
         option(
             "clean-session",
@@ -210,6 +157,9 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         version: values.choice("version", &versions)?,
         client_id: values.get("client-id")?,
         credentials: values.get("username")?.map(|user: String| (user, password.unwrap_or_default())),
+        ca_file: values.get("ca-file")?,
+        cert_file: values.get("cert-file")?,
+        key_file: values.get("key-file")?,
         group: values.get("group")?,
         clean_session: values.choice("clean-session", &[("true", true), ("false", false)])?,
         session_expiry: values.seconds("session-expiry")?,
@@ -230,6 +180,7 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
 pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment: Options) -> Result<Config> {
     let options = environment.over(builder).over(document(server)?);
     let url = Url::parse(options.url.as_deref().unwrap_or("mqtt://localhost:1883"))?;
+    let tls = tls(&url, options.ca_file, options.cert_file, options.key_file)?;
     let version = options.version.unwrap_or_default();
     if version == Version::V311 && options.group.is_some() {
         return Err(Error::Config(
@@ -272,6 +223,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
             last_will: options.last_will,
         },
         url,
+        tls,
         version,
         group: options.group,
         keep_alive,
@@ -283,6 +235,31 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
         shutdown_deadline: options.shutdown_deadline.unwrap_or(Duration::from_secs(30)),
         reconnect: options.reconnect.unwrap_or_default(),
     })
+}
+
+/// The files that go with TLS, which are read once to see that they can be.
+fn tls(
+    url: &Url,
+    ca: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<Tls>> {
+    if !url.tls {
+        return match (&ca, &certificate, &key) {
+            (None, None, None) => Ok(None),
+            _ => Err(Error::Config(format!(
+                "ca-file, cert-file and key-file are for TLS, and `{url}` is without; use mqtts:// or wss://"
+            ))),
+        };
+    }
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err(Error::Config("cert-file and key-file go together; one is missing".to_owned())),
+    };
+    let tls = Tls { ca, client };
+    tls.connector().map_err(Error::Config)?;
+    Ok(Some(tls))
 }
 
 /// `amgi-<program>-<host>`: the same after a restart, another one on another machine.
@@ -309,34 +286,6 @@ mod tests {
     use amgi::BindingInfo;
 
     use super::*;
-
-    #[test]
-    fn urls_are_taken_apart_and_shown_without_the_password() {
-        let url = Url::parse("mqtt://us%40er:p%2Fw@broker.example:1884/").unwrap();
-        assert_eq!((url.host.as_str(), url.port), ("broker.example", 1884));
-        assert_eq!(url.login, Some(("us@er".to_owned(), "p/w".to_owned())));
-        assert_eq!(url.to_string(), "mqtt://us@er@broker.example:1884");
-        assert_eq!(Url::parse("localhost").unwrap().port, 1883);
-        let six = Url::parse("mqtt://[::1]:1885").unwrap();
-        assert_eq!(
-            (six.host.as_str(), six.port, six.to_string().as_str()),
-            ("::1", 1885, "mqtt://[::1]:1885")
-        );
-    }
-
-    #[test]
-    fn bad_urls_say_why_and_keep_the_password() {
-        for url in [
-            "http://u:secret@x",
-            "mqtt://u:secret@x:port",
-            "mqtt://u:secret@",
-            "mqtts://u:secret@x",
-            "ws://x",
-        ] {
-            let error = Url::parse(url).unwrap_err().to_string();
-            assert!(error.contains("url `") && !error.contains("secret"), "{error}");
-        }
-    }
 
     const SERVER: ServerInfo = ServerInfo {
         name: "main",
@@ -386,6 +335,36 @@ mod tests {
         assert!(read("AMGI_MQTT_INFLIGHT", "many").unwrap_err().to_string().contains("AMGI_MQTT_INFLIGHT"));
         assert!(read("AMGI_MQTT_VERSION", "4.9").is_err());
         assert_eq!(read("AMGI_MQTT_VERSION", "3.1.1").unwrap().version, Some(Version::V311));
+    }
+
+    #[test]
+    fn what_the_document_calls_secure_is_over_tls() {
+        for protocol in ["mqtts", "secure-mqtt"] {
+            let server = ServerInfo { protocol, host: "document", ..SERVER };
+            let options = Options { ca_file: Some("missing.pem".into()), ..Options::default() };
+            let error = resolve(Some(&server), options, Options::default()).unwrap_err().to_string();
+            assert!(error.contains("ca-file `missing.pem`: "), "{error}");
+            assert_eq!(document(Some(&server)).unwrap().url.as_deref(), Some("mqtts://document"));
+        }
+    }
+
+    #[test]
+    fn files_of_tls_are_checked() {
+        let error_of = |url: &str, files: [Option<&str>; 3]| {
+            let [ca_file, cert_file, key_file] = files.map(|file| file.map(PathBuf::from));
+            let options =
+                Options { url: Some(url.into()), ca_file, cert_file, key_file, ..Options::default() };
+            resolve(None, options, Options::default()).unwrap_err().to_string()
+        };
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let error = error_of("ws://x", [Some("a"), None, None]);
+        assert!(error.contains("`ws://x:80/mqtt` is without"), "{error}");
+        let error = error_of("mqtts://x", [None, Some("a"), None]);
+        assert!(error.contains("go together"), "{error}");
+        let error = error_of("wss://x", [Some(manifest), Some("a.pem"), Some(manifest)]);
+        for part in ["there is no certificate in it", "cert-file `a.pem`: ", "there is no key in it"] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -6,11 +6,15 @@ mod link;
 mod message;
 mod outbox;
 mod session;
+mod tls;
 mod topic;
+mod url;
+mod websocket;
 mod wire;
 mod worker;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -127,7 +131,14 @@ impl<A: Application> Server<A> {
     }
 
     /// Where the broker is: `mqtt://user:password@host:port`, user and password percent-encoded. Default: the document's
-    /// server, else `mqtt://localhost:1883`. Port 1883 where none is given. TLS and websockets are not supported yet.
+    /// server, else `mqtt://localhost:1883`.
+    ///
+    /// | scheme | | port where none is given |
+    /// |---|---|---|
+    /// | `mqtt`, `tcp`, `mqtt5` | | 1883 |
+    /// | `mqtts`, `ssl`, `tls`, `secure-mqtt` | over TLS | 8883 |
+    /// | `ws` | over a websocket, `/mqtt` where the URL has no path | 80 |
+    /// | `wss` | over a websocket over TLS, likewise | 443 |
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.options.url = Some(url.into());
         self
@@ -157,6 +168,33 @@ impl<A: Application> Server<A> {
     /// User and password. Default: those in the URL, else none.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.options.credentials = Some((user.into(), password.into()));
+        self
+    }
+
+    /// File with the certificates (PEM) of those who vouch for the broker, of whom its certificate must be. Read for every
+    /// connection. Default: the certificates that the system trusts.
+    ///
+    /// ```no_run
+    /// # use amgi::Application;
+    /// # async fn run(app: impl Application) -> amgi::Result<()> {
+    /// amgi_mqtt::Server::new(app)
+    ///     .url("mqtts://broker.example")
+    ///     .ca_file("/etc/lamps/ca.pem")
+    ///     .client_certificate("/etc/lamps/lamp.pem", "/etc/lamps/lamp.key")
+    ///     .serve()
+    ///     .await
+    /// # }
+    /// ```
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.ca_file = Some(path.into());
+        self
+    }
+
+    /// Files with the certificate (PEM, with those between it and the authority if there are any) and the key (PEM, without
+    /// a password) of this client, for brokers that want to know who connects. Read for every connection. Default: none.
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.options.cert_file = Some(certificate.into());
+        self.options.key_file = Some(key.into());
         self
     }
 
@@ -281,7 +319,7 @@ impl<A: Application> Server<A> {
     }
 
     /// Lets the environment override everything else: `AMGI_MQTT_URL`, `_VERSION` (`5`, `3.1.1`), `_CLIENT_ID`, `_USERNAME`,
-    /// `_PASSWORD`, `_GROUP`, `_CLEAN_SESSION` (`true`, `false`), `_CONCURRENCY`, `_INFLIGHT`, `_QOS`, `_MAXIMUM_PACKET_SIZE`
+    /// `_PASSWORD`, `_CA_FILE`, `_CERT_FILE`, `_KEY_FILE`, `_GROUP`, `_CLEAN_SESSION` (`true`, `false`), `_CONCURRENCY`, `_INFLIGHT`, `_QOS`, `_MAXIMUM_PACKET_SIZE`
     /// (bytes), and in seconds `_SESSION_EXPIRY`, `_KEEP_ALIVE`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`.
     /// Default: the environment is not read.
     pub fn env(self) -> Self {

@@ -1,4 +1,4 @@
-//! One connection: sockets, buffers, the handshake.
+//! One connection: sockets, TLS, websockets, buffers, the handshake.
 
 use std::{io, time::Instant};
 
@@ -12,10 +12,12 @@ use tokio::{
 use crate::{
     Version,
     config::Config,
+    tls,
+    websocket::WebSocket,
     wire::{self, ConnAck, Incoming, Outgoing, WireError},
 };
 
-/// A byte stream, with or without TLS.
+/// A byte stream, through TLS and a websocket or not.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -23,7 +25,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+    #[error("{0}")]
+    Tls(String),
+    #[error("no websocket: {0}")]
+    WebSocket(String),
     #[error("{0}")]
     Wire(#[from] WireError),
     #[error("the broker closed the connection")]
@@ -36,6 +42,17 @@ pub(crate) enum LinkError {
     Timeout(std::time::Duration),
     #[error("the broker ended the connection: {0}")]
     Ended(String),
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        match tls::explain(&error) {
+            Some(text) => Self::Tls(text),
+            // TLS misses a goodbye, a websocket may, too.
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
+            None => Self::Io(error),
+        }
+    }
 }
 
 /// The half that reads. Its methods may be cancelled.
@@ -77,8 +94,9 @@ pub(crate) struct Writer {
     /// Largest packet that the broker takes.
     pub(crate) most: Option<u32>,
     unflushed: bool,
-    /// Bytes that were put in, and that left, since the connection began.
+    /// Bytes that were put in, that were given to the stream, and that the socket has, since the connection began.
     pub(crate) queued: u64,
+    given: u64,
     pub(crate) written: u64,
     /// When something last left.
     pub(crate) last: Instant,
@@ -105,19 +123,19 @@ impl Writer {
 
     /// Writes some of what waits.
     pub(crate) async fn write(&mut self) -> Result<(), LinkError> {
-        if !self.buffer.is_empty() {
+        if !self.unflushed && !self.buffer.is_empty() {
             let count = self.half.write_buf(&mut self.buffer).await?;
             if count == 0 {
                 return Err(LinkError::Closed);
             }
-            self.written += count as u64;
+            self.given += count as u64;
             self.unflushed = true;
             self.last = Instant::now();
         }
-        if self.buffer.is_empty() {
-            self.half.flush().await?;
-            self.unflushed = false;
-        }
+        // TLS and websockets have buffers of their own.
+        self.half.flush().await?;
+        self.unflushed = false;
+        self.written = self.given;
         Ok(())
     }
 
@@ -126,7 +144,8 @@ impl Writer {
         while !self.is_idle() {
             self.write().await?;
         }
-        self.half.shutdown().await?;
+        // All is said. A broker that has hung up already does not hear the goodbye of TLS or of the websocket.
+        let _ = self.half.shutdown().await;
         Ok(())
     }
 }
@@ -149,7 +168,14 @@ impl Link {
         let socket = TcpStream::connect((config.url.host.as_str(), config.url.port)).await?;
         // Acknowledgements are small and must not wait for one another.
         socket.set_nodelay(true)?;
-        let stream: Box<dyn Stream> = Box::new(socket);
+        let stream: Box<dyn Stream> = match &config.tls {
+            Some(tls) => Box::new(tls.connect(&config.url.host, socket).await?),
+            None => Box::new(socket),
+        };
+        let stream: Box<dyn Stream> = match &config.url.websocket {
+            Some(path) => Box::new(WebSocket::open(&config.url, path, stream).await?),
+            None => stream,
+        };
         let (read, write) = tokio::io::split(stream);
         let now = Instant::now();
         let version = config.version;
@@ -162,6 +188,7 @@ impl Link {
                 most: None,
                 unflushed: false,
                 queued: 0,
+                given: 0,
                 written: 0,
                 last: now,
             },

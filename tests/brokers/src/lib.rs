@@ -4,6 +4,7 @@
 //! What must hold: a broker that is not installed is a failure that says what to install, never a test that passes unseen.
 
 mod app;
+mod authority;
 mod collector;
 mod door;
 pub mod kafka;
@@ -13,9 +14,11 @@ mod peer;
 pub mod rabbitmq;
 mod redis_server;
 mod subjects;
+mod websockets;
 
 pub use self::{
     app::{App, Ready, Running, channel, failed, init_logs, rejected},
+    authority::{Authority, Certified},
     collector::{Collector, Span},
     door::Door,
     kafka::Kafka,
@@ -25,6 +28,7 @@ pub use self::{
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
     subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, differing_pages},
+    websockets::WebSockets,
 };
 
 use std::{

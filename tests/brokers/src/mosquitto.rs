@@ -1,19 +1,24 @@
 //! The MQTT broker `mosquitto`.
 
 use std::{
+    fmt::Write as _,
     fs,
+    net::TcpStream,
+    path::Path,
     process::{Child, Command},
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{free_port, launch, program};
+use crate::{Certified, PATIENCE, free_port, launch, program};
 
 /// A mosquitto of one's own.
 pub struct Mosquitto {
     dir: TempDir,
     port: u16,
+    tls_port: Option<u16>,
     extra: String,
     child: Option<Child>,
 }
@@ -41,7 +46,7 @@ impl Mosquitto {
         let file = dir.path().join(name);
         fs::write(&file, text).expect("the file is written");
         let extra = extra.replace("{file}", &file.display().to_string());
-        let mut broker = Self { dir, port: 0, extra, child: None };
+        let mut broker = Self { dir, port: 0, tls_port: None, extra, child: None };
         for _ in 0..5 {
             broker.port = free_port();
             if broker.launch() {
@@ -49,6 +54,45 @@ impl Mosquitto {
             }
         }
         panic!("mosquitto does not start:\n{}", broker.log());
+    }
+
+    /// A broker that lets everybody in, and has a listener with that certificate; there it wants certificates of `clients`
+    /// if that is a file with an authority's.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with_tls(certified: &Certified, clients: Option<&Path>) -> Self {
+        let tls_port = free_port();
+        let mut extra = format!(
+            "allow_anonymous true\nlistener {tls_port} 127.0.0.1\ncertfile {}\nkeyfile {}\n",
+            certified.certificate.display(),
+            certified.key.display()
+        );
+        if let Some(authority) = clients {
+            let _ = writeln!(extra, "cafile {}\nrequire_certificate true", authority.display());
+        }
+        let mut broker = Self::with(&extra);
+        broker.tls_port = Some(tls_port);
+        broker.wait_for_tls();
+        broker
+    }
+
+    /// Where its listener with a certificate is.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.expect("a broker with a certificate")
+    }
+
+    /// The listeners are opened one after the other.
+    fn wait_for_tls(&self) {
+        let Some(port) = self.tls_port else { return };
+        let since = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(since.elapsed() < PATIENCE, "no listener for TLS:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What it has logged.

@@ -88,8 +88,7 @@ impl Subject for Mqtt {
             .without(
                 Ability::Nack,
                 "MQTT has no negative acknowledgement: what keeps being nacked blocks its topic.",
-            )
-            .without(Ability::Batches, "Batches have one message.");
+            );
         match self.version {
             Version::V5 => both.without(
                 Ability::BinaryHeaders,

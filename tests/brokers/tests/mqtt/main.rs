@@ -7,6 +7,7 @@ mod mapping;
 mod process;
 mod sending;
 mod startup;
+mod transport;
 
 use amgi::{BindingValue, Message, server::Backoff};
 use amgi_brokers_tests::{App, Mosquitto, init_logs};

@@ -120,7 +120,14 @@ both!(
 #[tokio::test]
 async fn mistakes_in_the_configuration_are_clear_errors() {
     for (server, expected) in [
-        (Server::new(app()).url("mqtts://localhost"), "TLS"),
+        (
+            Server::new(app()).url("mqtts://localhost").ca_file("missing.pem"),
+            "ca-file `missing.pem`: No such file",
+        ),
+        (
+            Server::new(app()).url("ws://localhost").ca_file("missing.pem"),
+            "`ws://localhost:80/mqtt` is without",
+        ),
         (Server::new(app()).url("http://localhost"), "scheme"),
         (Server::new(app()).server("missing"), "no server `missing`"),
         (Server::new(app()).group("g").version(Version::V311), "3.1.1"),
