@@ -4,6 +4,7 @@ mod broker;
 mod document;
 mod messages;
 mod process;
+mod requests;
 
 use std::time::Duration;
 
