@@ -56,6 +56,7 @@ const CRATES: &[&str] = &[
     "alloc",
     "amgi",
     "amgi_mqtt",
+    "amgi_redis",
     "core",
     "proc_macro",
     "std",

@@ -16,7 +16,7 @@ pub use self::{
     mosquitto::Mosquitto,
     peer::{Peer, Seen},
     redis_server::RedisServer,
-    subjects::{Memory, Mqtt, Page, pages},
+    subjects::{Memory, Mqtt, Page, Redis, pages},
 };
 
 use std::{

@@ -161,8 +161,10 @@ impl<'a> View<'a> {
 }
 
 /// Server crates: the feature that a crate has for it, and what documents call its protocol.
-const PROTOCOLS: &[(&str, &str, &[&str])] =
-    &[("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"])];
+const PROTOCOLS: &[(&str, &str, &[&str])] = &[
+    ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
+    ("redis", "amgi-redis", &["redis", "rediss", "redis-secure"]),
+];
 
 fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {
     let protocol = |(feature, package, names): &(&'static str, &'static str, &[&str])| Protocol {

@@ -2,10 +2,11 @@
 
 mod memory;
 mod mqtt;
+mod redis;
 
 use amgi_conformance::{Abilities, Report, Subject};
 
-pub use self::{memory::Memory, mqtt::Mqtt};
+pub use self::{memory::Memory, mqtt::Mqtt, redis::Redis};
 
 /// A server whose page says what it cannot do.
 pub struct Page {
@@ -34,5 +35,7 @@ pub fn pages() -> Vec<Page> {
         Page::of(&Memory::new(), "runtime/amgi/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V5), "runtime/amgi-mqtt/README.md"),
         Page::of(&Mqtt::new(amgi_mqtt::Version::V311), "runtime/amgi-mqtt/README.md"),
+        Page::of(&Redis::new(amgi_redis::Via::Stream), "runtime/amgi-redis/README.md"),
+        Page::of(&Redis::new(amgi_redis::Via::PubSub), "runtime/amgi-redis/README.md"),
     ]
 }

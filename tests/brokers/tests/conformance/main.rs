@@ -1,7 +1,8 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Memory, Mqtt, init_logs};
+use amgi_brokers_tests::{Memory, Mqtt, Redis, init_logs};
 use amgi_mqtt::Version;
+use amgi_redis::Via;
 
 fn memory() -> Memory {
     init_logs();
@@ -11,6 +12,11 @@ fn memory() -> Memory {
 fn mqtt(version: Version) -> Mqtt {
     init_logs();
     Mqtt::new(version)
+}
+
+fn redis(via: Via) -> Redis {
+    init_logs();
+    Redis::new(via)
 }
 
 mod in_memory {
@@ -23,4 +29,12 @@ mod mqtt_5 {
 
 mod mqtt_311 {
     amgi_conformance::suite!(super::mqtt(amgi_mqtt::Version::V311));
+}
+
+mod redis_streams {
+    amgi_conformance::suite!(super::redis(amgi_redis::Via::Stream));
+}
+
+mod redis_pubsub {
+    amgi_conformance::suite!(super::redis(amgi_redis::Via::PubSub));
 }
