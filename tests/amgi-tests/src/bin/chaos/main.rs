@@ -20,7 +20,7 @@ use std::{
 };
 
 use crate::{
-    brokers::{Broker, Mqtt},
+    brokers::{Broker, Mqtt, Redis},
     run::{Plan, Report},
 };
 
@@ -29,7 +29,7 @@ Puts a generated service on a real broker through kills, restarts, cut connectio
 
 Usage: cargo run --release -p amgi-tests --bin chaos -- SERVER... [OPTIONS]
 
-Servers: mqtt
+Servers: mqtt, redis
 
 Twenty thousand numbers are published at a steady rate. On the way the service is killed five times, the broker once,
 the connection is held for five seconds and cut, a second instance joins, and the first is stopped. Every 1,000th
@@ -83,6 +83,7 @@ async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn E
         let plan = Plan { messages, rate, folder };
         let report = match server.as_str() {
             Mqtt::NAME => run::run::<Mqtt>(&plan).await?,
+            Redis::NAME => run::run::<Redis>(&plan).await?,
             other => return Err(format!("`{other}` is no server\n\n{HELP}").into()),
         };
         fs::write(plan.folder.join("report.json"), serde_json::to_string_pretty(&report)? + "\n")?;

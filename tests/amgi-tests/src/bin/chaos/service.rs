@@ -53,5 +53,9 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> ExitCode {
             OpenOptions::new().create(true).append(true).open(Path::new(&path)).map(Journal)
         })
     };
-    amgi::cli::App::new(numbers::DOCUMENT, app).protocol(amgi_mqtt::protocol()).run_with(args).await
+    amgi::cli::App::new(numbers::DOCUMENT, app)
+        .protocol(amgi_mqtt::protocol())
+        .protocol(amgi_redis::protocol())
+        .run_with(args)
+        .await
 }

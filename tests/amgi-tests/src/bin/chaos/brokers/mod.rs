@@ -2,10 +2,11 @@
 //! our servers.
 
 mod mqtt;
+mod redis;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use self::mqtt::Mqtt;
+pub(crate) use self::{mqtt::Mqtt, redis::Redis};
 
 /// How many lanes numbers come in; what has an order has it in each.
 pub(crate) const LANES: u64 = 8;
