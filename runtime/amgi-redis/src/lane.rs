@@ -27,7 +27,7 @@ use crate::{
     wire::{Lost, Wire},
 };
 
-/// Longest time that a fetch waits for messages, unless something else is due.
+/// Longest time that a fetch waits for messages, and between two looks for entries of the dead.
 const BLOCK: Duration = Duration::from_secs(5);
 /// Most ids in one command.
 const IDS: usize = 100;
@@ -371,7 +371,7 @@ impl<A: Application> Lane<A> {
     /// Takes over entries whose consumers are silent for too long.
     async fn claim(&mut self) -> Result<(), Lost> {
         let shared = self.shared.clone();
-        self.claim_at = Instant::now() + shared.config.min_idle / 2;
+        self.claim_at = Instant::now() + (shared.config.min_idle / 2).min(BLOCK);
         for index in 0..self.sources.len() {
             let source = &self.sources[index];
             let mut claim = cmd("XAUTOCLAIM");

@@ -31,14 +31,18 @@ impl RedisServer {
         Self::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
     }
 
-    /// Starts one with these arguments. In them, `{dir}` is a directory of its own.
+    /// Starts one with these arguments. In them, `{dir}` is a directory of its own, and `{free}` a port that is free.
     ///
     /// # Panics
     /// When it does not start.
     pub fn with(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let place = dir.path().to_str().expect("its name is text").to_owned();
-        let args = args.iter().map(|arg| arg.replace("{dir}", &place)).collect();
+        let args = args.iter().map(|arg| {
+            let arg = arg.replace("{dir}", &place);
+            if arg.contains("{free}") { arg.replace("{free}", &free_port().to_string()) } else { arg }
+        });
+        let args = args.collect();
         let mut server = Self { dir, port: 0, args, child: None };
         for _ in 0..5 {
             server.port = free_port();
