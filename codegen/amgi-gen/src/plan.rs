@@ -59,6 +59,7 @@ const CRATES: &[&str] = &[
     "amgi_amqp",
     "amgi_mqtt",
     "amgi_nats",
+    "amgi_redis",
     "core",
     "proc_macro",
     "std",

@@ -28,6 +28,7 @@ pub use self::{
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
     subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, differing_pages},
+    subjects::{Memory, Mqtt, Page, Redis, pages},
     websockets::WebSockets,
 };
 

@@ -6,21 +6,44 @@ use tempfile::TempDir;
 
 use crate::{free_port, launch, program};
 
-/// A Redis of one's own, which keeps nothing on the disk.
+/// A Redis of one's own.
 pub struct RedisServer {
     dir: TempDir,
     port: u16,
+    args: Vec<String>,
     child: Option<Child>,
 }
 
 impl RedisServer {
-    /// Starts it.
+    /// Starts one that keeps nothing on the disk.
     ///
     /// # Panics
     /// When it does not start.
     pub fn start() -> Self {
-        let mut server =
-            Self { dir: tempfile::tempdir().expect("a temporary directory"), port: 0, child: None };
+        Self::with(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// Starts one that has on its disk what it has confirmed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn durable() -> Self {
+        Self::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    /// Starts one with these arguments. In them, `{dir}` is a directory of its own, and `{free}` a port that is free.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let place = dir.path().to_str().expect("its name is text").to_owned();
+        let args = args.iter().map(|arg| {
+            let arg = arg.replace("{dir}", &place);
+            if arg.contains("{free}") { arg.replace("{free}", &free_port().to_string()) } else { arg }
+        });
+        let args = args.collect();
+        let mut server = Self { dir, port: 0, args, child: None };
         for _ in 0..5 {
             server.port = free_port();
             server.launch();
@@ -33,10 +56,11 @@ impl RedisServer {
 
     fn launch(&mut self) {
         let mut command = Command::new(program("redis-server"));
-        command
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--dir"])
-            .arg(self.dir.path());
+        if let Some(file) = self.args.first().filter(|arg| !arg.starts_with("--")) {
+            command.arg(file);
+        }
+        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
+        command.args(self.args.iter().skip_while(|arg| !arg.starts_with("--")));
         self.child = launch(command, self.port);
     }
 
@@ -45,7 +69,17 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Ends it at once, as a power cut would; all keys are gone.
+    /// Where it listens, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Ends it at once, as a power cut would; keys that are not on its disk are gone.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();

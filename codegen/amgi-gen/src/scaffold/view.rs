@@ -162,10 +162,11 @@ impl<'a> View<'a> {
 
 /// Server crates: the feature that a crate has for it, and what documents call its protocol.
 const PROTOCOLS: &[(&str, &str, &[&str])] = &[
+    ("amqp", "amgi-amqp", &["amqp", "amqps", "rabbitmq"]),
     ("kafka", "amgi-kafka", &["kafka", "kafka-secure"]),
     ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
     ("nats", "amgi-nats", &["nats", "natss"]),
-    ("amqp", "amgi-amqp", &["amqp", "amqps", "rabbitmq"]),
+    ("redis", "amgi-redis", &["redis", "rediss", "redis-secure"]),
 ];
 
 fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {

@@ -7,13 +7,16 @@ mod kafka;
 mod memory;
 mod mqtt;
 mod nats;
+mod redis;
 
 use std::fs;
 
 use amgi_conformance::{Abilities, Report, Subject, reasons, table};
 use amgi_golden_tests::root;
 
-pub use self::{amqp::Amqp, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats};
+pub use self::{
+    amqp::Amqp, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats, redis::Redis,
+};
 
 /// Around what is printed.
 const BEGIN: &str = "<!-- conformance: cargo run -p amgi-brokers-tests --bin conformance -- --write -->\n";
@@ -44,6 +47,8 @@ fn pages() -> Vec<Page> {
         Page::of(&Nats::subjects(), "runtime/amgi-nats/README.md"),
         Page::of(&KafkaSubject::page(), "runtime/amgi-kafka/README.md"),
         Page::of(&Amqp::default(), "runtime/amgi-amqp/README.md"),
+        Page::of(&Redis::new(amgi_redis::Via::Stream), "runtime/amgi-redis/README.md"),
+        Page::of(&Redis::new(amgi_redis::Via::PubSub), "runtime/amgi-redis/README.md"),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Amqp, KafkaSubject, Memory, Mqtt, Nats, differing_pages, init_logs};
+use amgi_brokers_tests::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages, init_logs};
 use amgi_mqtt::Version;
+use amgi_redis::Via;
 
 fn memory() -> Memory {
     init_logs();
@@ -21,6 +22,11 @@ fn amqp() -> Amqp {
 fn nats(subject: Nats) -> Nats {
     init_logs();
     subject
+}
+
+fn redis(via: Via) -> Redis {
+    init_logs();
+    Redis::new(via)
 }
 
 fn kafka() -> KafkaSubject {
@@ -54,6 +60,14 @@ mod nats_jetstream_ordered {
 
 mod nats {
     amgi_conformance::suite!(super::nats(amgi_brokers_tests::Nats::subjects()));
+}
+
+mod redis_streams {
+    amgi_conformance::suite!(super::redis(amgi_redis::Via::Stream));
+}
+
+mod redis_pubsub {
+    amgi_conformance::suite!(super::redis(amgi_redis::Via::PubSub));
 }
 
 mod kafka {

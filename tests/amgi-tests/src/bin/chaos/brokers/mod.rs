@@ -4,10 +4,11 @@
 mod amqp;
 mod kafka;
 mod mqtt;
+mod redis;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use self::{amqp::Amqp, kafka::Kafka, mqtt::Mqtt};
+pub(crate) use self::{amqp::Amqp, kafka::Kafka, mqtt::Mqtt, redis::Redis};
 
 /// How many lanes numbers come in; what has an order has it in each.
 pub(crate) const LANES: u64 = 8;
