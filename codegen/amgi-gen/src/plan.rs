@@ -55,8 +55,8 @@ const FILES: &[&str] = &["handlers", "main", "lib"];
 const CRATES: &[&str] = &[
     "alloc",
     "amgi",
-    "amgi_kafka",
     "amgi_amqp",
+    "amgi_kafka",
     "amgi_mqtt",
     "amgi_nats",
     "amgi_redis",

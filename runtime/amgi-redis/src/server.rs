@@ -8,7 +8,7 @@ use std::{
 use amgi::{
     Application, Result,
     protocol::Values,
-    server::{Backoff, Exhausted, Policies, Policy, Stop, document_server, is_on},
+    server::{Backoff, Exhausted, Policies, Policy, Stop},
 };
 
 use crate::{
@@ -276,14 +276,14 @@ impl<A: Application> Server<A> {
     /// Redis must be there at first: otherwise, and when it refuses, that is an error, before startup. When it goes away
     /// later it is waited for.
     pub async fn serve(mut self) -> Result<()> {
-        let server = document_server(&self.app, &config::INFO, self.named.as_deref())?;
+        let server = config::INFO.document_server(&self.app, self.named.as_deref())?;
         let config = config::resolve(server, self.options, config::given(&self.given)?)?;
         self.said.via = config.via;
         // What is given as text is over what the builder says of the same channel.
         let given = config::addresses(&self.given)?;
         self.said.addresses.retain(|(name, _)| given.iter().all(|(other, _)| other != name));
         self.said.addresses.extend(given);
-        let channels = self.app.channels().iter().filter(|channel| is_on(channel, server));
+        let channels = self.app.channels().iter().filter(|channel| channel.is_on(server));
         let routes = Arc::new(Routes::new(channels, &self.said)?);
         let link = Link::new(config.place.clone());
         let sender = Arc::new(Sender {

@@ -27,8 +27,7 @@ pub use self::{
     peer::{Peer, Seen},
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
-    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, differing_pages},
-    subjects::{Memory, Mqtt, Page, Redis, pages},
+    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages},
     websockets::WebSockets,
 };
 
