@@ -38,7 +38,7 @@ fn counting(every: usize) -> (App, Arc<AtomicUsize>) {
         move |_| {
             let number = count.fetch_add(1, Ordering::Relaxed);
             async move {
-                if number % every == 0 {
+                if number.is_multiple_of(every) {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 Settlement::Ack
@@ -55,8 +55,8 @@ async fn reaches(count: &AtomicUsize, wanted: usize) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(60), reached).await;
-    assert!(waited.is_ok(), "{} of {wanted} came", count.load(Ordering::Relaxed));
+    let all = tokio::time::timeout(Duration::from_secs(60), reached).await;
+    assert!(all.is_ok(), "{} of {wanted} came", count.load(Ordering::Relaxed));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
