@@ -5,7 +5,7 @@
 //! gives back what was not begun.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use crate::{
     Fields, Start,
     config::Config,
+    fresh::{Held, IDS, claim_again, milliseconds},
     link::Link,
     parts::Part,
     resp::Reply,
@@ -29,8 +30,6 @@ use crate::{
 
 /// Longest time that a fetch waits for messages, and between two looks for entries of the dead.
 const BLOCK: Duration = Duration::from_secs(5);
-/// Most ids in one command.
-const IDS: usize = 100;
 
 /// What several lanes have in common.
 pub(crate) struct Shared<A> {
@@ -44,9 +43,6 @@ pub(crate) struct Shared<A> {
     /// How many lanes may be at work, where there are more of them.
     pub(crate) permits: Option<Arc<Semaphore>>,
 }
-
-/// Keys, and the entries of each that a lane has in hand.
-pub(crate) type Held = Arc<Mutex<Vec<(String, Vec<Bytes>)>>>;
 
 /// A stream of a lane.
 struct Source {
@@ -133,10 +129,6 @@ pub(crate) fn message(fields: &Fields, stream: &Stream, id: &Bytes, pairs: Vec<R
         message.bindings.set(protocol, field, id);
     }
     message
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 impl<A: Application> Lane<A> {
@@ -579,38 +571,8 @@ impl<A: Application> Part for Lane<A> {
     }
 }
 
-/// Claims entries for the consumer that has them.
-fn claim_again(key: &str, group: &str, consumer: &str, ids: &[Bytes]) -> Cmd {
-    let mut claim = cmd("XCLAIM");
-    claim.arg(key).arg(group).arg(consumer).arg(0);
-    for id in ids {
-        claim.arg(&**id);
-    }
-    claim
-}
-
 /// The right to be at work.
 async fn permit<A>(shared: &Shared<A>) -> Option<tokio::sync::OwnedSemaphorePermit> {
     // Nobody closes it.
     shared.permits.clone()?.acquire_owned().await.ok()
-}
-
-/// Tells Redis again and again that what is in hand has not been forgotten.
-pub(crate) async fn keep_fresh(all: Vec<(u16, String, Held)>, config: Arc<Config>, link: Link) {
-    let every = config.min_idle / 3;
-    loop {
-        tokio::time::sleep(every).await;
-        for (slot, consumer, held) in &all {
-            let held = held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            for (key, ids) in &held {
-                for ids in ids.chunks(IDS) {
-                    let mut claim = claim_again(key, &config.group, consumer, ids);
-                    claim.arg("JUSTID");
-                    if let Err(error) = link.call(*slot, &claim, every).await {
-                        debug!(%error, "Redis cannot be told what is in hand");
-                    }
-                }
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod fields;
+mod fresh;
 mod idempotency;
 mod lane;
 mod link;

@@ -22,7 +22,8 @@ use tracing::{debug, info, warn};
 
 use crate::{
     config::Config,
-    lane::{Lane, Shared, keep_fresh},
+    fresh::keep_fresh,
+    lane::{Lane, Shared},
     link::Link,
     parts::{Part, Parts, run},
     pubsub::{self, Job, Subscriber},

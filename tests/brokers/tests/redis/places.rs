@@ -198,3 +198,46 @@ async fn sentinels_name_the_master() {
     assert_eq!(next(&mut began).await, "two");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn tls_with_a_certificate_that_nobody_knows() {
+    let made = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| made.path().join(name).display().to_string();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    let openssl = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()
+        .expect("openssl is installed; on Debian: apt-get install openssl");
+    assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stderr));
+    let redis = RedisServer::with(&[
+        "--tls-port",
+        "{free}",
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-auth-clients",
+        "no",
+        "--save",
+        "",
+    ]);
+    let mut hand = Hand::of(&redis).await;
+    let port: Vec<String> = hand.ask(cmd("CONFIG").arg("GET").arg("tls-port")).await;
+    let url = format!("rediss://localhost:{}", port[1]);
+
+    let (app, _) = content(&["orders"]);
+    let ended = within("an error", server(app, &url).serve()).await;
+    let error = ended.expect_err("it is trusted by nobody").to_string();
+    assert!(error.contains("certificate"), "{error}");
+
+    let (app, mut began) = App::new([channel("orders")], |cx| async move {
+        assert!(cx.send(Message::new("answers").payload("x")).await.is_ok());
+        Settlement::Ack
+    });
+    let running = Running::start(server(app, format!("{url}#insecure"))).await;
+    hand.add("orders", &["secret"]).await;
+    assert_eq!(next(&mut began).await, "secret");
+    running.stop().await;
+    assert_eq!(hand.length("answers").await, 1);
+}

@@ -55,8 +55,8 @@ async fn reaches(count: &AtomicUsize, wanted: usize) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(60), reached).await;
-    assert!(waited.is_ok(), "{} of {wanted} came", count.load(Ordering::Relaxed));
+    let all = tokio::time::timeout(Duration::from_secs(60), reached).await;
+    assert!(all.is_ok(), "{} of {wanted} came", count.load(Ordering::Relaxed));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
