@@ -22,7 +22,7 @@ pub(crate) struct Options {
     pub(crate) mechanism: Option<String>,
     pub(crate) tls: Option<bool>,
     pub(crate) ca_file: Option<String>,
-    pub(crate) certificate_file: Option<String>,
+    pub(crate) cert_file: Option<String>,
     pub(crate) key_file: Option<String>,
     pub(crate) key_password: Option<String>,
     pub(crate) start: Option<Start>,
@@ -55,7 +55,7 @@ macro_rules! over {
 impl Options {
     /// These options, and `under` where they say nothing.
     fn over(self, under: Self) -> Self {
-        over!(self, under: url client_id group instance credentials mechanism tls ca_file certificate_file key_file
+        over!(self, under: url client_id group instance credentials mechanism tls ca_file cert_file key_file
             key_password start concurrency keys inflight buffer create_topics commit_interval session_timeout
             max_poll_interval connect_timeout send_timeout revoke_deadline shutdown_deadline lag_interval)
     }
@@ -323,7 +323,7 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "PATH",
             "Certificates (PEM) that the brokers' are checked by [default: the system's]",
         ),
-        option("certificate-file", "PATH", "Certificate (PEM) of this client"),
+        option("cert-file", "PATH", "Certificate (PEM) of this client"),
         option("key-file", "PATH", "Key (PEM) of this client"),
         OptionInfo { secret: true, ..option("key-password", "PASSWORD", "Password of the key") },
         option("start", "PLACE", "Where a new group begins: beginning or end [default: beginning]"),
@@ -395,7 +395,7 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         mechanism: values.get("mechanism")?,
         tls: values.choice("tls", &FLAG)?,
         ca_file: values.get("ca-file")?,
-        certificate_file: values.get("certificate-file")?,
+        cert_file: values.get("cert-file")?,
         key_file: values.get("key-file")?,
         key_password: values.get("key-password")?,
         start: values.choice("start", &[("beginning", Start::Beginning), ("end", Start::End)])?,
@@ -468,8 +468,7 @@ pub(crate) fn resolve(
         .set("message.max.bytes", "100000000")
         // New topics that an expression takes, and new partitions.
         .set("topic.metadata.refresh.interval.ms", "30000");
-    let tls =
-        options.tls.unwrap_or(url.secure || options.ca_file.is_some() || options.certificate_file.is_some());
+    let tls = options.tls.unwrap_or(url.secure || options.ca_file.is_some() || options.cert_file.is_some());
     if tls && !cfg!(feature = "tls") {
         return Err(Error::Config("TLS needs the feature `tls` of amgi-kafka".to_owned()));
     }
@@ -493,7 +492,7 @@ pub(crate) fn resolve(
     }
     let files = [
         ("ssl.ca.location", options.ca_file),
-        ("ssl.certificate.location", options.certificate_file),
+        ("ssl.certificate.location", options.cert_file),
         ("ssl.key.location", options.key_file),
         ("ssl.key.password", options.key_password),
     ];

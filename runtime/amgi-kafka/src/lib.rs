@@ -116,6 +116,13 @@ impl<A: Application> Server<A> {
         }
     }
 
+    /// Files with this client's certificate and its key (PEM), for brokers that ask for one. Default: none.
+    pub fn client_certificate(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
+        self.options.cert_file = Some(certificate.into());
+        self.options.key_file = Some(key.into());
+        self
+    }
+
     setters! {
         /// Where the brokers are: `kafka://user:password@host:port,host:port`, user and password percent-encoded;
         /// `kafka-secure://` for TLS. Default: the document's server, else `kafka://localhost:9092`. Port 9092 where none is
@@ -146,13 +153,7 @@ impl<A: Application> Server<A> {
         /// File with the certificates (PEM) that the brokers' are checked by. Default: the system's.
         ca_file(path: impl Into<String>) ca_file = path.into();
 
-        /// File with this client's certificate (PEM), for brokers that ask for one. Default: none.
-        certificate_file(path: impl Into<String>) certificate_file = path.into();
-
-        /// File with the key (PEM) of the certificate. Default: none.
-        key_file(path: impl Into<String>) key_file = path.into();
-
-        /// Password of the key. Default: none.
+        /// Password of the key of [`client_certificate`](Self::client_certificate). Default: none.
         key_password(password: impl Into<String>) key_password = password.into();
 
         /// Where a group begins that has committed nothing. Default: the beginning.

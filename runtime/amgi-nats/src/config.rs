@@ -16,9 +16,9 @@ pub(crate) struct Options {
     pub(crate) name: Option<String>,
     pub(crate) login: Option<Login>,
     pub(crate) tls: Option<bool>,
-    pub(crate) tls_ca: Option<PathBuf>,
-    pub(crate) tls_cert: Option<PathBuf>,
-    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) group: Option<String>,
     pub(crate) jetstream: Option<bool>,
     pub(crate) stream: Option<String>,
@@ -44,7 +44,7 @@ macro_rules! over {
 impl Options {
     /// These options, and `under` where they say nothing.
     fn over(self, under: Self) -> Self {
-        over!(self, under: url name login tls tls_ca tls_cert tls_key group jetstream stream declare core ack_wait ordered
+        over!(self, under: url name login tls ca_file cert_file key_file group jetstream stream declare core ack_wait ordered
             concurrency inflight pending connect_timeout send_timeout shutdown_deadline reconnect)
     }
 }
@@ -73,8 +73,8 @@ pub(crate) struct Config {
     pub(crate) name: String,
     pub(crate) login: Option<Login>,
     pub(crate) tls: bool,
-    pub(crate) tls_ca: Option<PathBuf>,
-    pub(crate) tls_pair: Option<(PathBuf, PathBuf)>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) pair: Option<(PathBuf, PathBuf)>,
     pub(crate) group: Option<String>,
     pub(crate) jetstream: Option<JetStream>,
     pub(crate) ordered: bool,
@@ -116,11 +116,11 @@ impl Config {
                     Err(_) => backoff.most,
                 }
             });
-        let options = match &self.tls_ca {
+        let options = match &self.ca_file {
             Some(path) => options.add_root_certificates(path.clone()),
             None => options,
         };
-        let options = match &self.tls_pair {
+        let options = match &self.pair {
             Some((cert, key)) => options.add_client_certificate(cert.clone(), key.clone()),
             None => options,
         };
@@ -239,9 +239,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         secret("nkey", "SEED", "Seed of the key pair that proves who this is"),
         option("credentials", "FILE", "File with a JWT and a seed (.creds)"),
         option("tls", "BOOL", "Whether the connection must be encrypted [default: as the broker wants]"),
-        option("tls-ca", "FILE", "Certificates (PEM) that vouch for the broker [default: the system's]"),
-        option("tls-cert", "FILE", "Certificate (PEM) of this client"),
-        option("tls-key", "FILE", "Key (PEM) of this client's certificate"),
+        option("ca-file", "FILE", "Certificates (PEM) that vouch for the broker [default: the system's]"),
+        option("cert-file", "FILE", "Certificate (PEM) of this client"),
+        option("key-file", "FILE", "Key (PEM) of this client's certificate"),
         option(
             "group",
             "NAME",
@@ -312,9 +312,9 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         name: values.get("name")?,
         login,
         tls: flag("tls")?,
-        tls_ca: values.get("tls-ca")?,
-        tls_cert: values.get("tls-cert")?,
-        tls_key: values.get("tls-key")?,
+        ca_file: values.get("ca-file")?,
+        cert_file: values.get("cert-file")?,
+        key_file: values.get("key-file")?,
         group: values.get("group")?,
         jetstream: flag("jetstream")?,
         stream: values.get("stream")?,
@@ -341,7 +341,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
     {
         return Err(Error::Config(format!("group `{group}` must not be empty nor hold spaces")));
     }
-    let tls_pair = match (options.tls_cert, options.tls_key) {
+    let pair = match (options.cert_file, options.key_file) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
         (Some(_), None) => return Err(Error::Config("a TLS certificate needs its key".into())),
@@ -356,8 +356,8 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
         name: options.name.unwrap_or_else(|| format!("amgi-{}", program())),
         login: options.login.or_else(|| url.login.clone()),
         tls: options.tls.unwrap_or(false),
-        tls_ca: options.tls_ca,
-        tls_pair,
+        ca_file: options.ca_file,
+        pair,
         group: options.group,
         jetstream: options.jetstream.unwrap_or(false).then(|| JetStream {
             stream: options.stream,
@@ -439,7 +439,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let refused = [
             Options { group: Some("a b".into()), ..Options::default() },
-            Options { tls_cert: Some("x".into()), ..Options::default() },
+            Options { cert_file: Some("x".into()), ..Options::default() },
             Options { ack_wait: Some(Duration::ZERO), ..Options::default() },
         ];
         for options in refused {

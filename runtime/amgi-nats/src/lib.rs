@@ -125,15 +125,15 @@ impl<A: Application> Server<A> {
     }
 
     /// File with the certificates (PEM) that vouch for the broker. Default: those of the system.
-    pub fn tls_ca(mut self, path: impl Into<PathBuf>) -> Self {
-        self.options.tls_ca = Some(path.into());
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.ca_file = Some(path.into());
         self
     }
 
     /// Files (PEM) with the certificate of this client and its key. Default: none.
-    pub fn tls_client(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.options.tls_cert = Some(certificate.into());
-        self.options.tls_key = Some(key.into());
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.options.cert_file = Some(certificate.into());
+        self.options.key_file = Some(key.into());
         self
     }
 
@@ -263,7 +263,7 @@ impl<A: Application> Server<A> {
     }
 
     /// Lets the environment override everything else: `AMGI_NATS_URL`, `_NAME`, `_USERNAME`, `_PASSWORD`, `_TOKEN`, `_NKEY`,
-    /// `_CREDENTIALS` (file), `_TLS` (`true`, `false`), `_TLS_CA`, `_TLS_CERT`, `_TLS_KEY` (files), `_GROUP`, `_JETSTREAM`,
+    /// `_CREDENTIALS` (file), `_TLS` (`true`, `false`), `_CA_FILE`, `_CERT_FILE`, `_KEY_FILE`, `_GROUP`, `_JETSTREAM`,
     /// `_STREAM`, `_DECLARE`, `_CORE` (with commas), `_ORDERED`, `_CONCURRENCY`, `_INFLIGHT`, `_PENDING`, and in seconds
     /// `_ACK_WAIT`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`. Default: the environment is not read.
     pub fn env(self) -> Self {
