@@ -17,7 +17,7 @@ use crate::settings::{self, Config, Edition, Perspective, Runtime, Settings, Set
 const EXAMPLES: &str = "\
 Examples:
   amgi-gen specs/user.yaml -o app/          Write a crate into app/, or update it
-  cargo run --manifest-path app/Cargo.toml -- --examples
+  cargo run --manifest-path app/Cargo.toml --no-default-features -- --examples
                                             Run it on the document's examples
   amgi-gen specs/user.yaml -o app/ --check  Fail when app/ is out of date (CI)
   amgi-gen check specs/user.yaml            Say what is wrong with the document

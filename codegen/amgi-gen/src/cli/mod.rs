@@ -300,7 +300,7 @@ fn summary(dir: &Path, changes: &[Change]) -> String {
         let manifest = dir.join("Cargo.toml");
         let _ = writeln!(
             out,
-            "\nRun it on the examples of the document:\n  cargo run --manifest-path {} -- --examples",
+            "\nRun it on the examples of the document:\n  cargo run --manifest-path {} --no-default-features -- --examples",
             manifest.display()
         );
         let handlers = dir.join("src").join("handlers.rs");
