@@ -6,6 +6,7 @@ mod message;
 mod reader;
 mod sender;
 mod session;
+mod ticket;
 mod topology;
 mod window;
 mod worker;

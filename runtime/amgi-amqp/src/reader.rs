@@ -17,7 +17,7 @@ use lapin::{
     options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions},
 };
 use tokio::{
-    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    sync::mpsc::UnboundedSender,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
@@ -25,9 +25,10 @@ use tracing::debug;
 use crate::{
     config::Config,
     link::LinkError,
-    topology::Topology,
+    ticket::{Done, Tray},
+    topology::{Source, Topology},
     window::{Ack, Window},
-    worker::{Done, Job, Verdict},
+    worker::{Job, Verdict},
 };
 
 /// How long an acknowledgement may wait for others.
@@ -77,21 +78,34 @@ pub(crate) struct Reader {
 #[derive(Default)]
 struct Settling {
     window: Window,
+    /// With loops that have not told of them.
+    out: usize,
     /// To be given back, each at its time.
     back: Vec<(Instant, u64)>,
-    /// When handled ones are acknowledged at last.
+    /// When what is in the tray is looked at, at last.
     by: Option<Instant>,
+    room: Vec<Done>,
 }
 
 impl Settling {
-    fn settle(&mut self, done: &Done) {
-        match done.verdict {
-            Verdict::Ack => {
-                self.window.handled(done.tag);
-                self.by.get_or_insert_with(|| Instant::now() + LINGER);
+    /// Looks at what is in the tray, and acknowledges.
+    fn settle(&mut self, tray: &Tray, channel: &Channel) {
+        self.by = None;
+        let mut room = std::mem::take(&mut self.room);
+        tray.take(&mut room);
+        self.out -= room.len();
+        for Done { tag, verdict } in room.drain(..) {
+            match verdict {
+                Some(Verdict::Ack) => self.window.handled(tag),
+                Some(Verdict::Nack(pause)) => self.back.push((Instant::now() + pause, tag)),
+                None => {}
             }
-            Verdict::Nack(pause) => self.back.push((Instant::now() + pause, done.tag)),
         }
+        self.room = room;
+        self.window.flush(|Ack { tag, multiple }| {
+            // The first poll puts it on its way; that it is written shows in the channel's end, or does not matter.
+            let _ = channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
+        });
     }
 
     /// When there is something to do though nothing happens.
@@ -107,60 +121,29 @@ impl Settling {
             if !wait {
                 window.given_back(tag);
                 let options = BasicNackOptions { requeue: true, multiple: false };
-                // The first poll puts it on its way; that it is written shows in the channel's end, or does not matter.
                 let _ = channel.basic_nack(tag, options).now_or_never();
             }
             wait
-        });
-    }
-
-    fn acknowledge(&mut self, channel: &Channel) {
-        self.by = None;
-        self.window.flush(|Ack { tag, multiple }| {
-            let _ = channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
         });
     }
 }
 
 impl Reader {
     /// Runs until the connection or the consumer ends, which is an error, or a stop is asked for and everything is settled.
-    pub(crate) async fn run(mut self) -> Result<(), LinkError> {
-        let (done, mut settled) = mpsc::unbounded_channel();
-        let mut settling = Settling::default();
-        self.consume(&done, &mut settled, &mut settling).await?;
-        debug!(queue = %self.consumer.queue(), "stopping");
-        let cancel = self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
-        // One that cannot be cancelled ends with its channel.
-        let _ = timeout(self.config.connect_timeout, cancel).await;
-        drop(done);
-        settling.give_back(&self.channel, None);
-        // Ends when all loops have finished with this queue's messages, or were given up.
-        while let Some(done) = settled.recv().await {
-            settling.settle(&done);
-            settling.give_back(&self.channel, None);
-            settling.acknowledge(&self.channel);
-        }
-        settling.acknowledge(&self.channel);
-        // What was written before it has arrived when it is answered.
-        let closed = timeout(self.config.connect_timeout, self.channel.close(200, "OK".into())).await;
-        Ok(closed.map_err(|_| LinkError::Timeout(self.config.connect_timeout))??)
-    }
-
-    async fn consume(
-        &mut self,
-        done: &UnboundedSender<Done>,
-        settled: &mut UnboundedReceiver<Done>,
-        settling: &mut Settling,
-    ) -> Result<(), LinkError> {
+    pub(crate) async fn run(self) -> Result<(), LinkError> {
         let together = usize::from(self.config.prefetch / 2).clamp(1, TOGETHER);
-        let stop = self.stop.clone();
+        let tray = Closing(Tray::new(together));
+        let Self { topology, source, config, channel, consumer, lanes, stop } = self;
+        let (queue, tag) = (consumer.queue(), consumer.tag());
+        let mut settling = Settling::default();
+        let mut deliveries = consumer.ready_chunks(TOGETHER);
+        let source = &topology.sources[source];
         let mut stopped = std::pin::pin!(stop.requested());
         let mut timer = std::pin::pin!(sleep_until(Instant::now()));
         // When the timer goes off; nothing waits for it where it is `None`.
         let mut armed = None;
         loop {
-            let next = settling.next();
-            if let Some(next) = next
+            if let Some(next) = settling.next()
                 && armed.is_none_or(|armed| next < armed)
             {
                 armed = Some(next);
@@ -168,41 +151,68 @@ impl Reader {
             }
             tokio::select! {
                 biased;
-                () = &mut stopped => return Ok(()),
-                delivery = self.consumer.next() => match delivery {
-                    Some(delivery) => self.begin(delivery?, done, settling),
-                    None => return Err(LinkError::Cancelled(self.consumer.queue().to_string())),
-                },
-                Some(done) = settled.recv() => {
-                    settling.settle(&done);
-                    while let Ok(done) = settled.try_recv() {
-                        settling.settle(&done);
+                () = &mut stopped => break,
+                chunk = deliveries.next() => {
+                    let Some(chunk) = chunk else { return Err(LinkError::Cancelled(queue.to_string())) };
+                    for delivery in chunk {
+                        begin(delivery?, source, &lanes, &tray.0, &mut settling);
                     }
-                    if settling.window.due() >= together {
-                        settling.acknowledge(&self.channel);
+                }
+                () = tray.0.filled() => {
+                    if tray.0.is_full() {
+                        settling.settle(&tray.0, &channel);
+                    } else {
+                        settling.by.get_or_insert_with(|| Instant::now() + LINGER);
                     }
                 }
                 () = &mut timer, if armed.is_some() => {
                     armed = None;
                     let now = Instant::now();
-                    settling.give_back(&self.channel, Some(now));
+                    settling.give_back(&channel, Some(now));
                     if settling.by.is_some_and(|by| by <= now) {
-                        settling.acknowledge(&self.channel);
+                        settling.settle(&tray.0, &channel);
                     }
                 }
             }
         }
-    }
-
-    fn begin(&self, delivery: Delivery, done: &UnboundedSender<Done>, settling: &mut Settling) {
-        let tag = delivery.delivery_tag;
-        settling.window.delivered(tag);
-        match self.topology.sources[self.source].address(delivery.routing_key.as_str()) {
-            Some(address) => self.lanes.send(Job { address, delivery, done: done.clone() }),
-            None => {
-                debug!(key = %delivery.routing_key, "no channel has this address; the wildcard took it");
-                settling.settle(&Done { tag, verdict: Verdict::Ack });
+        debug!(%queue, "stopping");
+        let limit = config.connect_timeout;
+        // One that cannot be cancelled ends with its channel.
+        let _ = timeout(limit, channel.basic_cancel(tag, BasicCancelOptions::default())).await;
+        // Ends when all loops have finished with this queue's messages, or were given up.
+        loop {
+            settling.settle(&tray.0, &channel);
+            settling.give_back(&channel, None);
+            if settling.out == 0 {
+                break;
             }
+            tray.0.filled().await;
+        }
+        // What was written before it has arrived when it is answered.
+        let closed = timeout(limit, channel.close(200, "OK".into())).await;
+        Ok(closed.map_err(|_| LinkError::Timeout(limit))??)
+    }
+}
+
+/// Tells the loops when nobody listens any more.
+struct Closing(Arc<Tray>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn begin(delivery: Delivery, source: &Source, lanes: &Lanes, tray: &Arc<Tray>, settling: &mut Settling) {
+    let tag = delivery.delivery_tag;
+    settling.window.delivered(tag);
+    settling.out += 1;
+    let ticket = tray.ticket(tag);
+    match source.address(delivery.routing_key.as_str()) {
+        Some(address) => lanes.send(Job { address, delivery, ticket }),
+        None => {
+            debug!(key = %delivery.routing_key, "no channel has this address; the wildcard took it");
+            ticket.settle(Verdict::Ack);
         }
     }
 }

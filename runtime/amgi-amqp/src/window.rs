@@ -66,11 +66,6 @@ impl Window {
         self.set(tag, State::Settled);
     }
 
-    /// How many are handled and not acknowledged.
-    pub(crate) fn due(&self) -> usize {
-        self.handled
-    }
-
     /// Acknowledges all that are handled, by as few as it takes.
     pub(crate) fn flush(&mut self, mut ack: impl FnMut(Ack)) {
         let (mut last, mut run) = (None, 0);
@@ -141,7 +136,7 @@ mod tests {
             window.handled(tag);
         }
         assert_eq!(flushed(&mut window), [(7, true)]);
-        assert_eq!(window.due(), 0);
+        assert_eq!(window.handled, 0);
     }
 
     #[test]

@@ -11,27 +11,19 @@ use amgi::{
 };
 use lapin::message::Delivery;
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    sync::mpsc::UnboundedReceiver,
     time::{Instant, timeout_at},
 };
 use tracing::{debug, warn};
 
-use crate::{config::Config, message};
+use crate::{config::Config, message, ticket::Ticket};
 
 /// A message on its way to a loop.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) address: ByteString,
     pub(crate) delivery: Delivery,
-    /// Closed when the connection that it came on is gone.
-    pub(crate) done: UnboundedSender<Done>,
-}
-
-/// A job that is over.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) tag: u64,
-    pub(crate) verdict: Verdict,
+    pub(crate) ticket: Ticket,
 }
 
 /// What the broker is told.
@@ -54,16 +46,13 @@ impl<A: Application> Worker<A> {
     /// Handles one job after the other until there can be no more. When a drain is asked for, what is not begun yet stays with
     /// the broker.
     pub(crate) async fn work(mut self, mut jobs: UnboundedReceiver<Job>) {
-        while let Some(Job { address, delivery, done }) = jobs.recv().await {
-            if done.is_closed() || self.cx.stop().is_requested() {
+        while let Some(Job { address, delivery, ticket }) = jobs.recv().await {
+            if ticket.is_void() || self.cx.stop().is_requested() {
                 continue;
             }
-            let tag = delivery.delivery_tag;
             let before = take(&mut self.cx, address, delivery, &self.config);
             let outcome = deliver(&*self.app, &self.cx, &self.policies).await;
-            let verdict = verdict(&outcome, &self.cx, &self.policies, before);
-            // Nobody listens when the connection is gone: the message comes again.
-            let _ = done.send(Done { tag, verdict });
+            ticket.settle(verdict(&outcome, &self.cx, &self.policies, before));
         }
     }
 
@@ -71,37 +60,38 @@ impl<A: Application> Worker<A> {
     pub(crate) async fn batches(self, info: BatchInfo, mut jobs: UnboundedReceiver<Job>) {
         let mut contexts = vec![self.cx.clone()];
         let mut settlements = Vec::new();
-        let mut tags = Vec::new();
+        let mut tickets = Vec::new();
         while let Some(job) = jobs.recv().await {
-            tags.clear();
+            tickets.clear();
             let until = Instant::now() + info.wait;
             let mut next = Some(job);
-            while let Some(Job { address, delivery, done }) = next.take() {
-                if !done.is_closed() && !self.cx.stop().is_requested() {
-                    if contexts.len() == tags.len() {
+            while let Some(Job { address, delivery, ticket }) = next.take() {
+                if !ticket.is_void() && !self.cx.stop().is_requested() {
+                    if contexts.len() == tickets.len() {
                         contexts.push(self.cx.clone());
                     }
-                    let tag = delivery.delivery_tag;
-                    let before = take(&mut contexts[tags.len()], address, delivery, &self.config);
-                    tags.push((tag, done, before));
+                    let before = take(&mut contexts[tickets.len()], address, delivery, &self.config);
+                    tickets.push((Some(ticket), before));
                 }
-                if tags.len() >= info.size.max(1) {
+                if tickets.len() >= info.size.max(1) {
                     break;
                 }
                 next = match jobs.try_recv() {
                     Ok(job) => Some(job),
-                    Err(_) if tags.is_empty() => None,
+                    Err(_) if tickets.is_empty() => None,
                     Err(_) => tokio::select! {
                         job = timeout_at(until, jobs.recv()) => job.ok().flatten(),
                         () = self.cx.stop().requested() => None,
                     },
                 };
             }
-            let contexts = &contexts[..tags.len()];
+            let contexts = &contexts[..tickets.len()];
             deliver_batch(&*self.app, contexts, &self.policies, &mut settlements, |index, outcome| {
-                let (tag, done, before) = &tags[index];
+                let (ticket, before) = &mut tickets[index];
                 let verdict = verdict(&outcome, &contexts[index], &self.policies, *before);
-                let _ = done.send(Done { tag: *tag, verdict });
+                if let Some(ticket) = ticket.take() {
+                    ticket.settle(verdict);
+                }
             })
             .await;
         }
