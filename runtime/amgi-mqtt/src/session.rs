@@ -328,8 +328,9 @@ impl Session {
         if filters.is_empty() {
             self.state.subscribed = true;
             self.ready();
-        } else if !(ack.session_present && state.subscribed) || self.config.group.is_some() {
-            // A broker may keep a session and yet forget its shared subscriptions: mosquitto 2.0.11 does when it restarts.
+        } else if !(ack.session_present && state.subscribed) || self.config.version == Version::V5 {
+            // A broker that was killed may come back with the session and without its newest subscriptions, mosquitto 2.0.11
+            // always without shared ones. On 3.1.1, retained messages would come again each time.
             let id = state.outbox.reserve();
             writer.put(&Outgoing::Subscribe(id, filters))?;
             state.subscribing = Some((id, Instant::now() + self.config.connect_timeout));

@@ -146,12 +146,12 @@ async fn a_backlog_does_not_look_like_a_broker_that_is_silent(version: Version) 
     let server = server(&broker, version, app)
         .inflight(20)
         .keep_alive(Duration::from_secs(1))
-        .connect_timeout(Duration::from_millis(200));
+        .connect_timeout(Duration::from_secs(1));
     let stop = amgi::server::Stop::new();
     let serving = tokio::spawn(server.stop(&stop).serve());
     within("a message", began.recv()).await.unwrap();
     // Longer than the broker has for its answers.
-    tokio::time::sleep(Duration::from_millis(1600)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(broker.log().matches("as server").count(), before + 1, "one connection");
     gate.add_permits(MESSAGES);
     for _ in 1..MESSAGES {
