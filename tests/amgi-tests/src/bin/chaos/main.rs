@@ -20,7 +20,7 @@ use std::{
 };
 
 use crate::{
-    brokers::{Amqp, Broker, Kafka, Mqtt, Redis},
+    brokers::{Amqp, Broker, Kafka, Mqtt, Nats, Redis},
     run::{Plan, Report},
 };
 
@@ -29,7 +29,7 @@ Puts a generated service on a real broker through kills, restarts, cut connectio
 
 Usage: cargo run --release -p amgi-tests --bin chaos -- SERVER... [OPTIONS]
 
-Servers: amqp, kafka, mqtt, redis
+Servers: amqp, kafka, mqtt, nats, redis
 
 Twenty thousand numbers are published at a steady rate. On the way the service is killed five times, the broker once,
 the connection is held for five seconds and cut, a second instance joins, and the first is stopped. Every 1,000th
@@ -85,6 +85,7 @@ async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn E
             Kafka::NAME => run::run::<Kafka>(&plan).await?,
             Amqp::NAME => run::run::<Amqp>(&plan).await?,
             Mqtt::NAME => run::run::<Mqtt>(&plan).await?,
+            Nats::NAME => run::run::<Nats>(&plan).await?,
             Redis::NAME => run::run::<Redis>(&plan).await?,
             other => return Err(format!("`{other}` is no server\n\n{HELP}").into()),
         };

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    brokers::{Broker, DeadLetters, LANES, Publisher},
+    brokers::{Broker, DeadLetters, LANES, Order, Publisher},
     instance::Instance,
     proxy::Proxy,
     service::is_poisoned,
@@ -206,7 +206,11 @@ impl<B: Broker> Chaos<B> {
         let handled = numbers(&lines);
         let dead = self.dead_letters.all();
         let dead_set: BTreeSet<u64> = dead.iter().copied().collect();
-        let ordered = if B::ORDERED_WHEN_SHARED { lines.len() } else { self.shared.min(lines.len()) };
+        let ordered = match B::ORDER {
+            Order::Always => lines.len(),
+            Order::Alone => self.shared.min(lines.len()),
+            Order::None => 0,
+        };
         Ok(Report {
             server: B::NAME,
             published,

@@ -57,6 +57,7 @@ pub(crate) async fn run(args: impl Iterator<Item = String>) -> ExitCode {
         .protocol(amgi_amqp::protocol())
         .protocol(amgi_kafka::protocol())
         .protocol(amgi_mqtt::protocol())
+        .protocol(amgi_nats::protocol())
         .protocol(amgi_redis::protocol())
         .run_with(args)
         .await

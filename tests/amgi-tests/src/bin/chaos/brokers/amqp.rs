@@ -12,7 +12,7 @@ use lapin::{
     types::FieldTable,
 };
 
-use super::{Broker, DeadLetters, Publisher, payload};
+use super::{Broker, DeadLetters, Order, Publisher, payload};
 
 /// Pause before a client tries to reconnect.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,7 +26,7 @@ pub(crate) struct Amqp(RabbitMq);
 impl Broker for Amqp {
     const NAME: &'static str = "amqp";
     // A queue's messages go to its consumers in turn.
-    const ORDERED_WHEN_SHARED: bool = false;
+    const ORDER: Order = Order::Alone;
 
     async fn start(_: u16) -> Self {
         Self(RabbitMq::start())

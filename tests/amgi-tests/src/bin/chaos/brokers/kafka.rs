@@ -12,7 +12,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
-use super::{Broker, DeadLetters, LANES, Publisher, payload};
+use super::{Broker, DeadLetters, LANES, Order, Publisher, payload};
 
 const DEAD_LETTERS: &str = "failed.numbers";
 /// Pause before a client tries again.
@@ -26,7 +26,7 @@ pub(crate) struct Kafka {
 impl Broker for Kafka {
     const NAME: &'static str = "kafka";
     // A partition is given up only when what was begun of it is finished.
-    const ORDERED_WHEN_SHARED: bool = true;
+    const ORDER: Order = Order::Always;
 
     async fn start(proxy: u16) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());

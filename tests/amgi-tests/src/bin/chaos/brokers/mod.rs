@@ -4,11 +4,12 @@
 mod amqp;
 mod kafka;
 mod mqtt;
+mod nats;
 mod redis;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use self::{amqp::Amqp, kafka::Kafka, mqtt::Mqtt, redis::Redis};
+pub(crate) use self::{amqp::Amqp, kafka::Kafka, mqtt::Mqtt, nats::Nats, redis::Redis};
 
 /// How many lanes numbers come in; what has an order has it in each.
 pub(crate) const LANES: u64 = 8;
@@ -17,9 +18,8 @@ pub(crate) const LANES: u64 = 8;
 pub(crate) trait Broker: Sized + Send + 'static {
     /// Name on the command line.
     const NAME: &'static str;
-    /// Whether the numbers of a lane are handled in their order while several instances share the work. With one
-    /// instance every server keeps it.
-    const ORDERED_WHEN_SHARED: bool;
+    /// When the numbers of a lane are handled in their order.
+    const ORDER: Order;
 
     /// Starts it. The service will reach it by way of this port.
     fn start(proxy: u16) -> impl Future<Output = Self> + Send;
@@ -41,6 +41,17 @@ pub(crate) trait Broker: Sized + Send + 'static {
 
     /// Begins to watch the dead-letter address, and keeps at it.
     fn watch(&self) -> impl Future<Output = DeadLetters> + Send;
+}
+
+/// When the numbers of a lane are handled in their order, for the first time each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Always, also while instances share the work.
+    Always,
+    /// While one instance does all of it.
+    Alone,
+    /// Not over a kill.
+    None,
 }
 
 /// Publishes numbers, whatever happens to the broker.

@@ -10,7 +10,7 @@ use rumqttc::v5::{
 
 use tokio::sync::watch;
 
-use super::{Broker, DeadLetters, Publisher, payload};
+use super::{Broker, DeadLetters, Order, Publisher, payload};
 
 /// Longest wait for the service to subscribe again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ pub(crate) struct Mqtt {
 impl Broker for Mqtt {
     const NAME: &'static str = "mqtt";
     // The broker gives a topic's messages to instances in turn.
-    const ORDERED_WHEN_SHARED: bool = false;
+    const ORDER: Order = Order::Alone;
 
     async fn start(_: u16) -> Self {
         // Without noise in its log, and without a limit to what it keeps for who is away.

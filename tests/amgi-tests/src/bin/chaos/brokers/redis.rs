@@ -5,7 +5,7 @@ use std::time::Duration;
 use amgi_brokers_tests::RedisServer;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Value, aio::MultiplexedConnection, cmd};
 
-use super::{Broker, DeadLetters, LANES, Publisher, payload};
+use super::{Broker, DeadLetters, LANES, Order, Publisher, payload};
 
 /// Pause before a client tries to reconnect.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -15,7 +15,7 @@ pub(crate) struct Redis(RedisServer);
 impl Broker for Redis {
     const NAME: &'static str = "redis";
     // Redis gives the messages of a stream to consumers one by one.
-    const ORDERED_WHEN_SHARED: bool = false;
+    const ORDER: Order = Order::Alone;
 
     async fn start(_: u16) -> Self {
         Self(RedisServer::durable())
