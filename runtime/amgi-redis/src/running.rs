@@ -140,9 +140,9 @@ impl Running {
         lanes: Vec<(String, u16, Vec<Stream>)>,
         shared: &Arc<Shared<A>>,
     ) -> Result<Connected<A>, Lost> {
-        let (place, link) = (&shared.config.place, &shared.link);
+        let place = &shared.config.place;
         // Where nothing is received, Redis must be there all the same.
-        link.call(0, &cmd("PING"), place.timeout()).await?;
+        place.open(0).await?.call(&cmd("PING")).await?;
         let mut connected =
             Connected { lanes: Vec::new(), published: None, replies: None, streams: Vec::new() };
         for (consumer, slot, streams) in lanes {
