@@ -90,6 +90,7 @@ async fn a_send_has_what_the_document_and_the_message_say() {
     assert_eq!(
         of(&sent, "amqp"),
         named([
+            ("cc", "copies".into()),
             ("content_encoding", "identity".into()),
             ("delivery_mode", 2.into()),
             ("exchange", "post".into()),
