@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::mermaid;
 use crate::{
     format,
-    ir::{Api, Channel, Example, Method},
+    ir::{Api, Channel, Example, Method, Server},
     settings::{Runtime, Settings},
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct View<'a> {
     imports: Imports,
     mermaid: String,
     run: String,
+    /// Whether it runs on a server of the document.
+    spoken: bool,
     example: Option<String>,
 }
 
@@ -145,6 +147,7 @@ impl<'a> View<'a> {
             handlers,
             mermaid: mermaid::flowchart(api),
             run: run(api),
+            spoken: spoken(api).is_some(),
             example: example(api),
             api,
         }
@@ -182,8 +185,7 @@ fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {
 
 /// The command that runs the application on a broker: the first that there is a server crate for.
 fn run(api: &Api) -> String {
-    let spoken = |protocol: &str| PROTOCOLS.iter().any(|(_, _, names)| names.contains(&protocol));
-    match api.servers.iter().find(|server| spoken(&server.protocol)) {
+    match spoken(api) {
         Some(server) => {
             let plain = server.key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
             let key = if plain { server.key.clone() } else { super::shell(&server.key) };
@@ -191,6 +193,12 @@ fn run(api: &Api) -> String {
         }
         None => "cargo run --features mqtt -- run mqtt://localhost:1883".to_owned(),
     }
+}
+
+/// The document's first server that there is a server crate for.
+fn spoken(api: &Api) -> Option<&Server> {
+    let spoken = |server: &&Server| PROTOCOLS.iter().any(|(_, _, names)| names.contains(&&*server.protocol));
+    api.servers.iter().find(spoken)
 }
 
 fn dependency(runtime: &Runtime, name: &str, features: &[&str], optional: bool) -> String {

@@ -120,32 +120,49 @@ fn one_of(name: &'static str, values: impl Iterator<Item = &'static str>) -> Arg
 /// A flag for every option; protocols that share a name share the flag.
 fn options(mut command: Command, protocols: &[&'static ProtocolInfo]) -> Command {
     let mut known: Vec<&str> = Vec::new();
-    for protocol in protocols {
-        for option in protocol.options.iter().filter(|option| !option.secret) {
-            if known.contains(&option.name) {
-                continue;
-            }
-            known.push(option.name);
-            let sharing: Vec<&&ProtocolInfo> = protocols
-                .iter()
-                .filter(|other| other.options.iter().any(|o| o.name == option.name && !o.secret))
-                .collect();
-            let names: Vec<&str> = sharing.iter().map(|protocol| protocol.name).collect();
-            let variables: Vec<String> =
-                sharing.iter().map(|protocol| protocol.variable(option.name)).collect();
-            command = command
-                .arg(flag(option, &variables).help_heading(format!("Options for {}", names.join(", "))));
+    for option in protocols.iter().flat_map(|protocol| protocol.options).filter(|option| !option.secret) {
+        if known.contains(&option.name) {
+            continue;
         }
+        known.push(option.name);
+        let same = |other: &&OptionInfo| other.name == option.name && !other.secret;
+        let sharing: Vec<(&ProtocolInfo, &OptionInfo)> = protocols
+            .iter()
+            .filter_map(|protocol| Some((*protocol, protocol.options.iter().find(same)?)))
+            .collect();
+        command = command.arg(flag(option, &sharing));
     }
     command
 }
 
-fn flag(option: &OptionInfo, variables: &[String]) -> Arg {
-    Arg::new(option.name).long(option.name).value_name(option.value).help(format!(
-        "{} [env: {}]",
-        option.help,
-        variables.join(", ")
-    ))
+/// The flag of an option, as the protocols that have it describe it.
+fn flag(option: &'static OptionInfo, sharing: &[(&ProtocolInfo, &OptionInfo)]) -> Arg {
+    let value =
+        if sharing.iter().all(|(_, other)| other.value == option.value) { option.value } else { "VALUE" };
+    // It may mean something else on each.
+    let mut texts: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (protocol, option) in sharing {
+        match texts.iter_mut().find(|(text, _)| *text == option.help) {
+            Some((_, names)) => names.push(protocol.name),
+            None => texts.push((option.help, vec![protocol.name])),
+        }
+    }
+    let mut help: String = match &*texts {
+        [(text, _)] => (*text).to_owned(),
+        _ => {
+            let lines = texts.iter().map(|(text, names)| format!("{}: {text}", names.join(", ")));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    };
+    let variables: Vec<String> = sharing.iter().map(|(protocol, _)| protocol.variable(option.name)).collect();
+    let separator = if texts.len() > 1 { '\n' } else { ' ' };
+    let _ = write!(help, "{separator}[env: {}]", variables.join(", "));
+    let names: Vec<&str> = sharing.iter().map(|(protocol, _)| protocol.name).collect();
+    Arg::new(option.name)
+        .long(option.name)
+        .value_name(value)
+        .help(help)
+        .help_heading(format!("Options for {}", names.join(", ")))
 }
 
 /// Channels of the document, each with its messages.
@@ -271,4 +288,47 @@ pub(super) fn address(place: &Place, params: &[String], address: Option<&String>
     }
     let values: Vec<&str> = values.into_iter().flatten().collect();
     Ok(pattern.format(&values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn protocol(name: &'static str, options: &'static [OptionInfo]) -> ProtocolInfo {
+        ProtocolInfo { name, protocols: &[], schemes: &[], options }
+    }
+
+    const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
+        OptionInfo { name, value, help, secret: false }
+    }
+
+    #[test]
+    fn a_shared_flag_says_what_it_means_on_each() {
+        static ONE: ProtocolInfo = protocol(
+            "one",
+            &[
+                option("group", "NAME", "Shares the work"),
+                option("at-once", "TOPICS", "Topics [default: 16]"),
+            ],
+        );
+        static TWO: ProtocolInfo = protocol(
+            "two",
+            &[option("group", "NAME", "Shares the work"), option("at-once", "KEYS", "Keys [default: 1]")],
+        );
+        static THREE: ProtocolInfo = protocol("three", &[option("at-once", "KEYS", "Keys [default: 1]")]);
+        let help = options(Command::new("run"), &[&ONE, &TWO, &THREE]).render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim).collect();
+        for expected in [
+            "Options for one, two:",
+            "--group <NAME>",
+            "Shares the work [env: AMGI_ONE_GROUP, AMGI_TWO_GROUP]",
+            "Options for one, two, three:",
+            "--at-once <VALUE>",
+            "one: Topics [default: 16]",
+            "two, three: Keys [default: 1]",
+            "[env: AMGI_ONE_AT_ONCE, AMGI_TWO_AT_ONCE, AMGI_THREE_AT_ONCE]",
+        ] {
+            assert!(lines.contains(&expected), "`{expected}` is missing:\n{help}");
+        }
+    }
 }
