@@ -448,7 +448,7 @@ impl<A: Application> Running<A> {
         let limit = self.config.connect_timeout;
         let reached = timeout(limit, self.link.reached(0)).await;
         reached.map_err(|_| broker(format!("{} did not answer within {limit:?}", self.config.url)))?;
-        let refusals = self.link.refusals().await;
+        let refusals = self.link.refusals();
         if refusals.is_empty() { Ok(()) } else { Err(broker(refusals.join("; "))) }
     }
 

@@ -2,7 +2,10 @@
 //!
 //! What must hold: [`Link::reached`] ends when the broker has everything that was handed to the client before on a connection
 //! that held, and says so when it did not hold. The client alone says neither: its flush ends when the socket has the bytes, and
-//! what was not written when a connection breaks is gone.
+//! what was not written when a connection breaks is gone. What the broker refused until then is known by then.
+//!
+//! The latter needs an order between two tasks: one of the client, which is told of a refusal, and ours, which gets what the broker
+//! sent after it. So the connection has a thread of its own. On it tasks run in the order in which they were woken.
 
 use std::{
     collections::BTreeSet,
@@ -14,11 +17,13 @@ use std::{
 };
 
 use amgi::{Error, Result};
-use async_nats::{Client, Event, ServerError, Subject, Subscriber, client::Statistics, connection::State};
+use async_nats::{
+    Client, ConnectOptions, Event, ServerAddr, ServerError, Subject, Subscriber, client::Statistics,
+    connection::State,
+};
 use futures_util::StreamExt;
 use tokio::{
     sync::{Notify, oneshot, watch},
-    task::JoinHandle,
     time::timeout,
 };
 use tracing::{debug, info, warn};
@@ -80,36 +85,62 @@ pub(crate) struct Link {
     told: Arc<Told>,
     waiting: Arc<Mutex<Waiting>>,
     asked: Arc<Notify>,
-    /// Ends with the link.
-    trips: JoinHandle<()>,
+    /// The thread of the connection ends when this is dropped.
+    _held: oneshot::Sender<Never>,
 }
 
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.trips.abort();
-    }
-}
+/// What is never sent.
+#[derive(Debug)]
+enum Never {}
 
 impl Link {
     /// Connects, within the connect timeout.
     pub(crate) async fn open(config: &Config) -> Result<Self> {
-        let fail = |error: &dyn std::fmt::Display| {
-            Error::Broker(Box::new(BrokerError(format!("cannot connect to {}: {error}", config.url))))
+        let url = config.url.to_string();
+        let fail = move |error: &dyn std::fmt::Display| {
+            Error::Broker(Box::new(BrokerError(format!("cannot connect to {url}: {error}"))))
         };
+        let options = config.connect_options().await?;
+        let (servers, limit) = (config.url.servers.clone(), config.connect_timeout);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut opened, open) = oneshot::channel();
+        let thread = move || {
+            runtime.block_on(async {
+                let (held, dropped) = oneshot::channel();
+                let link = tokio::select! {
+                    link = Self::connect(options, &servers, limit, held) => link.map_err(|error| fail(&error)),
+                    () = opened.closed() => return,
+                };
+                if opened.send(link).is_ok() {
+                    let _ = dropped.await;
+                }
+            });
+        };
+        std::thread::Builder::new().name("nats".to_owned()).spawn(thread)?;
+        open.await.unwrap_or_else(|_| Err(Error::Broker(Box::new(BrokerError("cannot connect".to_owned())))))
+    }
+
+    /// Connects, on the thread of the connection.
+    async fn connect(
+        options: ConnectOptions,
+        servers: &[ServerAddr],
+        limit: Duration,
+        held: oneshot::Sender<Never>,
+    ) -> Result<Self, String> {
         let told = Arc::new(Told::default());
         let tell = told.clone();
-        let options = config.connect_options().await?.event_callback(move |event| {
+        let options = options.event_callback(move |event| {
             tell.take(&event);
             async {}
         });
-        let client = timeout(config.connect_timeout, options.connect(config.url.servers.as_slice()))
+        let client = timeout(limit, options.connect(servers))
             .await
-            .map_err(|_| fail(&format_args!("no answer within {:?}", config.connect_timeout)))?
-            .map_err(|error| fail(&error))?;
+            .map_err(|_| format!("no answer within {limit:?}"))?
+            .map_err(|error| error.to_string())?;
         // The first connection is told of, too, perhaps a moment later.
         let _ = told.connected.subscribe().wait_for(|count| *count > 0).await;
         let subject = Subject::from(client.new_inbox());
-        let subscriber = client.subscribe(subject.clone()).await.map_err(|error| fail(&error))?;
+        let subscriber = client.subscribe(subject.clone()).await.map_err(|error| error.to_string())?;
         let (waiting, asked) = (Arc::<Mutex<Waiting>>::default(), Arc::<Notify>::default());
         let trips = Trips {
             subject,
@@ -121,8 +152,8 @@ impl Link {
             number: 0,
             client: client.clone(),
         };
-        let trips = tokio::spawn(trips.run(told.connected.subscribe()));
-        Ok(Self { statistics: client.statistics(), client, told, waiting, asked, trips })
+        tokio::spawn(trips.run(told.connected.subscribe()));
+        Ok(Self { statistics: client.statistics(), client, told, waiting, asked, _held: held })
     }
 
     /// Connections so far.
@@ -165,9 +196,7 @@ impl Link {
     }
 
     /// What the broker did not allow at all.
-    pub(crate) async fn refusals(&self) -> Vec<String> {
-        // They come by another way than answers, perhaps a moment later.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    pub(crate) fn refusals(&self) -> Vec<String> {
         self.told.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
@@ -193,7 +222,7 @@ impl Trips {
                 back = self.subscriber.next() => {
                     let Some(back) = back else { return };
                     if back.payload == self.number.to_string() {
-                        // What the broker refused was told before, to a task that may be a step behind.
+                        // The task that is told of refusals was woken before; it may wait for its turn.
                         tokio::task::yield_now().await;
                         let connections = self.statistics.connects.load(Ordering::Acquire);
                         for done in self.under_way.drain(..) {
