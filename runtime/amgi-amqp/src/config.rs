@@ -6,7 +6,7 @@ use amgi::{
     BindingValue, ChannelInfo, Error, Result, ServerInfo,
     bindings::Amqp,
     protocol::{OptionInfo, ProtocolInfo, Values},
-    server::Backoff,
+    server::{Backoff, program_name},
 };
 use lapin::{
     types::{AMQPValue, FieldTable},
@@ -331,7 +331,7 @@ pub(crate) fn resolve<'a>(
     url.vhost = said.or(url.vhost).or(documented);
     url.login = options.credentials.clone().or(url.login);
     let queue_arguments = arguments(&options)?;
-    let group = options.group.unwrap_or_else(program);
+    let group = options.group.unwrap_or_else(program_name);
     if group.is_empty() || group.starts_with("amq.") {
         return Err(Error::Config(format!("group `{group}` must not be empty nor begin with `amq.`")));
     }
@@ -352,13 +352,6 @@ pub(crate) fn resolve<'a>(
         shutdown_deadline: options.shutdown_deadline.unwrap_or(Duration::from_secs(30)),
         reconnect: options.reconnect.unwrap_or_default(),
     })
-}
-
-/// The program's name: the same after a restart, and on every machine.
-fn program() -> String {
-    let path = std::env::current_exe().ok();
-    let stem = path.as_deref().and_then(|path| path.file_stem());
-    stem.map_or_else(|| "application".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

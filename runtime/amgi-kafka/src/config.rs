@@ -6,6 +6,7 @@ use amgi::{
     ChannelInfo, Error, Result, ServerInfo,
     bindings::{Kafka, Or},
     protocol::{OptionInfo, ProtocolInfo, Values},
+    server::{host_name, program_name},
 };
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
@@ -203,7 +204,7 @@ impl Config {
 
     /// For the topics where replies come: nobody shares them.
     pub(crate) fn replies(&self) -> ClientConfig {
-        let mut config = self.consumer(&format!("{}-replies", program()), false);
+        let mut config = self.consumer(&format!("{}-replies", default_group()), false);
         config.remove("group.instance.id");
         config.set("enable.auto.commit", "false");
         config
@@ -461,7 +462,7 @@ pub(crate) fn resolve(
     common.set_log_level(RDKafkaLogLevel::Warning);
     common
         .set("bootstrap.servers", &url.servers)
-        .set("client.id", client_id.unwrap_or_else(|| format!("{}-{}", program(), host_name())))
+        .set("client.id", client_id.unwrap_or_else(|| format!("amgi-{}-{}", program_name(), host_name())))
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "10000")
         // How large a message may be is for the broker to say.
@@ -525,22 +526,8 @@ pub(crate) fn resolve(
 }
 
 /// `amgi-<program>`: the same after a restart, and on every machine.
-pub(crate) fn program() -> String {
-    let program = std::env::current_exe()
-        .ok()
-        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "application".to_owned());
-    format!("amgi-{program}")
-}
-
-#[cfg(unix)]
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn host_name() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "host".to_owned())
+pub(crate) fn default_group() -> String {
+    format!("amgi-{}", program_name())
 }
 
 #[cfg(test)]

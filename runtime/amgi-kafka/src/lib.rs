@@ -513,7 +513,7 @@ fn groups<'a>(config: &Config, channels: &[(usize, &'a ChannelInfo)]) -> Result<
         }
         let group = match &config.group {
             Some(group) => group.clone(),
-            None => config::group_of(channel)?.unwrap_or_else(config::program),
+            None => config::group_of(channel)?.unwrap_or_else(config::default_group),
         };
         groups.entry(group).or_default().push((*index, *channel));
     }

@@ -6,7 +6,7 @@ use amgi::{
     Error, Result, ServerInfo,
     bindings::Mqtt,
     protocol::{OptionInfo, ProtocolInfo, Values},
-    server::Backoff,
+    server::{Backoff, host_name, program_name},
 };
 
 use crate::{LastWill, Version, tls::Tls, url::Url, wire::Connect};
@@ -264,21 +264,8 @@ fn tls(
 
 /// `amgi-<program>-<host>`: the same after a restart, another one on another machine.
 fn default_client_id() -> String {
-    let program = std::env::current_exe()
-        .ok()
-        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "application".to_owned());
-    format!("amgi-{program}-{}", host_name()).replace(|c: char| c.is_control() || "/+#".contains(c), "-")
-}
-
-#[cfg(unix)]
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn host_name() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "host".to_owned())
+    format!("amgi-{}-{}", program_name(), host_name())
+        .replace(|c: char| c.is_control() || "/+#".contains(c), "-")
 }
 
 #[cfg(test)]

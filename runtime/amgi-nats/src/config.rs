@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use amgi::{
     Application, ChannelInfo, Error, Result, ServerInfo,
     protocol::{OptionInfo, ProtocolInfo, Values},
-    server::Backoff,
+    server::{Backoff, program_name},
 };
 use async_nats::{ConnectOptions, ServerAddr};
 
@@ -353,7 +353,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
     }
     let seconds = |given: Option<Duration>, default| given.unwrap_or(Duration::from_secs(default));
     Ok(Config {
-        name: options.name.unwrap_or_else(|| format!("amgi-{}", program())),
+        name: options.name.unwrap_or_else(|| format!("amgi-{}", program_name())),
         login: options.login.or_else(|| url.login.clone()),
         tls: options.tls.unwrap_or(false),
         ca_file: options.ca_file,
@@ -375,14 +375,6 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
         reconnect: options.reconnect.unwrap_or_default(),
         url,
     })
-}
-
-/// Name of the program, which is the same for all instances and after a restart.
-pub(crate) fn program() -> String {
-    std::env::current_exe()
-        .ok()
-        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "application".to_owned())
 }
 
 #[cfg(test)]

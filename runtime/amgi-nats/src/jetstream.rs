@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use amgi::{ChannelInfo, Error, Result, server::Policy};
+use amgi::{
+    ChannelInfo, Error, Result,
+    server::{Policy, program_name},
+};
 use async_nats::jetstream::{
     self, Context,
     consumer::{AckPolicy, Info, pull},
@@ -14,7 +17,7 @@ use tracing::info;
 
 use crate::{
     BrokerError,
-    config::{Config, JetStream, program},
+    config::{Config, JetStream},
     subject::{Route, Subjects},
 };
 
@@ -57,7 +60,7 @@ impl Preparation<'_> {
         let own = self.wanted.stream.clone().unwrap_or_else(|| name(channel.name));
         let stream = self.stream(&route.filter, &own).await?;
         self.dead_letters(channel, &own).await?;
-        let group = group(self.config, channel).unwrap_or_else(program);
+        let group = group(self.config, channel).unwrap_or_else(program_name);
         let name = name(&format!("{group}-{}", channel.name));
         let info = match stream.consumer_info(&name).await {
             Ok(info) => info,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use amgi::{
     Error, Result, ServerInfo,
     protocol::{OptionInfo, ProtocolInfo, Values},
-    server::Backoff,
+    server::{Backoff, host_name, program_name},
 };
 
 use crate::{Via, place::Place};
@@ -204,7 +204,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Opti
     let options = given.over(builder).over(document);
     let url = options.url.as_deref().unwrap_or("redis://localhost");
     let timeout = options.connect_timeout.unwrap_or(Duration::from_secs(10));
-    let program = program();
+    let program = program_name();
     let name =
         |given: Option<String>, otherwise: String| given.filter(|name| !name.is_empty()).unwrap_or(otherwise);
     let min_idle = options.min_idle.unwrap_or(Duration::from_secs(60));
@@ -231,23 +231,6 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Opti
         shutdown_deadline: options.shutdown_deadline.unwrap_or(Duration::from_secs(30)),
         reconnect: options.reconnect.unwrap_or_default(),
     })
-}
-
-fn program() -> String {
-    std::env::current_exe()
-        .ok()
-        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "application".to_owned())
-}
-
-#[cfg(unix)]
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn host_name() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "host".to_owned())
 }
 
 #[cfg(test)]

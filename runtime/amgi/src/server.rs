@@ -4,15 +4,19 @@
 //! meaning of a [`Disposition`] the same on every broker.
 
 mod insist;
+mod instance;
 mod policy;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
 use tracing::{debug, warn};
 
+#[cfg(feature = "host-name")]
+pub use self::instance::host_name;
 use self::policy::Rule;
 pub use self::{
     insist::{insist, insist_again},
+    instance::program_name,
     policy::{Exhausted, Policies, Policy, dead_letter_address},
 };
 use crate::{

@@ -127,6 +127,6 @@ fn security_follows_from_what_is_given() {
 
 #[test]
 fn names_are_stable() {
-    assert_eq!(program(), program());
-    assert!(program().starts_with("amgi-"));
+    assert_eq!(default_group(), default_group());
+    assert!(default_group().starts_with("amgi-"));
 }
