@@ -171,48 +171,52 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
     protocols: &["amqp", "amqps", "rabbitmq"],
     schemes: &["amqp", "amqps"],
     options: &[
-        option(
+        OptionInfo::new(
             "url",
             "URL",
             "Where the broker is: amqp://user:password@host:port/vhost [default: as the document says]",
         ),
-        option("vhost", "NAME", "Virtual host [default: that of the URL, else the document's, else /]"),
-        option("username", "USER", "User at the broker"),
-        OptionInfo { secret: true, ..option("password", "PASSWORD", "Password of the user") },
-        option("group", "NAME", "Instances of a group share its queues [default: PROGRAM]"),
-        option(
+        OptionInfo::new(
+            "vhost",
+            "NAME",
+            "Virtual host [default: that of the URL, else the document's, else /]",
+        ),
+        OptionInfo::new("username", "USER", "User at the broker"),
+        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::new("group", "NAME", "Instances of a group share its queues [default: PROGRAM]"),
+        OptionInfo::new(
             "exchange",
             "NAME",
             "Exchange of addresses of which the document says none [default: queues of their names, \
              and amq.topic where there are parameters]",
         ),
-        option("declare", "BOOL", "Whether missing queues and exchanges are made [default: true]"),
-        option(
+        OptionInfo::new("declare", "BOOL", "Whether missing queues and exchanges are made [default: true]"),
+        OptionInfo::new(
             "queue-arguments",
             "NAME=VALUE,...",
             "Arguments of queues that are made, such as x-queue-type=quorum",
         ),
-        option("dead-letter-exchange", "NAME", "Exchange that dead letters of queues go to"),
-        option(
+        OptionInfo::new("dead-letter-exchange", "NAME", "Exchange that dead letters of queues go to"),
+        OptionInfo::new(
             "prefetch",
             "MESSAGES",
             "How many messages of a queue may wait for their acknowledgement [default: 200]",
         ),
-        option("concurrency", "ADDRESSES", "How many addresses are handled at a time [default: 16]"),
-        option("heartbeat", "SECONDS", "How long the connection may be silent [default: 30]"),
-        option("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
-        option("send-timeout", "SECONDS", "How long a send may take, reconnections included [default: 30]"),
-        option(
+        OptionInfo::new("concurrency", "ADDRESSES", "How many addresses are handled at a time [default: 16]"),
+        OptionInfo::new("heartbeat", "SECONDS", "How long the connection may be silent [default: 30]"),
+        OptionInfo::new("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
+        OptionInfo::new(
+            "send-timeout",
+            "SECONDS",
+            "How long a send may take, reconnections included [default: 30]",
+        ),
+        OptionInfo::new(
             "shutdown-deadline",
             "SECONDS",
             "How long handlers may take to finish at the end [default: 30]",
         ),
     ],
 };
-
-const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: false }
-}
 
 /// What is given as text.
 pub(crate) fn given(values: &Values) -> Result<Options> {

@@ -303,78 +303,94 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
     protocols: &["kafka", "kafka-secure"],
     schemes: &["kafka", "kafka-secure", "kafkas"],
     options: &[
-        option(
+        OptionInfo::new(
             "url",
             "URL",
             "Where the brokers are: kafka://user:password@host:port,host:port [default: as the document says]",
         ),
-        option("client-id", "ID", "Name of this instance in the brokers' logs [default: amgi-PROGRAM-HOST]"),
-        option(
+        OptionInfo::new(
+            "client-id",
+            "ID",
+            "Name of this instance in the brokers' logs [default: amgi-PROGRAM-HOST]",
+        ),
+        OptionInfo::new(
             "group",
             "NAME",
             "Consumer group of all channels [default: as the document says, else amgi-PROGRAM]",
         ),
-        option("instance", "ID", "Name of this instance that its partitions wait for while it restarts"),
-        option("username", "USER", "User at the brokers (SASL)"),
-        OptionInfo { secret: true, ..option("password", "PASSWORD", "Password of the user") },
-        option("mechanism", "NAME", "SASL mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 [default: PLAIN]"),
-        option("tls", "BOOL", "Whether connections are encrypted [default: as the URL's scheme says]"),
-        option(
+        OptionInfo::new(
+            "instance",
+            "ID",
+            "Name of this instance that its partitions wait for while it restarts",
+        ),
+        OptionInfo::new("username", "USER", "User at the brokers (SASL)"),
+        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::new(
+            "mechanism",
+            "NAME",
+            "SASL mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 [default: PLAIN]",
+        ),
+        OptionInfo::new(
+            "tls",
+            "BOOL",
+            "Whether connections are encrypted [default: as the URL's scheme says]",
+        ),
+        OptionInfo::new(
             "ca-file",
             "PATH",
             "Certificates (PEM) that the brokers' are checked by [default: the system's]",
         ),
-        option("cert-file", "PATH", "Certificate (PEM) of this client"),
-        option("key-file", "PATH", "Key (PEM) of this client"),
-        OptionInfo { secret: true, ..option("key-password", "PASSWORD", "Password of the key") },
-        option("start", "PLACE", "Where a new group begins: beginning or end [default: beginning]"),
-        option(
+        OptionInfo::new("cert-file", "PATH", "Certificate (PEM) of this client"),
+        OptionInfo::new("key-file", "PATH", "Key (PEM) of this client"),
+        OptionInfo::new("key-password", "PASSWORD", "Password of the key").secret(),
+        OptionInfo::new("start", "PLACE", "Where a new group begins: beginning or end [default: beginning]"),
+        OptionInfo::new(
             "concurrency",
             "MESSAGES",
             "How many messages are handled at a time [default: one of every partition]",
         ),
-        option("keys", "LOOPS", "How many keys of a partition are handled at a time [default: 1]"),
-        option(
+        OptionInfo::new("keys", "LOOPS", "How many keys of a partition are handled at a time [default: 1]"),
+        OptionInfo::new(
             "inflight",
             "MESSAGES",
             "How many messages of a partition may be unsettled, with --keys [default: 1000]",
         ),
-        option("buffer", "BYTES", "How much of a partition is fetched ahead [default: 4194304]"),
-        option("create-topics", "BOOL", "Whether topics that are missing are made [default: false]"),
-        option("commit-interval", "SECONDS", "How often what is settled is committed [default: 1]"),
-        option(
+        OptionInfo::new("buffer", "BYTES", "How much of a partition is fetched ahead [default: 4194304]"),
+        OptionInfo::new("create-topics", "BOOL", "Whether topics that are missing are made [default: false]"),
+        OptionInfo::new("commit-interval", "SECONDS", "How often what is settled is committed [default: 1]"),
+        OptionInfo::new(
             "session-timeout",
             "SECONDS",
             "Silence after which the group gives partitions to others [default: 45]",
         ),
-        option(
+        OptionInfo::new(
             "max-poll-interval",
             "SECONDS",
             "Time after which a stuck member is thrown out [default: 300]",
         ),
-        option(
+        OptionInfo::new(
             "connect-timeout",
             "SECONDS",
             "How long the brokers may take to answer at startup [default: 10]",
         ),
-        option("send-timeout", "SECONDS", "How long a send may take, reconnections included [default: 30]"),
-        option(
+        OptionInfo::new(
+            "send-timeout",
+            "SECONDS",
+            "How long a send may take, reconnections included [default: 30]",
+        ),
+        OptionInfo::new(
             "revoke-deadline",
             "SECONDS",
             "How long handlers may take when a partition is given up [default: 30]",
         ),
-        option(
+        OptionInfo::new(
             "shutdown-deadline",
             "SECONDS",
             "How long handlers may take to finish at the end [default: 30]",
         ),
-        option("properties", "NAME=VALUE,…", "Properties of librdkafka, over everything else"),
+        OptionInfo::new("properties", "NAME=VALUE,…", "Properties of librdkafka, over everything else"),
     ],
 };
-
-const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: false }
-}
 
 const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 

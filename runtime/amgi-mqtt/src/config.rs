@@ -98,55 +98,63 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
     // Not `ssl` and `tls`, which may mean another protocol where an application speaks several.
     schemes: &["mqtt", "mqtt5", "mqtts", "secure-mqtt", "tcp", "ws", "wss"],
     options: &[
-        option(
+        OptionInfo::new(
             "url",
             "URL",
             "Where the broker is: mqtt://user:password@host:port, mqtts://, ws:// or wss:// [default: as the document says]",
         ),
-        option("version", "VERSION", "Version of MQTT, 5 or 3.1.1 [default: 5]"),
-        option(
+        OptionInfo::new("version", "VERSION", "Version of MQTT, 5 or 3.1.1 [default: 5]"),
+        OptionInfo::new(
             "client-id",
             "ID",
             "Name of this instance at the broker, which keeps its session [default: amgi-PROGRAM-HOST]",
         ),
-        option("username", "USER", "User at the broker"),
-        OptionInfo { secret: true, ..option("password", "PASSWORD", "Password of the user") },
-        option(
+        OptionInfo::new("username", "USER", "User at the broker"),
+        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::new(
             "ca-file",
             "FILE",
             "Certificates (PEM) of those who vouch for the broker [default: the system's]",
         ),
-        option("cert-file", "FILE", "Certificate (PEM) of this client, for brokers that want one"),
-        option("key-file", "FILE", "Key (PEM) of this client's certificate"),
-        option("group", "NAME", "Share the messages among all instances of this group (MQTT 5)"),
-        option(
+        OptionInfo::new("cert-file", "FILE", "Certificate (PEM) of this client, for brokers that want one"),
+        OptionInfo::new("key-file", "FILE", "Key (PEM) of this client's certificate"),
+        OptionInfo::new("group", "NAME", "Share the messages among all instances of this group (MQTT 5)"),
+        OptionInfo::new(
             "clean-session",
             "BOOL",
             "Whether the broker forgets this client when it is not connected [default: false]",
         ),
-        option(
+        OptionInfo::new(
             "session-expiry",
             "SECONDS",
             "How long the broker keeps the session (MQTT 5) [default: 86400]",
         ),
-        option("keep-alive", "SECONDS", "How long the connection may be silent [default: 30]"),
-        option("maximum-packet-size", "BYTES", "Largest packet that the broker may send (MQTT 5)"),
-        option("concurrency", "TOPICS", "How many topics are handled at a time [default: 16]"),
-        option("inflight", "MESSAGES", "How many messages may wait for their acknowledgement [default: 100]"),
-        option("qos", "QOS", "Quality of service of sends that do not say it: 0, 1 or 2 [default: 1]"),
-        option("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
-        option("send-timeout", "SECONDS", "How long a send may take, reconnections included [default: 30]"),
-        option(
+        OptionInfo::new("keep-alive", "SECONDS", "How long the connection may be silent [default: 30]"),
+        OptionInfo::new("maximum-packet-size", "BYTES", "Largest packet that the broker may send (MQTT 5)"),
+        OptionInfo::new("concurrency", "TOPICS", "How many topics are handled at a time [default: 16]"),
+        OptionInfo::new(
+            "inflight",
+            "MESSAGES",
+            "How many messages may wait for their acknowledgement [default: 100]",
+        ),
+        OptionInfo::new(
+            "qos",
+            "QOS",
+            "Quality of service of sends that do not say it: 0, 1 or 2 [default: 1]",
+        ),
+        OptionInfo::new("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
+        OptionInfo::new(
+            "send-timeout",
+            "SECONDS",
+            "How long a send may take, reconnections included [default: 30]",
+        ),
+        OptionInfo::new(
             "shutdown-deadline",
             "SECONDS",
             "How long handlers may take to finish at the end [default: 30]",
         ),
     ],
 };
-
-const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: false }
-}
 
 /// What is given as text.
 pub(crate) fn given(values: &Values) -> Result<Options> {

@@ -227,72 +227,80 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
     protocols: &["nats", "natss"],
     schemes: &["nats", "tls"],
     options: &[
-        option(
+        OptionInfo::new(
             "url",
             "URL",
             "Where the broker is: nats://user:password@host:port, several with commas [default: as the document says]",
         ),
-        option("name", "NAME", "Name of this client at the broker [default: amgi-PROGRAM]"),
-        option("username", "USER", "User at the broker"),
-        secret("password", "PASSWORD", "Password of the user"),
-        secret("token", "TOKEN", "Token at the broker"),
-        secret("nkey", "SEED", "Seed of the key pair that proves who this is"),
-        option("credentials", "FILE", "File with a JWT and a seed (.creds)"),
-        option("tls", "BOOL", "Whether the connection must be encrypted [default: as the broker wants]"),
-        option("ca-file", "FILE", "Certificates (PEM) that vouch for the broker [default: the system's]"),
-        option("cert-file", "FILE", "Certificate (PEM) of this client"),
-        option("key-file", "FILE", "Key (PEM) of this client's certificate"),
-        option(
+        OptionInfo::new("name", "NAME", "Name of this client at the broker [default: amgi-PROGRAM]"),
+        OptionInfo::new("username", "USER", "User at the broker"),
+        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::new("token", "TOKEN", "Token at the broker").secret(),
+        OptionInfo::new("nkey", "SEED", "Seed of the key pair that proves who this is").secret(),
+        OptionInfo::new("credentials", "FILE", "File with a JWT and a seed (.creds)"),
+        OptionInfo::new(
+            "tls",
+            "BOOL",
+            "Whether the connection must be encrypted [default: as the broker wants]",
+        ),
+        OptionInfo::new(
+            "ca-file",
+            "FILE",
+            "Certificates (PEM) that vouch for the broker [default: the system's]",
+        ),
+        OptionInfo::new("cert-file", "FILE", "Certificate (PEM) of this client"),
+        OptionInfo::new("key-file", "FILE", "Key (PEM) of this client's certificate"),
+        OptionInfo::new(
             "group",
             "NAME",
             "Share the messages among all instances of this group [default: as the document says]",
         ),
-        option("jetstream", "BOOL", "Receive from JetStream and send to it [default: false]"),
-        option("stream", "NAME", "The stream, where not the one that has the subject [JetStream]"),
-        option("declare", "BOOL", "Make streams and consumers that are missing [default: false] [JetStream]"),
-        option(
+        OptionInfo::new("jetstream", "BOOL", "Receive from JetStream and send to it [default: false]"),
+        OptionInfo::new("stream", "NAME", "The stream, where not the one that has the subject [JetStream]"),
+        OptionInfo::new(
+            "declare",
+            "BOOL",
+            "Make streams and consumers that are missing [default: false] [JetStream]",
+        ),
+        OptionInfo::new(
             "core",
             "CHANNELS",
             "Channels and addresses without JetStream, separated by commas [JetStream]",
         ),
-        option(
+        OptionInfo::new(
             "ack-wait",
             "SECONDS",
             "When a broker delivers again what nobody works on [default: 30] [JetStream]",
         ),
-        option("ordered", "BOOL", "Messages of one subject one after the other [default: false]"),
-        option(
+        OptionInfo::new("ordered", "BOOL", "Messages of one subject one after the other [default: false]"),
+        OptionInfo::new(
             "concurrency",
             "MESSAGES",
             "How many messages of a channel are handled at a time [default: 16]",
         ),
-        option(
+        OptionInfo::new(
             "inflight",
             "MESSAGES",
             "How many messages of a channel are asked for at a time [default: 256] [JetStream]",
         ),
-        option(
+        OptionInfo::new(
             "pending",
             "MESSAGES",
             "How many messages of a channel may wait [default: 8192] [not JetStream]",
         ),
-        option("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
-        option("send-timeout", "SECONDS", "How long a send may take, reconnections included [default: 30]"),
-        option(
+        OptionInfo::new("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
+        OptionInfo::new(
+            "send-timeout",
+            "SECONDS",
+            "How long a send may take, reconnections included [default: 30]",
+        ),
+        OptionInfo::new(
             "shutdown-deadline",
             "SECONDS",
             "How long handlers may take to finish at the end [default: 30]",
         ),
     ],
 };
-
-const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: false }
-}
-
-const fn secret(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: true }
-}
 
 /// What is given as text.
 pub(crate) fn given(values: &Values) -> Result<Options> {

@@ -96,63 +96,79 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         "valkeys",
     ],
     options: &[
-        option(
+        OptionInfo::new(
             "url",
             "URL",
             "Where Redis is: redis://user:password@host:port/db [default: as the document says]",
         ),
-        option("username", "USER", "User at Redis"),
-        OptionInfo { secret: true, ..option("password", "PASSWORD", "Password of the user") },
-        option("via", "WAY", "What messages go through: streams or pubsub [default: streams]"),
-        option(
+        OptionInfo::new("username", "USER", "User at Redis"),
+        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::new("via", "WAY", "What messages go through: streams or pubsub [default: streams]"),
+        OptionInfo::new(
             "addresses",
             "CHANNEL=ADDRESS,…",
             "Addresses of a channel with parameters, which streams need; several channels are divided by `;`",
         ),
-        option("group", "NAME", "Consumer group, whose instances share the messages [default: amgi-PROGRAM]"),
-        option("consumer", "NAME", "Name of this instance in the group [default: amgi-PROGRAM-HOST]"),
-        option("start", "WHERE", "Where a new group begins: oldest or newest [default: oldest]"),
-        option("concurrency", "STREAMS", "How many streams are handled at a time [default: 16]"),
-        option(
+        OptionInfo::new(
+            "group",
+            "NAME",
+            "Consumer group, whose instances share the messages [default: amgi-PROGRAM]",
+        ),
+        OptionInfo::new(
+            "consumer",
+            "NAME",
+            "Name of this instance in the group [default: amgi-PROGRAM-HOST]",
+        ),
+        OptionInfo::new("start", "WHERE", "Where a new group begins: oldest or newest [default: oldest]"),
+        OptionInfo::new("concurrency", "STREAMS", "How many streams are handled at a time [default: 16]"),
+        OptionInfo::new(
             "ordered",
             "BOOL",
             "Whether the messages of a stream are handled one after the other [default: true]",
         ),
-        option("prefetch", "MESSAGES", "How many messages of a stream are fetched at a time [default: 100]"),
-        option("linger", "SECONDS", "How long an acknowledgement may wait for others [default: 0.005]"),
-        option(
+        OptionInfo::new(
+            "prefetch",
+            "MESSAGES",
+            "How many messages of a stream are fetched at a time [default: 100]",
+        ),
+        OptionInfo::new(
+            "linger",
+            "SECONDS",
+            "How long an acknowledgement may wait for others [default: 0.005]",
+        ),
+        OptionInfo::new(
             "min-idle",
             "SECONDS",
             "How long a consumer is silent before others take its messages [default: 60]",
         ),
-        option(
+        OptionInfo::new(
             "max-deliveries",
             "TIMES",
             "How often a message may be delivered that ends the process [default: 10]",
         ),
-        option(
+        OptionInfo::new(
             "max-length",
             "ENTRIES",
             "About how many entries a stream keeps that is sent to [default: all]",
         ),
-        option(
+        OptionInfo::new(
             "buffer",
             "BYTES",
             "How many bytes of published messages may wait for handlers [default: 67108864]",
         ),
-        option("connect-timeout", "SECONDS", "How long Redis may take to answer [default: 10]"),
-        option("send-timeout", "SECONDS", "How long a send may take, reconnections included [default: 30]"),
-        option(
+        OptionInfo::new("connect-timeout", "SECONDS", "How long Redis may take to answer [default: 10]"),
+        OptionInfo::new(
+            "send-timeout",
+            "SECONDS",
+            "How long a send may take, reconnections included [default: 30]",
+        ),
+        OptionInfo::new(
             "shutdown-deadline",
             "SECONDS",
             "How long handlers may take to finish at the end [default: 30]",
         ),
     ],
 };
-
-const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: false }
-}
 
 /// What is given as text.
 pub(crate) fn given(values: &Values) -> Result<Options> {

@@ -91,6 +91,29 @@ pub struct OptionInfo {
     pub secret: bool,
 }
 
+impl OptionInfo {
+    /// An option that is a flag too.
+    ///
+    /// ```
+    /// use amgi::protocol::OptionInfo;
+    ///
+    /// const OPTIONS: &[OptionInfo] = &[
+    ///     OptionInfo::new("username", "USER", "User at the broker"),
+    ///     OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+    /// ];
+    /// assert!(OPTIONS[1].secret && !OPTIONS[0].secret);
+    /// ```
+    pub const fn new(name: &'static str, value: &'static str, help: &'static str) -> Self {
+        Self { name, value, help, secret: false }
+    }
+
+    /// The same, for a value that other users of the machine must not see.
+    #[must_use]
+    pub const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+}
+
 /// Where and how one server is to be served.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoint {
@@ -182,8 +205,8 @@ mod tests {
         protocols: &["mqtt"],
         schemes: &["mqtt"],
         options: &[
-            OptionInfo { name: "client-id", value: "ID", help: "Name.", secret: false },
-            OptionInfo { name: "wait", value: "SECONDS", help: "How long.", secret: false },
+            OptionInfo::new("client-id", "ID", "Name."),
+            OptionInfo::new("wait", "SECONDS", "How long."),
         ],
     };
 
