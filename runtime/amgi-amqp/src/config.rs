@@ -13,41 +13,24 @@ use lapin::{
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 
-/// Where one source says nothing, the field is `None`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    pub(crate) url: Option<String>,
-    pub(crate) vhost: Option<String>,
-    pub(crate) credentials: Option<(String, String)>,
-    pub(crate) group: Option<String>,
-    pub(crate) exchange: Option<String>,
-    pub(crate) declare: Option<bool>,
-    pub(crate) queue_arguments: Option<Vec<(String, BindingValue)>>,
-    pub(crate) dead_letter_exchange: Option<String>,
-    pub(crate) prefetch: Option<u16>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) reply_to_header: Option<String>,
-    pub(crate) correlation_id_header: Option<String>,
-    pub(crate) heartbeat: Option<Duration>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) send_timeout: Option<Duration>,
-    pub(crate) shutdown_deadline: Option<Duration>,
-    pub(crate) reconnect: Option<Backoff>,
-}
-
-macro_rules! over {
-    ($over:ident, $under:ident: $($field:ident)*) => {
-        Options { $($field: $over.$field.or($under.$field)),* }
-    };
-}
-
-impl Options {
-    /// These options, and `under` where they say nothing.
-    fn over(self, under: Self) -> Self {
-        over!(self, under: url vhost credentials group exchange declare queue_arguments dead_letter_exchange prefetch
-            concurrency reply_to_header correlation_id_header heartbeat connect_timeout send_timeout shutdown_deadline
-            reconnect)
-    }
+amgi::server_options! {
+    url: String,
+    vhost: String,
+    credentials: (String, String),
+    group: String,
+    exchange: String,
+    declare: bool,
+    queue_arguments: Vec<(String, BindingValue)>,
+    dead_letter_exchange: String,
+    prefetch: u16,
+    concurrency: usize,
+    reply_to_header: String,
+    correlation_id_header: String,
+    heartbeat: Duration,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    shutdown_deadline: Duration,
+    reconnect: Backoff,
 }
 
 /// Everything that connections, topology and messages need to know.

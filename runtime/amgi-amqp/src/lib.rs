@@ -58,52 +58,82 @@ impl<A: Application> Server<A> {
         }
     }
 
-    /// Where the broker is: `amqp://user:password@host:port/vhost`, or `amqps://` with TLS; user, password and virtual host
-    /// percent-encoded. Default: the document's server, else `amqp://localhost:5672`. The port is 5672, with TLS 5671, where
-    /// none is given.
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.options.url = Some(url.into());
-        self
-    }
+    amgi::server_builder! {
+        protocol "AMQP";
+        environment "AMGI_AMQP_";
+        info config::INFO;
 
-    /// Which of the document's servers is meant, by its key. Default: the first that speaks AMQP. Channels that the document
-    /// puts on other servers only are left out.
-    pub fn server(mut self, name: impl Into<String>) -> Self {
-        self.named = Some(name.into());
-        self
-    }
+        /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter address.
+        /// With [`Exhausted::Nack`] a message that keeps failing goes back to its queue after a pause, again and again, up to the
+        /// delivery limit of a quorum queue.
+        policy;
 
-    /// Virtual host. Default: that of the URL, else the document's (`vhost` of channel bindings), else `/`.
-    pub fn vhost(mut self, name: impl Into<String>) -> Self {
-        self.options.vhost = Some(name.into());
-        self
+        /// Calls `ready` whenever all queues are consumed: after the start and after every reconnection. Default: nothing.
+        on_ready;
+
+        options {
+            /// Where the broker is: `amqp://user:password@host:port/vhost`, or `amqps://` with TLS; user, password and virtual host
+            /// percent-encoded. Default: the document's server, else `amqp://localhost:5672`. The port is 5672, with TLS 5671, where
+            /// none is given.
+            url(url: impl Into<String>);
+
+            /// Virtual host. Default: that of the URL, else the document's (`vhost` of channel bindings), else `/`.
+            vhost(name: impl Into<String>);
+
+            /// Name of the service, with which names of its queues begin (`<group>.<address>`). Instances of a group share the work,
+            /// groups each get every message. Default: the name of the program. Queues that the document names, and those of addresses
+            /// without exchange and parameters, are everybody's.
+            group(group: impl Into<String>);
+
+            /// Exchange of addresses of which the document says none, for receives and sends. Default: none. Then an address is a
+            /// queue of that name, and one with parameters is on `amq.topic`.
+            exchange(name: impl Into<String>);
+
+            /// Whether queues and exchanges that are not there are made, and queues bound. Default: `true`, since what is published
+            /// before there is a queue is lost. What is there is used as it is. With `false`, what is missing is an error at startup.
+            declare(declare: bool);
+
+            /// The dead-letter exchange of queues: those that are made get it, and dead letters that would go to `<address>.dlq` are
+            /// published there, under their routing key, with the reason in headers. Default: none.
+            dead_letter_exchange(name: impl Into<String>);
+
+            /// How many messages of a queue the broker delivers before it must wait for an acknowledgement (`basic.qos`). A channel
+            /// whose batches are larger gets as many as a batch has. Default: 200.
+            prefetch(messages: u16);
+
+            /// How many addresses are handled at a time. Messages of one address are always handled one after the other; `1` keeps the
+            /// order over all. Default: 16.
+            concurrency(addresses: usize);
+
+            /// Header that stands for the property `reply_to`: where a message has one of them and not the other, both ways, the other
+            /// is made of it. Empty for none. Default: `reply-to`.
+            reply_to_header(name: impl Into<String>);
+
+            /// Header that stands for the property `correlation_id`, in the same way. Empty for none. Default: `correlation-id`.
+            correlation_id_header(name: impl Into<String>);
+
+            /// How long a connection may be silent before it is given up, in whole seconds; the broker may ask for less. Zero switches
+            /// it off. Default: 30 s.
+            heartbeat(interval: Duration);
+
+            /// How long the broker may take to answer when connecting, declaring and closing. Default: 10 s.
+            connect_timeout(timeout: Duration);
+
+            /// How long a send may take before it is an error, reconnections included. Default: 30 s.
+            send_timeout(timeout: Duration);
+
+            /// How long handlers may take to finish when the server stops; what they have not finished then stays with the broker.
+            /// Default: 30 s.
+            shutdown_deadline(deadline: Duration);
+
+            /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
+            reconnect(backoff: Backoff);
+        }
     }
 
     /// User and password. Default: those in the URL, else `guest` and `guest`.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.options.credentials = Some((user.into(), password.into()));
-        self
-    }
-
-    /// Name of the service, with which names of its queues begin (`<group>.<address>`). Instances of a group share the work,
-    /// groups each get every message. Default: the name of the program. Queues that the document names, and those of addresses
-    /// without exchange and parameters, are everybody's.
-    pub fn group(mut self, group: impl Into<String>) -> Self {
-        self.options.group = Some(group.into());
-        self
-    }
-
-    /// Exchange of addresses of which the document says none, for receives and sends. Default: none. Then an address is a
-    /// queue of that name, and one with parameters is on `amq.topic`.
-    pub fn exchange(mut self, name: impl Into<String>) -> Self {
-        self.options.exchange = Some(name.into());
-        self
-    }
-
-    /// Whether queues and exchanges that are not there are made, and queues bound. Default: `true`, since what is published
-    /// before there is a queue is lost. What is there is used as it is. With `false`, what is missing is an error at startup.
-    pub fn declare(mut self, declare: bool) -> Self {
-        self.options.declare = Some(declare);
         self
     }
 
@@ -114,112 +144,11 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// The dead-letter exchange of queues: those that are made get it, and dead letters that would go to `<address>.dlq` are
-    /// published there, under their routing key, with the reason in headers. Default: none.
-    pub fn dead_letter_exchange(mut self, name: impl Into<String>) -> Self {
-        self.options.dead_letter_exchange = Some(name.into());
-        self
-    }
-
-    /// How many messages of a queue the broker delivers before it must wait for an acknowledgement (`basic.qos`). A channel
-    /// whose batches are larger gets as many as a batch has. Default: 200.
-    pub fn prefetch(mut self, messages: u16) -> Self {
-        self.options.prefetch = Some(messages);
-        self
-    }
-
-    /// How many addresses are handled at a time. Messages of one address are always handled one after the other; `1` keeps the
-    /// order over all. Default: 16.
-    pub fn concurrency(mut self, addresses: usize) -> Self {
-        self.options.concurrency = Some(addresses);
-        self
-    }
-
-    /// Header that stands for the property `reply_to`: where a message has one of them and not the other, both ways, the other
-    /// is made of it. Empty for none. Default: `reply-to`.
-    pub fn reply_to_header(mut self, name: impl Into<String>) -> Self {
-        self.options.reply_to_header = Some(name.into());
-        self
-    }
-
-    /// Header that stands for the property `correlation_id`, in the same way. Empty for none. Default: `correlation-id`.
-    pub fn correlation_id_header(mut self, name: impl Into<String>) -> Self {
-        self.options.correlation_id_header = Some(name.into());
-        self
-    }
-
-    /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter address.
-    /// With [`Exhausted::Nack`] a message that keeps failing goes back to its queue after a pause, again and again, up to the
-    /// delivery limit of a quorum queue.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long a connection may be silent before it is given up, in whole seconds; the broker may ask for less. Zero switches
-    /// it off. Default: 30 s.
-    pub fn heartbeat(mut self, interval: Duration) -> Self {
-        self.options.heartbeat = Some(interval);
-        self
-    }
-
-    /// How long the broker may take to answer when connecting, declaring and closing. Default: 10 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a send may take before it is an error, reconnections included. Default: 30 s.
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.options.send_timeout = Some(timeout);
-        self
-    }
-
-    /// How long handlers may take to finish when the server stops; what they have not finished then stays with the broker.
-    /// Default: 30 s.
-    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
-        self.options.shutdown_deadline = Some(deadline);
-        self
-    }
-
-    /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
-    pub fn reconnect(mut self, backoff: Backoff) -> Self {
-        self.options.reconnect = Some(backoff);
-        self
-    }
-
     /// Maps one address, or the channel of that name, to a routing key (or queue) of its own, for receives and sends alike.
     /// Both may have `{parameters}`, the same ones: `.address("user.{id}.events", "v1.{id}.out")`. May be called several times.
     /// Default: the address is the routing key.
     pub fn address(mut self, address: impl Into<String>, key: impl Into<String>) -> Self {
         self.aliases.push((address.into(), key.into()));
-        self
-    }
-
-    /// Stops the server when this handle is asked to. Default: a handle of its own; SIGTERM and Ctrl-C stop it in any case.
-    pub fn stop(mut self, stop: &Stop) -> Self {
-        self.stop = stop.clone();
-        self
-    }
-
-    /// Calls `ready` whenever all queues are consumed: after the start and after every reconnection. Default: nothing.
-    pub fn on_ready(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_ready = Some(Arc::new(ready));
-        self
-    }
-
-    /// Lets the environment override everything else: `AMGI_AMQP_URL`, `_VHOST`, `_USERNAME`, `_PASSWORD`, `_GROUP`,
-    /// `_EXCHANGE`, `_DECLARE` (`true`, `false`), `_QUEUE_ARGUMENTS` (`x-queue-type=quorum,x-delivery-limit=20`),
-    /// `_DEAD_LETTER_EXCHANGE`, `_PREFETCH`, `_CONCURRENCY`, and in seconds `_HEARTBEAT`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`,
-    /// `_SHUTDOWN_DEADLINE`. Default: the environment is not read.
-    pub fn env(self) -> Self {
-        self.values(config::INFO.environment())
-    }
-
-    /// Lets these values, from a command line perhaps, override everything else. Their names are those of [`protocol`]'s
-    /// options. Default: none.
-    pub fn values(mut self, values: Values) -> Self {
-        self.given = values;
         self
     }
 

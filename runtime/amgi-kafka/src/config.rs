@@ -12,54 +12,34 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 use crate::Start;
 
-/// Where one source says nothing, the field is `None`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    pub(crate) url: Option<String>,
-    pub(crate) client_id: Option<String>,
-    pub(crate) group: Option<String>,
-    pub(crate) instance: Option<String>,
-    pub(crate) credentials: Option<(String, String)>,
-    pub(crate) mechanism: Option<String>,
-    pub(crate) tls: Option<bool>,
-    pub(crate) ca_file: Option<String>,
-    pub(crate) cert_file: Option<String>,
-    pub(crate) key_file: Option<String>,
-    pub(crate) key_password: Option<String>,
-    pub(crate) start: Option<Start>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) keys: Option<usize>,
-    pub(crate) inflight: Option<usize>,
-    pub(crate) buffer: Option<usize>,
-    pub(crate) create_topics: Option<bool>,
-    pub(crate) commit_interval: Option<Duration>,
-    pub(crate) session_timeout: Option<Duration>,
-    pub(crate) max_poll_interval: Option<Duration>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) send_timeout: Option<Duration>,
-    pub(crate) revoke_deadline: Option<Duration>,
-    pub(crate) shutdown_deadline: Option<Duration>,
-    pub(crate) lag_interval: Option<Duration>,
+amgi::server_options! {
+    url: String,
+    client_id: String,
+    group: String,
+    instance: String,
+    credentials: (String, String),
+    mechanism: String,
+    tls: bool,
+    ca_file: String,
+    cert_file: String,
+    key_file: String,
+    key_password: String,
+    start: Start,
+    concurrency: usize,
+    keys: usize,
+    inflight: usize,
+    buffer: usize,
+    create_topics: bool,
+    commit_interval: Duration,
+    session_timeout: Duration,
+    max_poll_interval: Duration,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    revoke_deadline: Duration,
+    shutdown_deadline: Duration,
+    lag_interval: Duration,
     /// Later ones count.
-    pub(crate) properties: Vec<(String, String)>,
-}
-
-macro_rules! over {
-    ($over:ident, $under:ident: $($field:ident)*) => {
-        Options {
-            $($field: $over.$field.or($under.$field),)*
-            properties: $under.properties.into_iter().chain($over.properties).collect(),
-        }
-    };
-}
-
-impl Options {
-    /// These options, and `under` where they say nothing.
-    fn over(self, under: Self) -> Self {
-        over!(self, under: url client_id group instance credentials mechanism tls ca_file cert_file key_file
-            key_password start concurrency keys inflight buffer create_topics commit_interval session_timeout
-            max_poll_interval connect_timeout send_timeout revoke_deadline shutdown_deadline lag_interval)
-    }
+    properties: Vec<(String, String)>,
 }
 
 /// Everything that clients and loops need to know.
@@ -429,7 +409,7 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         revoke_deadline: values.seconds("revoke-deadline")?,
         shutdown_deadline: values.seconds("shutdown-deadline")?,
         lag_interval: None,
-        properties,
+        properties: Some(properties),
     })
 }
 
@@ -440,6 +420,8 @@ pub(crate) fn resolve(
     builder: Options,
     environment: Options,
 ) -> Result<Config> {
+    let given = [&builder, &environment].into_iter().filter_map(|options| options.properties.clone());
+    let properties: Vec<_> = given.flatten().collect();
     let options = environment.over(builder).over(document(server));
     let url = Url::parse(options.url.as_deref().unwrap_or("kafka://localhost:9092"))?;
     let client_id = match options.client_id.filter(|id| !id.is_empty()) {
@@ -456,7 +438,6 @@ pub(crate) fn resolve(
         }
     };
     let seconds = |given: Option<Duration>, default| given.unwrap_or(Duration::from_secs(default));
-    let properties = options.properties;
     let max_poll_interval = match properties.iter().rev().find(|(name, _)| name == "max.poll.interval.ms") {
         Some((_, value)) => Duration::from_millis(
             value

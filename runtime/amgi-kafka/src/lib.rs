@@ -88,17 +88,6 @@ pub struct Server<A> {
     on_lag: Option<OnLag>,
 }
 
-/// Setters of options, with their documentation.
-macro_rules! setters {
-    ($($(#[$docs:meta])+ $name:ident($argument:ident: $ty:ty) $field:ident = $value:expr;)+) => {$(
-        $(#[$docs])+
-        pub fn $name(mut self, $argument: $ty) -> Self {
-            self.options.$field = Some($value);
-            self
-        }
-    )+};
-}
-
 impl<A: Application> Server<A> {
     /// A server for `app`.
     pub fn new(app: A) -> Self {
@@ -123,94 +112,101 @@ impl<A: Application> Server<A> {
         self
     }
 
-    setters! {
-        /// Where the brokers are: `kafka://user:password@host:port,host:port`, user and password percent-encoded;
-        /// `kafka-secure://` for TLS. Default: the document's server, else `kafka://localhost:9092`. Port 9092 where none is
-        /// given.
-        url(url: impl Into<String>) url = url.into();
+    amgi::server_builder! {
+        protocol "Kafka";
+        environment "AMGI_KAFKA_";
+        info config::INFO;
 
-        /// Name of this instance in the brokers' logs and quotas. Default: the `clientId` of the document's first operation
-        /// that has one, else `amgi-<program>-<host name>`.
-        client_id(id: impl Into<String>) client_id = id.into();
+        /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter
+        /// address. With [`Exhausted::Nack`] a message that keeps failing blocks its partition, or key, instead.
+        policy;
 
-        /// Consumer group of all channels. Instances of a group share the partitions. Default: the `groupId` of a channel's
-        /// operation in the document, each of its own, else `amgi-<program>`, which stays the same after a restart.
-        group(group: impl Into<String>) group = group.into();
+        /// Calls `ready` whenever partitions were assigned, none perhaps: after the start, and after every rebalance that brings
+        /// some; and when brokers are there again after all of them were gone. Default: nothing.
+        on_ready;
 
-        /// Static membership (`group.instance.id`): partitions wait for this instance until the
-        /// [`session_timeout`](Self::session_timeout) when it restarts. No two instances may have the same; the broker throws
-        /// the older one out, which ends with an error. Default: none, partitions move at once.
-        instance(id: impl Into<String>) instance = id.into();
+        options {
+            /// Where the brokers are: `kafka://user:password@host:port,host:port`, user and password percent-encoded;
+            /// `kafka-secure://` for TLS. Default: the document's server, else `kafka://localhost:9092`. Port 9092 where none is
+            /// given.
+            url(url: impl Into<String>);
 
-        /// SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`; others by [`property`](Self::property). All but the first
-        /// need the feature `tls`. Default: `PLAIN`.
-        mechanism(mechanism: impl Into<String>) mechanism = mechanism.into();
+            /// Name of this instance in the brokers' logs and quotas. Default: the `clientId` of the document's first operation
+            /// that has one, else `amgi-<program>-<host name>`.
+            client_id(id: impl Into<String>);
 
-        /// Whether connections are encrypted; needs the feature `tls`. Default: as the URL's scheme says, or when a file of
-        /// certificates is given.
-        tls(tls: bool) tls = tls;
+            /// Consumer group of all channels. Instances of a group share the partitions. Default: the `groupId` of a channel's
+            /// operation in the document, each of its own, else `amgi-<program>`, which stays the same after a restart.
+            group(group: impl Into<String>);
 
-        /// File with the certificates (PEM) that the brokers' are checked by. Default: the system's.
-        ca_file(path: impl Into<String>) ca_file = path.into();
+            /// Static membership (`group.instance.id`): partitions wait for this instance until the
+            /// [`session_timeout`](Self::session_timeout) when it restarts. No two instances may have the same; the broker throws
+            /// the older one out, which ends with an error. Default: none, partitions move at once.
+            instance(id: impl Into<String>);
 
-        /// Password of the key of [`client_certificate`](Self::client_certificate). Default: none.
-        key_password(password: impl Into<String>) key_password = password.into();
+            /// SASL mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`; others by [`property`](Self::property). All but the first
+            /// need the feature `tls`. Default: `PLAIN`.
+            mechanism(mechanism: impl Into<String>);
 
-        /// Where a group begins that has committed nothing. Default: the beginning.
-        start(start: Start) start = start;
+            /// Whether connections are encrypted; needs the feature `tls`. Default: as the URL's scheme says, or when a file of
+            /// certificates is given.
+            tls(tls: bool);
 
-        /// How many messages are handled at a time, over all partitions. A message that waits for its next attempt counts.
-        /// Default: one of every partition.
-        concurrency(messages: usize) concurrency = messages;
+            /// File with the certificates (PEM) that the brokers' are checked by. Default: the system's.
+            ca_file(path: impl Into<String>);
 
-        /// How many messages of one partition are handled at a time, none of the same key: messages of one key keep their
-        /// order, those without a key have none. Channels with batches do not use it. Default: 1, a partition keeps its order.
-        keys(loops: usize) keys = loops;
+            /// Password of the key of [`client_certificate`](Self::client_certificate). Default: none.
+            key_password(password: impl Into<String>);
 
-        /// With [`keys`](Self::keys): how many messages of a partition may be begun before the oldest of them is settled.
-        /// Default: 1,000.
-        inflight(messages: usize) inflight = messages;
+            /// Where a group begins that has committed nothing. Default: the beginning.
+            start(start: Start);
 
-        /// How many bytes of a partition are fetched ahead of its handlers, and no more than 20,000 messages. What comes with
-        /// one answer of the broker, up to 1 MiB, may lie beyond. Default: 4 MiB.
-        buffer(bytes: usize) buffer = bytes;
+            /// How many messages are handled at a time, over all partitions. A message that waits for its next attempt counts.
+            /// Default: one of every partition.
+            concurrency(messages: usize);
 
-        /// Whether topics that are missing are made, with the partitions, replicas and configuration that the document says,
-        /// else the broker's defaults. Default: `false`, they are an error at startup.
-        create_topics(create: bool) create_topics = create;
+            /// How many messages of one partition are handled at a time, none of the same key: messages of one key keep their
+            /// order, those without a key have none. Channels with batches do not use it. Default: 1, a partition keeps its order.
+            keys(loops: usize);
 
-        /// How often what is settled is committed: what a process that is killed had settled since is handled again.
-        /// Default: 1 s.
-        commit_interval(interval: Duration) commit_interval = interval;
+            /// With [`keys`](Self::keys): how many messages of a partition may be begun before the oldest of them is settled.
+            /// Default: 1,000.
+            inflight(messages: usize);
 
-        /// Silence of an instance after which the group gives its partitions to others. Default: 45 s.
-        session_timeout(timeout: Duration) session_timeout = timeout;
+            /// How many bytes of a partition are fetched ahead of its handlers, and no more than 20,000 messages. What comes with
+            /// one answer of the broker, up to 1 MiB, may lie beyond. Default: 4 MiB.
+            buffer(bytes: usize);
 
-        /// Time after which the broker throws out an instance whose server is stuck. Slow handlers do not count: the group is
-        /// polled beside them. Default: 5 minutes.
-        max_poll_interval(interval: Duration) max_poll_interval = interval;
+            /// Whether topics that are missing are made, with the partitions, replicas and configuration that the document says,
+            /// else the broker's defaults. Default: `false`, they are an error at startup.
+            create_topics(create: bool);
 
-        /// How long the brokers may take to answer at startup. Default: 10 s.
-        connect_timeout(timeout: Duration) connect_timeout = timeout;
+            /// How often what is settled is committed: what a process that is killed had settled since is handled again.
+            /// Default: 1 s.
+            commit_interval(interval: Duration);
 
-        /// How long a send may take before it is an error, reconnections included. Default: 30 s.
-        send_timeout(timeout: Duration) send_timeout = timeout;
+            /// Silence of an instance after which the group gives its partitions to others. Default: 45 s.
+            session_timeout(timeout: Duration);
 
-        /// How long handlers may take to finish when the group gives their partition to another instance. It must be below
-        /// the [`max_poll_interval`](Self::max_poll_interval). Default: 30 s, or half of that interval.
-        revoke_deadline(deadline: Duration) revoke_deadline = deadline;
+            /// Time after which the broker throws out an instance whose server is stuck. Slow handlers do not count: the group is
+            /// polled beside them. Default: 5 minutes.
+            max_poll_interval(interval: Duration);
 
-        /// How long handlers may take to finish when the server stops; what they have not finished then stays with the
-        /// broker. It must be below the [`max_poll_interval`](Self::max_poll_interval). Default: 30 s, or half of that
-        /// interval.
-        shutdown_deadline(deadline: Duration) shutdown_deadline = deadline;
-    }
+            /// How long the brokers may take to answer at startup. Default: 10 s.
+            connect_timeout(timeout: Duration);
 
-    /// Which of the document's servers is meant, by its key. Default: the first that speaks Kafka. Channels that the document
-    /// puts on other servers only are left out.
-    pub fn server(mut self, name: impl Into<String>) -> Self {
-        self.named = Some(name.into());
-        self
+            /// How long a send may take before it is an error, reconnections included. Default: 30 s.
+            send_timeout(timeout: Duration);
+
+            /// How long handlers may take to finish when the group gives their partition to another instance. It must be below
+            /// the [`max_poll_interval`](Self::max_poll_interval). Default: 30 s, or half of that interval.
+            revoke_deadline(deadline: Duration);
+
+            /// How long handlers may take to finish when the server stops; what they have not finished then stays with the
+            /// broker. It must be below the [`max_poll_interval`](Self::max_poll_interval). Default: 30 s, or half of that
+            /// interval.
+            shutdown_deadline(deadline: Duration);
+        }
     }
 
     /// User and password (SASL). Default: those in the URL, else none.
@@ -224,14 +220,7 @@ impl<A: Application> Server<A> {
     ///
     /// What the promises stand on is better left alone: `enable.auto.commit`, `enable.auto.offset.store`, `acks`.
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.options.properties.push((name.into(), value.into()));
-        self
-    }
-
-    /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter
-    /// address. With [`Exhausted::Nack`] a message that keeps failing blocks its partition, or key, instead.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.options.properties.get_or_insert_default().push((name.into(), value.into()));
         self
     }
 
@@ -249,19 +238,6 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Stops the server when this handle is asked to. Default: a handle of its own; SIGTERM and Ctrl-C stop it in any case.
-    pub fn stop(mut self, stop: &Stop) -> Self {
-        self.stop = stop.clone();
-        self
-    }
-
-    /// Calls `ready` whenever partitions were assigned, none perhaps: after the start, and after every rebalance that brings
-    /// some; and when brokers are there again after all of them were gone. Default: nothing.
-    pub fn on_ready(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_ready = Some(Arc::new(ready));
-        self
-    }
-
     /// Calls `lag` every `interval` for each partition of which a message was handled. Default: nothing.
     ///
     /// ```no_run
@@ -276,20 +252,6 @@ impl<A: Application> Server<A> {
     pub fn on_lag(mut self, interval: Duration, lag: impl Fn(&Lag) + Send + Sync + 'static) -> Self {
         self.options.lag_interval = Some(interval);
         self.on_lag = Some(Arc::new(lag));
-        self
-    }
-
-    /// Lets the environment override everything else: `AMGI_KAFKA_` and the name of one of [`protocol`]'s options, such as
-    /// `AMGI_KAFKA_URL`, `AMGI_KAFKA_GROUP`, `AMGI_KAFKA_CLIENT_ID`, `AMGI_KAFKA_PROPERTIES` (`name=value,name=value`); times in
-    /// seconds. Default: the environment is not read.
-    pub fn env(self) -> Self {
-        self.values(config::INFO.environment())
-    }
-
-    /// Lets these values, from a command line perhaps, override everything else. Their names are those of
-    /// [`protocol`]'s options. Default: none.
-    pub fn values(mut self, values: Values) -> Self {
-        self.given = values;
         self
     }
 

@@ -11,43 +11,27 @@ use amgi::{
 
 use crate::{LastWill, Version, tls::Tls, url::Url, wire::Connect};
 
-/// Where one source says nothing, the field is `None`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    pub(crate) url: Option<String>,
-    pub(crate) version: Option<Version>,
-    pub(crate) client_id: Option<String>,
-    pub(crate) credentials: Option<(String, String)>,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) cert_file: Option<PathBuf>,
-    pub(crate) key_file: Option<PathBuf>,
-    pub(crate) group: Option<String>,
-    pub(crate) clean_session: Option<bool>,
-    pub(crate) session_expiry: Option<Duration>,
-    pub(crate) keep_alive: Option<Duration>,
-    pub(crate) maximum_packet_size: Option<u32>,
-    pub(crate) last_will: Option<LastWill>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) inflight: Option<u16>,
-    pub(crate) qos: Option<u8>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) send_timeout: Option<Duration>,
-    pub(crate) shutdown_deadline: Option<Duration>,
-    pub(crate) reconnect: Option<Backoff>,
-}
-
-macro_rules! over {
-    ($over:ident, $under:ident: $($field:ident)*) => {
-        Options { $($field: $over.$field.or($under.$field)),* }
-    };
-}
-
-impl Options {
-    /// These options, and `under` where they say nothing.
-    fn over(self, under: Self) -> Self {
-        over!(self, under: url version client_id credentials ca_file cert_file key_file group clean_session session_expiry keep_alive
-            maximum_packet_size last_will concurrency inflight qos connect_timeout send_timeout shutdown_deadline reconnect)
-    }
+amgi::server_options! {
+    url: String,
+    version: Version,
+    client_id: String,
+    credentials: (String, String),
+    ca_file: PathBuf,
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    group: String,
+    clean_session: bool,
+    session_expiry: Duration,
+    keep_alive: Duration,
+    maximum_packet_size: u32,
+    last_will: LastWill,
+    concurrency: usize,
+    inflight: u16,
+    qos: u8,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    shutdown_deadline: Duration,
+    reconnect: Backoff,
 }
 
 /// Everything that a connection and a session need to know.

@@ -130,39 +130,103 @@ impl<A: Application> Server<A> {
         }
     }
 
-    /// Where the broker is: `mqtt://user:password@host:port`, user and password percent-encoded. Default: the document's
-    /// server, else `mqtt://localhost:1883`.
-    ///
-    /// | scheme | | port where none is given |
-    /// |---|---|---|
-    /// | `mqtt`, `tcp`, `mqtt5` | | 1883 |
-    /// | `mqtts`, `ssl`, `tls`, `secure-mqtt` | over TLS | 8883 |
-    /// | `ws` | over a websocket, `/mqtt` where the URL has no path | 80 |
-    /// | `wss` | over a websocket over TLS, likewise | 443 |
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.options.url = Some(url.into());
-        self
-    }
+    amgi::server_builder! {
+        protocol "MQTT";
+        environment "AMGI_MQTT_";
+        info config::INFO;
 
-    /// Which of the document's servers is meant, by its key. Default: the first that speaks MQTT. Channels that the document
-    /// puts on other servers only are left out.
-    pub fn server(mut self, name: impl Into<String>) -> Self {
-        self.named = Some(name.into());
-        self
-    }
+        /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter
+        /// address. With [`Exhausted::Nack`] a message that keeps failing blocks its topic instead.
+        policy;
 
-    /// Version of MQTT. Default: 5.
-    pub fn version(mut self, version: Version) -> Self {
-        self.options.version = Some(version);
-        self
-    }
+        /// Calls `ready` whenever the subscriptions are in place: after the start and after every reconnection. Default: nothing.
+        on_ready;
 
-    /// Name of this instance at the broker, under which the session is kept. Two instances must not share it. Default: the
-    /// `clientId` of the document's server binding, else `amgi-<program>-<host name>`, which stays the same after a restart.
-    /// Set it where the host name does not, such as in a container.
-    pub fn client_id(mut self, id: impl Into<String>) -> Self {
-        self.options.client_id = Some(id.into());
-        self
+        options {
+            /// Where the broker is: `mqtt://user:password@host:port`, user and password percent-encoded. Default: the document's
+            /// server, else `mqtt://localhost:1883`.
+            ///
+            /// | scheme | | port where none is given |
+            /// |---|---|---|
+            /// | `mqtt`, `tcp`, `mqtt5` | | 1883 |
+            /// | `mqtts`, `ssl`, `tls`, `secure-mqtt` | over TLS | 8883 |
+            /// | `ws` | over a websocket, `/mqtt` where the URL has no path | 80 |
+            /// | `wss` | over a websocket over TLS, likewise | 443 |
+            url(url: impl Into<String>);
+
+            /// Version of MQTT. Default: 5.
+            version(version: Version);
+
+            /// Name of this instance at the broker, under which the session is kept. Two instances must not share it. Default: the
+            /// `clientId` of the document's server binding, else `amgi-<program>-<host name>`, which stays the same after a restart.
+            /// Set it where the host name does not, such as in a container.
+            client_id(id: impl Into<String>);
+
+            /// File with the certificates (PEM) of those who vouch for the broker, of whom its certificate must be. Read for every
+            /// connection. Default: the certificates that the system trusts.
+            ///
+            /// ```no_run
+            /// # use amgi::Application;
+            /// # async fn run(app: impl Application) -> amgi::Result<()> {
+            /// amgi_mqtt::Server::new(app)
+            ///     .url("mqtts://broker.example")
+            ///     .ca_file("/etc/lamps/ca.pem")
+            ///     .client_certificate("/etc/lamps/lamp.pem", "/etc/lamps/lamp.key")
+            ///     .serve()
+            ///     .await
+            /// # }
+            /// ```
+            ca_file(path: impl Into<PathBuf>);
+
+            /// Shares the work among all instances of this group (`$share/<group>/…`); MQTT 5 only. Default: none, every
+            /// instance gets every message.
+            group(group: impl Into<String>);
+
+            /// Whether the broker forgets this client whenever it is not connected. Default: the document's `cleanSession`, else
+            /// `false`; with `true`, what is published
+            /// while the server is down or reconnects is lost.
+            clean_session(clean: bool);
+
+            /// How long the broker keeps the session of a client that is away, in whole seconds; MQTT 5 only, where 3.1.1 leaves it to
+            /// the broker. Default: the document's `sessionExpiryInterval`, else one day.
+            session_expiry(expiry: Duration);
+
+            /// How long the connection may be silent before the broker is asked whether it is there, in whole seconds. It is given up
+            /// when no answer comes within the [`connect_timeout`](Self::connect_timeout). Zero switches it off. Default: the
+            /// document's `keepAlive`, else 30 s.
+            keep_alive(interval: Duration);
+
+            /// How many topics are handled at a time. Messages of one topic are always handled one after the other; `1` keeps the
+            /// order over all topics. Default: 16.
+            concurrency(topics: usize);
+
+            /// How many messages the broker may deliver before it must wait for an acknowledgement (MQTT 5: receive maximum). Beyond
+            /// twice that many, which only QoS 0 and brokers of 3.1.1 can reach, nothing more is read. Default: 100.
+            inflight(messages: u16);
+
+            /// Quality of service of sends where neither document nor message says one: 0, 1 or 2. Default: 1.
+            qos(qos: u8);
+
+            /// Largest packet that the broker may send, in bytes; MQTT 5 only. The broker drops what is larger. Default: the
+            /// document's `maximumPacketSize`, else no limit.
+            maximum_packet_size(bytes: u32);
+
+            /// What the broker publishes when it loses this client without a goodbye. Default: the document's `lastWill`, else nothing.
+            last_will(will: LastWill);
+
+            /// How long the broker may take to answer when connecting, subscribing and asked whether it is there. Default: 10 s.
+            connect_timeout(timeout: Duration);
+
+            /// How long a send may take before it is an error, a reconnection included. Default: 30 s.
+            send_timeout(timeout: Duration);
+
+            /// How long handlers may take to finish when the server stops; what they have not finished then stays with the broker.
+            /// Default: 30 s.
+            shutdown_deadline(deadline: Duration);
+
+            /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
+            reconnect(backoff: Backoff);
+        }
     }
 
     /// User and password. Default: those in the URL, else none.
@@ -171,125 +235,11 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// File with the certificates (PEM) of those who vouch for the broker, of whom its certificate must be. Read for every
-    /// connection. Default: the certificates that the system trusts.
-    ///
-    /// ```no_run
-    /// # use amgi::Application;
-    /// # async fn run(app: impl Application) -> amgi::Result<()> {
-    /// amgi_mqtt::Server::new(app)
-    ///     .url("mqtts://broker.example")
-    ///     .ca_file("/etc/lamps/ca.pem")
-    ///     .client_certificate("/etc/lamps/lamp.pem", "/etc/lamps/lamp.key")
-    ///     .serve()
-    ///     .await
-    /// # }
-    /// ```
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.options.ca_file = Some(path.into());
-        self
-    }
-
     /// Files with the certificate (PEM, with those between it and the authority if there are any) and the key (PEM, without
     /// a password) of this client, for brokers that want to know who connects. Read for every connection. Default: none.
     pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.options.cert_file = Some(certificate.into());
         self.options.key_file = Some(key.into());
-        self
-    }
-
-    /// Shares the work among all instances of this group (`$share/<group>/…`); MQTT 5 only. Default: none, every
-    /// instance gets every message.
-    pub fn group(mut self, group: impl Into<String>) -> Self {
-        self.options.group = Some(group.into());
-        self
-    }
-
-    /// Whether the broker forgets this client whenever it is not connected. Default: the document's `cleanSession`, else
-    /// `false`; with `true`, what is published
-    /// while the server is down or reconnects is lost.
-    pub fn clean_session(mut self, clean: bool) -> Self {
-        self.options.clean_session = Some(clean);
-        self
-    }
-
-    /// How long the broker keeps the session of a client that is away, in whole seconds; MQTT 5 only, where 3.1.1 leaves it to
-    /// the broker. Default: the document's `sessionExpiryInterval`, else one day.
-    pub fn session_expiry(mut self, expiry: Duration) -> Self {
-        self.options.session_expiry = Some(expiry);
-        self
-    }
-
-    /// How long the connection may be silent before the broker is asked whether it is there, in whole seconds. It is given up
-    /// when no answer comes within the [`connect_timeout`](Self::connect_timeout). Zero switches it off. Default: the
-    /// document's `keepAlive`, else 30 s.
-    pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.options.keep_alive = Some(interval);
-        self
-    }
-
-    /// How many topics are handled at a time. Messages of one topic are always handled one after the other; `1` keeps the
-    /// order over all topics. Default: 16.
-    pub fn concurrency(mut self, topics: usize) -> Self {
-        self.options.concurrency = Some(topics);
-        self
-    }
-
-    /// How many messages the broker may deliver before it must wait for an acknowledgement (MQTT 5: receive maximum). Beyond
-    /// twice that many, which only QoS 0 and brokers of 3.1.1 can reach, nothing more is read. Default: 100.
-    pub fn inflight(mut self, messages: u16) -> Self {
-        self.options.inflight = Some(messages);
-        self
-    }
-
-    /// Quality of service of sends where neither document nor message says one: 0, 1 or 2. Default: 1.
-    pub fn qos(mut self, qos: u8) -> Self {
-        self.options.qos = Some(qos);
-        self
-    }
-
-    /// Largest packet that the broker may send, in bytes; MQTT 5 only. The broker drops what is larger. Default: the
-    /// document's `maximumPacketSize`, else no limit.
-    pub fn maximum_packet_size(mut self, bytes: u32) -> Self {
-        self.options.maximum_packet_size = Some(bytes);
-        self
-    }
-
-    /// What the broker publishes when it loses this client without a goodbye. Default: the document's `lastWill`, else nothing.
-    pub fn last_will(mut self, will: LastWill) -> Self {
-        self.options.last_will = Some(will);
-        self
-    }
-
-    /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter
-    /// address. With [`Exhausted::Nack`] a message that keeps failing blocks its topic instead.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long the broker may take to answer when connecting, subscribing and asked whether it is there. Default: 10 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a send may take before it is an error, a reconnection included. Default: 30 s.
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.options.send_timeout = Some(timeout);
-        self
-    }
-
-    /// How long handlers may take to finish when the server stops; what they have not finished then stays with the broker.
-    /// Default: 30 s.
-    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
-        self.options.shutdown_deadline = Some(deadline);
-        self
-    }
-
-    /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
-    pub fn reconnect(mut self, backoff: Backoff) -> Self {
-        self.options.reconnect = Some(backoff);
         self
     }
 
@@ -303,33 +253,6 @@ impl<A: Application> Server<A> {
     /// `{parameters}`, the same ones: `.address("user.{id}.events", "v1/{id}/out")`. May be called several times.
     pub fn address(mut self, address: impl Into<String>, topic: impl Into<String>) -> Self {
         self.exceptions.push((address.into(), topic.into()));
-        self
-    }
-
-    /// Stops the server when this handle is asked to. Default: a handle of its own; SIGTERM and Ctrl-C stop it in any case.
-    pub fn stop(mut self, stop: &Stop) -> Self {
-        self.stop = stop.clone();
-        self
-    }
-
-    /// Calls `ready` whenever the subscriptions are in place: after the start and after every reconnection. Default: nothing.
-    pub fn on_ready(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_ready = Some(Arc::new(ready));
-        self
-    }
-
-    /// Lets the environment override everything else: `AMGI_MQTT_URL`, `_VERSION` (`5`, `3.1.1`), `_CLIENT_ID`, `_USERNAME`,
-    /// `_PASSWORD`, `_CA_FILE`, `_CERT_FILE`, `_KEY_FILE`, `_GROUP`, `_CLEAN_SESSION` (`true`, `false`), `_CONCURRENCY`, `_INFLIGHT`, `_QOS`, `_MAXIMUM_PACKET_SIZE`
-    /// (bytes), and in seconds `_SESSION_EXPIRY`, `_KEEP_ALIVE`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`.
-    /// Default: the environment is not read.
-    pub fn env(self) -> Self {
-        self.values(config::INFO.environment())
-    }
-
-    /// Lets these values, from a command line perhaps, override everything else. Their names are those of
-    /// [`protocol`]'s options. Default: none.
-    pub fn values(mut self, values: Values) -> Self {
-        self.given = values;
         self
     }
 

@@ -9,44 +9,28 @@ use amgi::{
 };
 use async_nats::{ConnectOptions, ServerAddr};
 
-/// Where one source says nothing, the field is `None`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    pub(crate) url: Option<String>,
-    pub(crate) name: Option<String>,
-    pub(crate) login: Option<Login>,
-    pub(crate) tls: Option<bool>,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) cert_file: Option<PathBuf>,
-    pub(crate) key_file: Option<PathBuf>,
-    pub(crate) group: Option<String>,
-    pub(crate) jetstream: Option<bool>,
-    pub(crate) stream: Option<String>,
-    pub(crate) declare: Option<bool>,
-    pub(crate) core: Option<Vec<String>>,
-    pub(crate) ack_wait: Option<Duration>,
-    pub(crate) ordered: Option<bool>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) inflight: Option<usize>,
-    pub(crate) pending: Option<usize>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) send_timeout: Option<Duration>,
-    pub(crate) shutdown_deadline: Option<Duration>,
-    pub(crate) reconnect: Option<Backoff>,
-}
-
-macro_rules! over {
-    ($over:ident, $under:ident: $($field:ident)*) => {
-        Options { $($field: $over.$field.or($under.$field)),* }
-    };
-}
-
-impl Options {
-    /// These options, and `under` where they say nothing.
-    fn over(self, under: Self) -> Self {
-        over!(self, under: url name login tls ca_file cert_file key_file group jetstream stream declare core ack_wait ordered
-            concurrency inflight pending connect_timeout send_timeout shutdown_deadline reconnect)
-    }
+amgi::server_options! {
+    url: String,
+    name: String,
+    login: Login,
+    tls: bool,
+    ca_file: PathBuf,
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    group: String,
+    jetstream: bool,
+    stream: String,
+    declare: bool,
+    core: Vec<String>,
+    ack_wait: Duration,
+    ordered: bool,
+    concurrency: usize,
+    inflight: usize,
+    pending: usize,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    shutdown_deadline: Duration,
+    reconnect: Backoff,
 }
 
 /// Who we are, to the broker.

@@ -74,24 +74,79 @@ impl<A: Application> Server<A> {
         }
     }
 
-    /// Where the broker is: `nats://user:password@host:port`, or `tls://…`; several with commas between them. What stands alone
-    /// before the `@` is a token. Default: the document's server, else `nats://localhost:4222`. Port 4222 where none is given.
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.options.url = Some(url.into());
-        self
-    }
+    amgi::server_builder! {
+        protocol "NATS";
+        environment "AMGI_NATS_";
+        info config::INFO;
 
-    /// Which of the document's servers is meant, by its key. Default: the first that speaks NATS. Channels that the document
-    /// puts on other servers only are left out.
-    pub fn server(mut self, name: impl Into<String>) -> Self {
-        self.named = Some(name.into());
-        self
-    }
+        /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter address. On
+        /// JetStream an attempt is a delivery, unless [`ordered`](Self::ordered), and the broker does the waiting.
+        policy;
 
-    /// Name of this client at the broker, for people who look there. Default: `amgi-<program>`.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.options.name = Some(name.into());
-        self
+        /// Calls `ready` whenever the subscriptions are in place: after the start and after every reconnection. Default: nothing.
+        on_ready;
+
+        options {
+            /// Where the broker is: `nats://user:password@host:port`, or `tls://…`; several with commas between them. What stands alone
+            /// before the `@` is a token. Default: the document's server, else `nats://localhost:4222`. Port 4222 where none is given.
+            url(url: impl Into<String>);
+
+            /// Name of this client at the broker, for people who look there. Default: `amgi-<program>`.
+            name(name: impl Into<String>);
+
+            /// Whether the connection must be encrypted. Default: as the broker wants it, and always with `tls://`.
+            tls(required: bool);
+
+            /// File with the certificates (PEM) that vouch for the broker. Default: those of the system.
+            ca_file(path: impl Into<PathBuf>);
+
+            /// Shares the messages among all instances of this group: it is the queue group of subscriptions, and consumers of
+            /// JetStream are named `<group>-<channel>`. Default: the document's `queue`; where that says nothing, every instance gets
+            /// every message, but on JetStream all instances of a program are one group.
+            group(group: impl Into<String>);
+
+            /// Whether channels are received from JetStream and sends go there, all but [`core`](Self::core) and replies. Default:
+            /// `false`.
+            jetstream(jetstream: bool);
+
+            /// The stream of JetStream. Default: the one that has the subject of the channel.
+            stream(name: impl Into<String>);
+
+            /// Whether streams and consumers that are missing are made: a stream by the name of the channel where
+            /// [`stream`](Self::stream) says none, with the subjects of the channel and its dead letters. Default: `false`, what is
+            /// missing is an error that says what.
+            declare(declare: bool);
+
+            /// When JetStream delivers a message again that nobody works on, for consumers that are made here. Default: 30 s.
+            ack_wait(wait: Duration);
+
+            /// Whether messages of one subject are handled one after the other, and one that fails holds up those behind it. Default:
+            /// `false`.
+            ordered(ordered: bool);
+
+            /// How many messages of a channel are handled at a time. Default: 16.
+            concurrency(messages: usize);
+
+            /// How many messages of a channel JetStream may deliver before more are asked for; with [`ordered`](Self::ordered), also
+            /// how many may be here. Default: 256.
+            inflight(messages: usize);
+
+            /// How many messages of a channel without JetStream may wait to be handled; what comes beyond is dropped and logged.
+            /// Default: 8192.
+            pending(messages: usize);
+
+            /// How long the broker may take to answer when connecting, and JetStream when it is asked something. Default: 10 s.
+            connect_timeout(timeout: Duration);
+
+            /// How long a send may take before it is an error, a reconnection included. Default: 30 s.
+            send_timeout(timeout: Duration);
+
+            /// How long handlers may take to finish when the server stops. Default: 30 s.
+            shutdown_deadline(deadline: Duration);
+
+            /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
+            reconnect(backoff: Backoff);
+        }
     }
 
     /// User and password. Default: those in the URL, else none.
@@ -118,18 +173,6 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Whether the connection must be encrypted. Default: as the broker wants it, and always with `tls://`.
-    pub fn tls(mut self, required: bool) -> Self {
-        self.options.tls = Some(required);
-        self
-    }
-
-    /// File with the certificates (PEM) that vouch for the broker. Default: those of the system.
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.options.ca_file = Some(path.into());
-        self
-    }
-
     /// Files (PEM) with the certificate of this client and its key. Default: none.
     pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.options.cert_file = Some(certificate.into());
@@ -137,103 +180,10 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Shares the messages among all instances of this group: it is the queue group of subscriptions, and consumers of
-    /// JetStream are named `<group>-<channel>`. Default: the document's `queue`; where that says nothing, every instance gets
-    /// every message, but on JetStream all instances of a program are one group.
-    pub fn group(mut self, group: impl Into<String>) -> Self {
-        self.options.group = Some(group.into());
-        self
-    }
-
-    /// Whether channels are received from JetStream and sends go there, all but [`core`](Self::core) and replies. Default:
-    /// `false`.
-    pub fn jetstream(mut self, jetstream: bool) -> Self {
-        self.options.jetstream = Some(jetstream);
-        self
-    }
-
-    /// The stream of JetStream. Default: the one that has the subject of the channel.
-    pub fn stream(mut self, name: impl Into<String>) -> Self {
-        self.options.stream = Some(name.into());
-        self
-    }
-
-    /// Whether streams and consumers that are missing are made: a stream by the name of the channel where
-    /// [`stream`](Self::stream) says none, with the subjects of the channel and its dead letters. Default: `false`, what is
-    /// missing is an error that says what.
-    pub fn declare(mut self, declare: bool) -> Self {
-        self.options.declare = Some(declare);
-        self
-    }
-
     /// Channels by name, and addresses (also with `{parameters}`), that are not on JetStream where all others are: receives and
     /// sends. Default: none.
     pub fn core<S: Into<String>>(mut self, channels: impl IntoIterator<Item = S>) -> Self {
         self.options.core.get_or_insert_default().extend(channels.into_iter().map(Into::into));
-        self
-    }
-
-    /// When JetStream delivers a message again that nobody works on, for consumers that are made here. Default: 30 s.
-    pub fn ack_wait(mut self, wait: Duration) -> Self {
-        self.options.ack_wait = Some(wait);
-        self
-    }
-
-    /// Whether messages of one subject are handled one after the other, and one that fails holds up those behind it. Default:
-    /// `false`.
-    pub fn ordered(mut self, ordered: bool) -> Self {
-        self.options.ordered = Some(ordered);
-        self
-    }
-
-    /// How many messages of a channel are handled at a time. Default: 16.
-    pub fn concurrency(mut self, messages: usize) -> Self {
-        self.options.concurrency = Some(messages);
-        self
-    }
-
-    /// How many messages of a channel JetStream may deliver before more are asked for; with [`ordered`](Self::ordered), also
-    /// how many may be here. Default: 256.
-    pub fn inflight(mut self, messages: usize) -> Self {
-        self.options.inflight = Some(messages);
-        self
-    }
-
-    /// How many messages of a channel without JetStream may wait to be handled; what comes beyond is dropped and logged.
-    /// Default: 8192.
-    pub fn pending(mut self, messages: usize) -> Self {
-        self.options.pending = Some(messages);
-        self
-    }
-
-    /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter address. On
-    /// JetStream an attempt is a delivery, unless [`ordered`](Self::ordered), and the broker does the waiting.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long the broker may take to answer when connecting, and JetStream when it is asked something. Default: 10 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a send may take before it is an error, a reconnection included. Default: 30 s.
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.options.send_timeout = Some(timeout);
-        self
-    }
-
-    /// How long handlers may take to finish when the server stops. Default: 30 s.
-    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
-        self.options.shutdown_deadline = Some(deadline);
-        self
-    }
-
-    /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
-    pub fn reconnect(mut self, backoff: Backoff) -> Self {
-        self.options.reconnect = Some(backoff);
         self
     }
 
@@ -247,33 +197,6 @@ impl<A: Application> Server<A> {
     /// `{parameters}`, the same ones: `.address("user.{id}.events", "v1.{id}.out")`. May be called several times.
     pub fn address(mut self, address: impl Into<String>, subject: impl Into<String>) -> Self {
         self.aliases.push((address.into(), subject.into()));
-        self
-    }
-
-    /// Stops the server when this handle is asked to. Default: a handle of its own; SIGTERM and Ctrl-C stop it in any case.
-    pub fn stop(mut self, stop: &Stop) -> Self {
-        self.stop = stop.clone();
-        self
-    }
-
-    /// Calls `ready` whenever the subscriptions are in place: after the start and after every reconnection. Default: nothing.
-    pub fn on_ready(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_ready = Some(Arc::new(ready));
-        self
-    }
-
-    /// Lets the environment override everything else: `AMGI_NATS_URL`, `_NAME`, `_USERNAME`, `_PASSWORD`, `_TOKEN`, `_NKEY`,
-    /// `_CREDENTIALS` (file), `_TLS` (`true`, `false`), `_CA_FILE`, `_CERT_FILE`, `_KEY_FILE`, `_GROUP`, `_JETSTREAM`,
-    /// `_STREAM`, `_DECLARE`, `_CORE` (with commas), `_ORDERED`, `_CONCURRENCY`, `_INFLIGHT`, `_PENDING`, and in seconds
-    /// `_ACK_WAIT`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`. Default: the environment is not read.
-    pub fn env(self) -> Self {
-        self.values(config::INFO.environment())
-    }
-
-    /// Lets these values, from a command line perhaps, override everything else. Their names are those of
-    /// [`protocol`]'s options. Default: none.
-    pub fn values(mut self, values: Values) -> Self {
-        self.given = values;
         self
     }
 

@@ -20,41 +20,25 @@ pub enum Start {
     Newest,
 }
 
-/// Where one source says nothing, the field is `None`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    pub(crate) url: Option<String>,
-    pub(crate) credentials: Option<(String, String)>,
-    pub(crate) via: Option<Via>,
-    pub(crate) group: Option<String>,
-    pub(crate) consumer: Option<String>,
-    pub(crate) start: Option<Start>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) ordered: Option<bool>,
-    pub(crate) prefetch: Option<usize>,
-    pub(crate) linger: Option<Duration>,
-    pub(crate) min_idle: Option<Duration>,
-    pub(crate) max_deliveries: Option<u32>,
-    pub(crate) max_length: Option<u64>,
-    pub(crate) buffer: Option<usize>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) send_timeout: Option<Duration>,
-    pub(crate) shutdown_deadline: Option<Duration>,
-    pub(crate) reconnect: Option<Backoff>,
-}
-
-macro_rules! over {
-    ($over:ident, $under:ident: $($field:ident)*) => {
-        Options { $($field: $over.$field.or($under.$field)),* }
-    };
-}
-
-impl Options {
-    /// These options, and `under` where they say nothing.
-    fn over(self, under: Self) -> Self {
-        over!(self, under: url credentials via group consumer start concurrency ordered prefetch linger min_idle
-            max_deliveries max_length buffer connect_timeout send_timeout shutdown_deadline reconnect)
-    }
+amgi::server_options! {
+    url: String,
+    credentials: (String, String),
+    via: Via,
+    group: String,
+    consumer: String,
+    start: Start,
+    concurrency: usize,
+    ordered: bool,
+    prefetch: usize,
+    linger: Duration,
+    min_idle: Duration,
+    max_deliveries: u32,
+    max_length: u64,
+    buffer: usize,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    shutdown_deadline: Duration,
+    reconnect: Backoff,
 }
 
 /// Everything that a connection needs to know.

@@ -54,27 +54,90 @@ impl<A: Application> Server<A> {
         }
     }
 
-    /// Where Redis is. Default: the document's server, else `redis://localhost`.
-    ///
-    /// | URL | |
-    /// |---|---|
-    /// | `redis://user:password@host:port/db` | one server; port 6379 where none is given |
-    /// | `rediss://…` | with TLS and the certificates that the system trusts; `#insecure` at the end trusts whoever answers |
-    /// | `redis+unix:///path?db=1&user=…&pass=…` | a socket of this machine |
-    /// | `redis-cluster://…@host,host:port` | a cluster, of which these servers are asked |
-    /// | `redis-sentinel://…@host,host:port/MASTER/db` | the master that these sentinels name; port 26379 where none is given |
-    ///
-    /// `valkey` means `redis`, and `rediss-cluster` and `rediss-sentinel` are there too. User and password are percent-encoded.
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.options.url = Some(url.into());
-        self
-    }
+    amgi::server_builder! {
+        protocol "Redis";
+        environment "AMGI_REDIS_";
+        info config::INFO;
 
-    /// Which of the document's servers is meant, by its key. Default: the first that speaks Redis. Channels that the document
-    /// puts on other servers only are left out.
-    pub fn server(mut self, name: impl Into<String>) -> Self {
-        self.named = Some(name.into());
-        self
+        /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter
+        /// address. With [`Exhausted::Nack`] a message that keeps failing blocks its stream instead.
+        policy;
+
+        /// Calls `ready` whenever groups and subscriptions are in place: after the start and after every reconnection. Default:
+        /// nothing.
+        on_ready;
+
+        options {
+            /// Where Redis is. Default: the document's server, else `redis://localhost`.
+            ///
+            /// | URL | |
+            /// |---|---|
+            /// | `redis://user:password@host:port/db` | one server; port 6379 where none is given |
+            /// | `rediss://…` | with TLS and the certificates that the system trusts; `#insecure` at the end trusts whoever answers |
+            /// | `redis+unix:///path?db=1&user=…&pass=…` | a socket of this machine |
+            /// | `redis-cluster://…@host,host:port` | a cluster, of which these servers are asked |
+            /// | `redis-sentinel://…@host,host:port/MASTER/db` | the master that these sentinels name; port 26379 where none is given |
+            ///
+            /// `valkey` means `redis`, and `rediss-cluster` and `rediss-sentinel` are there too. User and password are percent-encoded.
+            url(url: impl Into<String>);
+
+            /// Consumer group: its instances share the messages of streams. Default: `amgi-<program>`.
+            group(group: impl Into<String>);
+
+            /// Name of this instance in the group, under which Redis keeps what it has not acknowledged. Two instances must not share
+            /// it. Default: `amgi-<program>-<host name>`, which stays the same after a restart. Set it where the host name does
+            /// not, such as in a container; what is left under a name that never returns is taken over by others.
+            consumer(name: impl Into<String>);
+
+            /// Where a group begins that is not there yet. Default: [`Start::Oldest`], so that nothing is lost that was sent before
+            /// the first start.
+            start(start: Start);
+
+            /// How many streams, or published addresses, are handled at a time. Messages of one are handled one after the other, unless
+            /// [`ordered`](Self::ordered) says otherwise. Each has a connection, in a cluster every stream. Default: 16.
+            concurrency(streams: usize);
+
+            /// Whether the messages of a stream are handled one after the other. With `false` the
+            /// [`concurrency`](Self::concurrency) holds within a stream too, and a message that fails does not hold up others. Default:
+            /// `true`.
+            ordered(ordered: bool);
+
+            /// How many messages of a stream are fetched at a time (COUNT). Default: 100.
+            prefetch(messages: usize);
+
+            /// How long an acknowledgement may wait for others, so that they go together. What is fetched next takes them along in any
+            /// case. Default: 5 ms.
+            linger(time: Duration);
+
+            /// How long a consumer must be silent about a message before another instance takes it over (XAUTOCLAIM), at least a second.
+            /// A message may be in its handler for longer: Redis is told of it three times in that time. Default: 60 s.
+            min_idle(time: Duration);
+
+            /// How often a message may be delivered and begun without being settled, since the process ends each time; then it goes to
+            /// the dead-letter address, unless the policy never sends there. Zero is for ever. Default: 10.
+            max_deliveries(times: u32);
+
+            /// About how many entries a stream keeps when something is sent to it (`MAXLEN ~`). What is trimmed is lost, handled or
+            /// not. Default: all.
+            max_length(entries: u64);
+
+            /// How many bytes of published messages may wait for handlers. Beyond that nothing is read, and in the end Redis ends the
+            /// connection (`client-output-buffer-limit pubsub`, 32 MB where it is not changed). Default: 64 MiB.
+            buffer(bytes: usize);
+
+            /// How long Redis may take to answer. Default: 10 s.
+            connect_timeout(timeout: Duration);
+
+            /// How long a send may take before it is an error, reconnections included. Default: 30 s.
+            send_timeout(timeout: Duration);
+
+            /// How long handlers may take to finish when the server stops; what they have not finished then stays in its stream.
+            /// Default: 30 s.
+            shutdown_deadline(deadline: Duration);
+
+            /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
+            reconnect(backoff: Backoff);
+        }
     }
 
     /// User and password; an empty user is Redis' default one. Default: those in the URL, else none.
@@ -114,115 +177,6 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Consumer group: its instances share the messages of streams. Default: `amgi-<program>`.
-    pub fn group(mut self, group: impl Into<String>) -> Self {
-        self.options.group = Some(group.into());
-        self
-    }
-
-    /// Name of this instance in the group, under which Redis keeps what it has not acknowledged. Two instances must not share
-    /// it. Default: `amgi-<program>-<host name>`, which stays the same after a restart. Set it where the host name does
-    /// not, such as in a container; what is left under a name that never returns is taken over by others.
-    pub fn consumer(mut self, name: impl Into<String>) -> Self {
-        self.options.consumer = Some(name.into());
-        self
-    }
-
-    /// Where a group begins that is not there yet. Default: [`Start::Oldest`], so that nothing is lost that was sent before
-    /// the first start.
-    pub fn start(mut self, start: Start) -> Self {
-        self.options.start = Some(start);
-        self
-    }
-
-    /// How many streams, or published addresses, are handled at a time. Messages of one are handled one after the other, unless
-    /// [`ordered`](Self::ordered) says otherwise. Each has a connection, in a cluster every stream. Default: 16.
-    pub fn concurrency(mut self, streams: usize) -> Self {
-        self.options.concurrency = Some(streams);
-        self
-    }
-
-    /// Whether the messages of a stream are handled one after the other. With `false` the
-    /// [`concurrency`](Self::concurrency) holds within a stream too, and a message that fails does not hold up others. Default:
-    /// `true`.
-    pub fn ordered(mut self, ordered: bool) -> Self {
-        self.options.ordered = Some(ordered);
-        self
-    }
-
-    /// How many messages of a stream are fetched at a time (COUNT). Default: 100.
-    pub fn prefetch(mut self, messages: usize) -> Self {
-        self.options.prefetch = Some(messages);
-        self
-    }
-
-    /// How long an acknowledgement may wait for others, so that they go together. What is fetched next takes them along in any
-    /// case. Default: 5 ms.
-    pub fn linger(mut self, time: Duration) -> Self {
-        self.options.linger = Some(time);
-        self
-    }
-
-    /// How long a consumer must be silent about a message before another instance takes it over (XAUTOCLAIM), at least a second.
-    /// A message may be in its handler for longer: Redis is told of it three times in that time. Default: 60 s.
-    pub fn min_idle(mut self, time: Duration) -> Self {
-        self.options.min_idle = Some(time);
-        self
-    }
-
-    /// How often a message may be delivered and begun without being settled, since the process ends each time; then it goes to
-    /// the dead-letter address, unless the policy never sends there. Zero is for ever. Default: 10.
-    pub fn max_deliveries(mut self, times: u32) -> Self {
-        self.options.max_deliveries = Some(times);
-        self
-    }
-
-    /// About how many entries a stream keeps when something is sent to it (`MAXLEN ~`). What is trimmed is lost, handled or
-    /// not. Default: all.
-    pub fn max_length(mut self, entries: u64) -> Self {
-        self.options.max_length = Some(entries);
-        self
-    }
-
-    /// How many bytes of published messages may wait for handlers. Beyond that nothing is read, and in the end Redis ends the
-    /// connection (`client-output-buffer-limit pubsub`, 32 MB where it is not changed). Default: 64 MiB.
-    pub fn buffer(mut self, bytes: usize) -> Self {
-        self.options.buffer = Some(bytes);
-        self
-    }
-
-    /// What happens to messages that fail. Default: 5 attempts with growing pauses from 100 ms, then the dead-letter
-    /// address. With [`Exhausted::Nack`] a message that keeps failing blocks its stream instead.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long Redis may take to answer. Default: 10 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a send may take before it is an error, reconnections included. Default: 30 s.
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.options.send_timeout = Some(timeout);
-        self
-    }
-
-    /// How long handlers may take to finish when the server stops; what they have not finished then stays in its stream.
-    /// Default: 30 s.
-    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
-        self.options.shutdown_deadline = Some(deadline);
-        self
-    }
-
-    /// Pauses between attempts to reconnect. Default: 100 ms, doubled each time up to 30 s.
-    pub fn reconnect(mut self, backoff: Backoff) -> Self {
-        self.options.reconnect = Some(backoff);
-        self
-    }
-
     /// How messages are laid out in a stream's entries. Default: [`Fields::plain`].
     pub fn fields(mut self, fields: Fields) -> Self {
         self.fields = fields;
@@ -239,35 +193,6 @@ impl<A: Application> Server<A> {
     /// `{parameters}`, the same ones: `.address("user.{id}.events", "v1:{id}:out")`. May be called several times.
     pub fn address(mut self, address: impl Into<String>, key: impl Into<String>) -> Self {
         self.said.keys.push((address.into(), key.into()));
-        self
-    }
-
-    /// Stops the server when this handle is asked to. Default: a handle of its own; SIGTERM and Ctrl-C stop it in any case.
-    pub fn stop(mut self, stop: &Stop) -> Self {
-        self.stop = stop.clone();
-        self
-    }
-
-    /// Calls `ready` whenever groups and subscriptions are in place: after the start and after every reconnection. Default:
-    /// nothing.
-    pub fn on_ready(mut self, ready: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_ready = Some(Arc::new(ready));
-        self
-    }
-
-    /// Lets the environment override everything else: `AMGI_REDIS_URL`, `_USERNAME`, `_PASSWORD`, `_VIA` (`streams`, `pubsub`),
-    /// `_ADDRESSES` (`CHANNEL=ADDRESS,ADDRESS;CHANNEL=ADDRESS`), `_GROUP`, `_CONSUMER`, `_START` (`oldest`, `newest`),
-    /// `_CONCURRENCY`, `_ORDERED` (`true`, `false`), `_PREFETCH`, `_MAX_DELIVERIES`, `_MAX_LENGTH`, `_BUFFER` (bytes), and in
-    /// seconds `_LINGER`, `_MIN_IDLE`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`. Default: the environment is
-    /// not read.
-    pub fn env(self) -> Self {
-        self.values(config::INFO.environment())
-    }
-
-    /// Lets these values, from a command line perhaps, override everything else. Their names are those of
-    /// [`protocol`](crate::protocol)'s options. Default: none.
-    pub fn values(mut self, values: Values) -> Self {
-        self.given = values;
         self
     }
 

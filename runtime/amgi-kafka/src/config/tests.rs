@@ -66,13 +66,11 @@ fn later_sources_win() {
 #[test]
 fn properties_go_where_they_belong() {
     let builder = Options {
-        properties: [
-            ("compression.type", "zstd"),
-            ("fetch.wait.max.ms", "7"),
-            ("socket.keepalive.enable", "true"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec(),
+        properties: Some(
+            [("compression.type", "zstd"), ("fetch.wait.max.ms", "7"), ("socket.keepalive.enable", "true")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+        ),
         ..Options::default()
     };
     let mut environment = Values::default();
