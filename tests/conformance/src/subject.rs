@@ -219,6 +219,8 @@ pub enum Ability {
     Concurrency,
     /// What the server does not take waits at the broker.
     BackPressure,
+    /// A stop begins nothing new; without it, what the broker has delivered is handled first.
+    ImmediateStop,
     /// A stop does not wait longer than its deadline.
     Deadline,
     /// Messages of a batch are delivered together.

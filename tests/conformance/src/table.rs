@@ -43,7 +43,7 @@ macro_rules! __cases {
             lifespan::startup_is_first_and_shutdown_last [] "startup comes before the first message, shutdown after the last is settled";
             lifespan::a_startup_that_fails_ends_the_server [] "a startup that fails ends the server, before any message is taken";
             lifespan::a_shutdown_that_fails_is_told [] "a shutdown that fails is the server's error";
-            lifespan::a_stop_finishes_what_has_begun [] "a stop finishes what has begun, and begins nothing new";
+            lifespan::a_stop_finishes_what_has_begun [ImmediateStop] "a stop finishes what has begun, and begins nothing new";
             lifespan::a_stop_does_not_wait_beyond_the_deadline [Deadline] "a stop does not wait for handlers beyond its deadline";
             broker::a_broker_missing_at_startup_is_an_error [BrokerLoss] "a broker that is not there at startup is an error";
             broker::a_broker_that_returns_is_used_again [BrokerLoss] "a broker that goes away and returns is used again, with all subscriptions";

@@ -148,6 +148,10 @@ impl Subject for Nats {
                 .without(
                     Ability::BackPressure,
                     "Without JetStream there is no back-pressure: what comes beyond `pending` is dropped and logged.",
+                )
+                .without(
+                    Ability::ImmediateStop,
+                    "Without JetStream a stop handles what has come before it ends: nobody gets it again.",
                 ),
         }
     }

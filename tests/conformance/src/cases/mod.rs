@@ -1,7 +1,7 @@
 //! The cases, one function each. `table.rs` lists them.
 //!
 //! What must stay true: a case whose ability is missing checks what the server does instead, wherever something can be seen;
-//! and every case fails on some server that breaks its promise (`tests/wrong.rs`).
+//! and every case fails on some server that breaks its promise (`tests/suite/wrong.rs`).
 
 pub(crate) mod broker;
 pub(crate) mod failures;

@@ -8,9 +8,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use amgi::{Application, Bindings, ByteString, Message};
 use amgi_conformance::{Abilities, Ability, Run, Subject, Watch};
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, RwLockReadGuard, mpsc};
 
 use self::broker::Broker;
+
+/// Cases with models that keep every promise read it; what takes the memory of the process writes it, and runs without them.
+pub(crate) static TOGETHER: RwLock<()> = RwLock::const_new(());
 
 /// A promise that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,7 @@ pub(crate) struct Model {
     fault: Option<Fault>,
     /// What it says that it cannot do.
     claim: Option<Ability>,
+    _together: Option<RwLockReadGuard<'static, ()>>,
 }
 
 impl fmt::Debug for Model {
@@ -99,6 +103,11 @@ impl fmt::Debug for Model {
 }
 
 impl Model {
+    /// One that keeps every promise.
+    pub(crate) async fn whole() -> Self {
+        Self { _together: Some(TOGETHER.read().await), ..Self::default() }
+    }
+
     /// One that breaks a promise.
     pub(crate) fn with(fault: Fault) -> Self {
         Self { fault: Some(fault), ..Self::default() }

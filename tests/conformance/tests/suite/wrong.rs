@@ -1,16 +1,11 @@
 //! Every case fails on a server that breaks its promise.
 
-mod model;
-
 use std::sync::Arc;
 
 use amgi_conformance::{Ability, CASES, check};
-use tokio::{
-    sync::{Mutex, Semaphore},
-    task::JoinSet,
-};
+use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::model::{Fault, Model};
+use crate::model::{Fault, Model, TOGETHER};
 
 /// What each case notices.
 const NOTICED: &[(&str, &[Fault])] = &[
@@ -86,14 +81,12 @@ const CLAIMED: &[(&str, Ability)] = &[
     ("what_is_nacked_lets_others_pass", Ability::Nack),
     ("a_batch_settles_each_message", Ability::Batches),
     ("so_many_are_handled_at_a_time", Ability::Concurrency),
+    ("a_stop_finishes_what_has_begun", Ability::ImmediateStop),
     ("a_stop_does_not_wait_beyond_the_deadline", Ability::Deadline),
 ];
 
 /// The case that takes much memory and time.
 const HEAVY: &str = "what_is_too_much_waits_at_the_broker";
-
-/// One test after the other.
-static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The cases that find nothing wrong with their models.
 async fn unnoticed(models: impl IntoIterator<Item = (&'static str, Model)>) -> Vec<String> {
@@ -104,7 +97,8 @@ async fn unnoticed(models: impl IntoIterator<Item = (&'static str, Model)>) -> V
     models.sort_by_key(|(case, _)| *case != HEAVY);
     for (case, model) in models {
         if case == HEAVY {
-            // So would this one.
+            // So would this one, in any test.
+            let _alone = TOGETHER.write().await;
             assert!(check(model, case).await.is_err(), "{case}");
             continue;
         }
@@ -135,7 +129,6 @@ async fn every_case_notices_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_server_can_do_all_the_same_is_noticed() {
-    let _alone = ALONE.lock().await;
     let unnoticed = unnoticed(CLAIMED.iter().map(|(case, ability)| (*case, Model::claiming(*ability)))).await;
     assert!(unnoticed.is_empty(), "{unnoticed:#?}");
 }
