@@ -27,7 +27,7 @@ pub use self::{
     peer::{Peer, Seen},
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
-    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages},
+    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, differing_pages},
     websockets::WebSockets,
 };
 

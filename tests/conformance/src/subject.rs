@@ -167,7 +167,19 @@ impl Watch {
         Self { messages, _client: Box::new(client) }
     }
 
-    pub(crate) async fn next(&mut self) -> Option<Message> {
+    /// The next message, once there is one; `None` when the watch has ended. For scenarios of one's own.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (saw, messages) = tokio::sync::mpsc::unbounded_channel();
+    /// let mut watch = amgi_conformance::Watch::new(messages, ());
+    /// saw.send(amgi::Message::new("a")).unwrap();
+    /// drop(saw);
+    /// assert_eq!(watch.next().await.unwrap().address, "a");
+    /// assert!(watch.next().await.is_none());
+    /// # });
+    /// ```
+    pub async fn next(&mut self) -> Option<Message> {
         self.messages.recv().await
     }
 

@@ -17,6 +17,7 @@ use lapin::{
 };
 use tokio::sync::{OnceCell, mpsc};
 
+use super::Placed;
 use crate::{Door, RabbitMq};
 
 /// A queue that is always full.
@@ -212,5 +213,11 @@ impl Subject for Amqp {
 
     async fn restore_broker(&self) {
         self.door().await.open();
+    }
+}
+
+impl Placed for Amqp {
+    async fn place(&self, _: &[&str]) -> String {
+        self.broker().url()
     }
 }

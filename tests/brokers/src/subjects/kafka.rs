@@ -17,6 +17,7 @@ use rdkafka::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
+use super::Placed;
 use crate::Kafka as Broker;
 
 /// Partitions of every topic.
@@ -216,5 +217,12 @@ impl Subject for Kafka {
             broker
         });
         *self.own_broker() = Some(started.await.expect("it starts"));
+    }
+}
+
+impl Placed for Kafka {
+    async fn place(&self, addresses: &[&str]) -> String {
+        self.make(addresses.iter().map(|&address| address.to_owned())).await;
+        self.url.clone()
     }
 }

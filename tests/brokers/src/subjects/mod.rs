@@ -18,6 +18,13 @@ pub use self::{
     amqp::Amqp, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats, redis::Redis,
 };
 
+/// A subject whose broker a process can use, too.
+pub trait Placed: Subject {
+    /// Makes what the broker must have for these addresses, such as topics, and says where it is: the URL that a service's
+    /// command line takes.
+    fn place(&self, addresses: &[&str]) -> impl Future<Output = String> + Send;
+}
+
 /// Around what is printed.
 const BEGIN: &str = "<!-- conformance: cargo run -p amgi-brokers-tests --bin conformance -- --write -->\n";
 const END: &str = "<!-- /conformance -->\n";

@@ -11,6 +11,7 @@ use rumqttc::v5::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
+use super::Placed;
 use crate::Mosquitto;
 
 /// `amgi-mqtt` in one version of MQTT.
@@ -205,5 +206,11 @@ impl Subject for Mqtt {
 
     async fn restore_broker(&self) {
         self.broker(Mosquitto::start_again);
+    }
+}
+
+impl Placed for Mqtt {
+    async fn place(&self, _: &[&str]) -> String {
+        self.broker(|broker| broker.url())
     }
 }

@@ -1,6 +1,6 @@
 //! `amgi-nats` on a nats-server of its own.
 
-use std::{sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use amgi::{Application, Bindings, ByteString, Message, server::Backoff};
 use amgi_conformance::{Abilities, Ability, Run, Subject, Watch};
@@ -12,6 +12,7 @@ use async_nats::{
 use futures_util::StreamExt;
 use tokio::{sync::mpsc, task::JoinHandle};
 
+use super::Placed;
 use crate::NatsServer;
 
 /// When JetStream delivers again what was not acknowledged.
@@ -271,5 +272,23 @@ impl Subject for Nats {
 
     async fn restore_broker(&self) {
         self.broker(NatsServer::start_again);
+    }
+}
+
+impl Placed for Nats {
+    async fn place(&self, addresses: &[&str]) -> String {
+        if self.kind == Kind::Subjects {
+            return self.url();
+        }
+        let first = |address: &&str| format!("{}.>", address.split('.').next().unwrap_or_default());
+        let subjects: BTreeSet<String> = addresses.iter().map(first).collect();
+        let config = stream::Config {
+            name: "PLACE".to_owned(),
+            subjects: subjects.into_iter().collect(),
+            ..stream::Config::default()
+        };
+        let jetstream = jetstream::new(self.client().await);
+        jetstream.get_or_create_stream(config).await.expect("a stream");
+        format!("{}?jetstream=true&declare=true", self.url())
     }
 }

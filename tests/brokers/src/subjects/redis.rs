@@ -8,6 +8,7 @@ use amgi_redis::{Fields, Server, Via};
 use redis::{AsyncConnectionConfig, Client, Pipeline, Value, aio::MultiplexedConnection, cmd};
 use tokio::{sync::mpsc, task::JoinHandle};
 
+use super::Placed;
 use crate::RedisServer;
 
 /// `amgi-redis` in one of its ways.
@@ -200,5 +201,11 @@ impl Subject for Redis {
 
     async fn restore_broker(&self) {
         self.broker(RedisServer::start_again);
+    }
+}
+
+impl Placed for Redis {
+    async fn place(&self, _: &[&str]) -> String {
+        self.broker(|broker| broker.url())
     }
 }
