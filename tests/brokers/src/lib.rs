@@ -11,6 +11,7 @@ pub mod kafka;
 mod mosquitto;
 mod nats_server;
 mod peer;
+mod process;
 pub mod rabbitmq;
 mod redis_server;
 mod subjects;
@@ -25,6 +26,7 @@ pub use self::{
     mosquitto::Mosquitto,
     nats_server::NatsServer,
     peer::{Peer, Seen},
+    process::Process,
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
     subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, differing_pages},
