@@ -22,7 +22,7 @@ pub mod typed;
 pub mod versions;
 pub mod walk;
 
-use std::io::Write as _;
+use std::{io::Write as _, process::ExitCode};
 
 /// Writes a line to standard output. Nobody reads the report of a runner whose output is closed.
 pub fn say(line: impl AsRef<str>) {
@@ -32,4 +32,16 @@ pub fn say(line: impl AsRef<str>) {
 /// What a word on the command line stands for, where it is one of those.
 pub fn choice<T: Copy>(word: Option<&str>, choices: &[(&str, T)]) -> Option<T> {
     choices.iter().find(|(name, _)| Some(*name) == word).map(|(_, choice)| *choice)
+}
+
+/// How a runner ends: well, with something amiss (1), or without having run, for this reason (2).
+pub fn exit_code(ran: Result<bool, String>) -> ExitCode {
+    match ran {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            say(text);
+            ExitCode::from(2)
+        }
+    }
 }

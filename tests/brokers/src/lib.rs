@@ -3,6 +3,7 @@
 //!
 //! What must hold: a broker that is not installed is a failure that says what to install, never a test that passes unseen.
 
+mod agents;
 mod app;
 mod authority;
 mod collector;
@@ -18,6 +19,7 @@ mod subjects;
 mod websockets;
 
 pub use self::{
+    agents::Agents,
     app::{App, Ready, Running, channel, failed, init_logs, rejected},
     authority::{Authority, Certified},
     collector::{Collector, Span},

@@ -1,15 +1,12 @@
 //! Requests and replies between two applications on a real mosquitto.
 
 use std::{
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use amgi::{
-    Application, Batch, ChannelInfo, Client, Context, Failure, Message, RequestError, Settlement,
-    server::Stop,
-};
-use amgi_brokers_tests::{Mosquitto, init_logs, within};
+use amgi::{Application, Batch, Client, Context, Failure, Message, RequestError, server::Stop};
+use amgi_brokers_tests::{Agents, Mosquitto, init_logs, within};
 use amgi_mqtt::Server;
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -19,34 +16,6 @@ use desk::{
     CountVisitsMessage, FindAgent, FindAgentHeaders, FindAgentReply, Sender, Text, TextHeaders, Ticket,
     TicketsHandler, Visits, VisitsHandler, types::FindAgentPayload,
 };
-
-/// The other side: says which agent can help, and translates.
-struct Agents;
-
-impl Application for Agents {
-    fn channels(&self) -> &[ChannelInfo] {
-        static CHANNELS: LazyLock<Vec<ChannelInfo>> = LazyLock::new(|| {
-            ["desk.agents.find", "desk.translate"].map(|address| ChannelInfo::new(address, address)).to_vec()
-        });
-        &CHANNELS
-    }
-
-    async fn message(&self, cx: &Context) -> Settlement {
-        let request = cx.message();
-        let header = |name| request.headers.get_bytes(name).cloned().unwrap_or_default();
-        let reply = match cx.address() {
-            "desk.translate" => {
-                let to = String::from_utf8(header("reply-to").to_vec()).expect("an address");
-                Message::new(to).payload("Hallo")
-            }
-            _ => Message::new("desk.agents").payload(r#"{"name":"Ada"}"#),
-        };
-        match cx.send(reply.header("correlation-id", header("correlation-id"))).await {
-            Ok(()) => Settlement::Ack,
-            Err(error) => amgi::Failed::new(&error).into(),
-        }
-    }
-}
 
 /// Asks for an agent for every ticket, and notes who it is.
 #[derive(Clone, Default)]

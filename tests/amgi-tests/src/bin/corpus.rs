@@ -17,6 +17,7 @@ use amgi_golden_tests::root;
 use amgi_tests::{
     compile::Workspace,
     documents::{self, Accepted, Document},
+    exit_code,
     guard::{self, LIMIT, Outcome},
     say,
     tree::Files,
@@ -48,14 +49,7 @@ properties that have a type in the document have one in Rust, or verdicts differ
 const TYPED: f64 = 0.98;
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(text) => {
-            say(text);
-            ExitCode::from(2)
-        }
-    }
+    exit_code(options().and_then(|options| run(&options)))
 }
 
 struct Options {

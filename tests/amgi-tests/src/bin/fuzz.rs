@@ -20,7 +20,7 @@ use amgi_gen::{
 };
 use amgi_golden_tests::target;
 use amgi_tests::{
-    documents,
+    documents, exit_code,
     guard::{self, LIMIT, Outcome},
     mutate::mutate,
     say,
@@ -44,14 +44,7 @@ The texts of cases that fail are kept in the build folder, in `fuzz/`.
 const LARGE: usize = 48 << 10;
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(text) => {
-            say(text);
-            ExitCode::from(2)
-        }
-    }
+    exit_code(options().and_then(|options| run(&options)))
 }
 
 struct Options {

@@ -13,7 +13,7 @@ use amgi_gen::{
     settings::{Additional, Numbers, Settings},
 };
 use amgi_tests::{
-    choice, documents,
+    choice, documents, exit_code,
     guard::{self, Outcome},
     instance::{Source, change, hostile},
     program::{Instance, Module, Program, Verdict, write},
@@ -53,14 +53,7 @@ when there are any, or a disagreement.
 ";
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(text) => {
-            say(text);
-            ExitCode::from(2)
-        }
-    }
+    exit_code(options().and_then(|options| run(&options)))
 }
 
 struct Flags {

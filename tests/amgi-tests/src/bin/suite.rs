@@ -13,7 +13,7 @@ use amgi_gen::{
     settings::{Additional, Formats, Numbers, Settings},
 };
 use amgi_tests::{
-    choice,
+    choice, exit_code,
     guard::{self, Outcome},
     json,
     program::{Module, Program, Verdict, write},
@@ -49,14 +49,7 @@ those to the schema of draft-07 schemas to that.
 ";
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(text) => {
-            say(text);
-            ExitCode::from(2)
-        }
-    }
+    exit_code(options().and_then(|options| run(&options)))
 }
 
 struct Flags {

@@ -1,42 +1,12 @@
 //! Requests of generated senders, and replies to this process alone.
 
-use std::sync::LazyLock;
-
-use amgi::{Application, ChannelInfo, Client, Context, Message, Settlement, server::Stop};
+use amgi::{Client, server::Stop};
 use amgi_amqp::Server;
-use amgi_brokers_tests::{RabbitMq, Running, init_logs, within};
+use amgi_brokers_tests::{Agents, RabbitMq, Running, init_logs, within};
 
 amgi_gen_macro::asyncapi!("../../specs/desk.yaml");
 
 use desk::{FindAgent, FindAgentHeaders, FindAgentReply, Sender, Text, TextHeaders, types::FindAgentPayload};
-
-/// The other side: says which agent can help, and translates.
-struct Agents;
-
-impl Application for Agents {
-    fn channels(&self) -> &[ChannelInfo] {
-        static CHANNELS: LazyLock<Vec<ChannelInfo>> = LazyLock::new(|| {
-            ["desk.agents.find", "desk.translate"].map(|address| ChannelInfo::new(address, address)).to_vec()
-        });
-        &CHANNELS
-    }
-
-    async fn message(&self, cx: &Context) -> Settlement {
-        let request = cx.message();
-        let header = |name| request.headers.get_bytes(name).cloned().unwrap_or_default();
-        let reply = match cx.address() {
-            "desk.translate" => {
-                let to = String::from_utf8(header("reply-to").to_vec()).expect("an address");
-                Message::new(to).payload("Hallo")
-            }
-            _ => Message::new("desk.agents").payload(r#"{"name":"Ada"}"#),
-        };
-        match cx.send(reply.header("correlation-id", header("correlation-id"))).await {
-            Ok(()) => Settlement::Ack,
-            Err(error) => amgi::Failed::new(&error).into(),
-        }
-    }
-}
 
 async fn client(url: String) -> Client {
     let started = Client::start(desk::replies(), |app, stop: Stop| {
