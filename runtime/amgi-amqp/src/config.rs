@@ -164,8 +164,8 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "NAME",
             "Virtual host [default: that of the URL, else the document's, else /]",
         ),
-        OptionInfo::new("username", "USER", "User at the broker"),
-        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::USERNAME,
+        OptionInfo::PASSWORD,
         OptionInfo::new("group", "NAME", "Instances of a group share its queues [default: PROGRAM]"),
         OptionInfo::new(
             "exchange",
@@ -187,17 +187,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         ),
         OptionInfo::new("concurrency", "ADDRESSES", "How many addresses are handled at a time [default: 16]"),
         OptionInfo::new("heartbeat", "SECONDS", "How long the connection may be silent [default: 30]"),
-        OptionInfo::new("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
-        OptionInfo::new(
-            "send-timeout",
-            "SECONDS",
-            "How long a send may take, reconnections included [default: 30]",
-        ),
-        OptionInfo::new(
-            "shutdown-deadline",
-            "SECONDS",
-            "How long handlers may take to finish at the end [default: 30]",
-        ),
+        OptionInfo::CONNECT_TIMEOUT,
+        OptionInfo::SEND_TIMEOUT,
+        OptionInfo::SHUTDOWN_DEADLINE,
     ],
 };
 

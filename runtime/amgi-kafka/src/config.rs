@@ -303,8 +303,8 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "ID",
             "Name of this instance that its partitions wait for while it restarts",
         ),
-        OptionInfo::new("username", "USER", "User at the brokers (SASL)"),
-        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::USERNAME,
+        OptionInfo::PASSWORD,
         OptionInfo::new(
             "mechanism",
             "NAME",
@@ -315,13 +315,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "BOOL",
             "Whether connections are encrypted [default: as the URL's scheme says]",
         ),
-        OptionInfo::new(
-            "ca-file",
-            "PATH",
-            "Certificates (PEM) that the brokers' are checked by [default: the system's]",
-        ),
-        OptionInfo::new("cert-file", "PATH", "Certificate (PEM) of this client"),
-        OptionInfo::new("key-file", "PATH", "Key (PEM) of this client"),
+        OptionInfo::CA_FILE,
+        OptionInfo::CERT_FILE,
+        OptionInfo::KEY_FILE,
         OptionInfo::new("key-password", "PASSWORD", "Password of the key").secret(),
         OptionInfo::new("start", "PLACE", "Where a new group begins: beginning or end [default: beginning]"),
         OptionInfo::new(
@@ -348,26 +344,14 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "SECONDS",
             "Time after which a stuck member is thrown out [default: 300]",
         ),
-        OptionInfo::new(
-            "connect-timeout",
-            "SECONDS",
-            "How long the brokers may take to answer at startup [default: 10]",
-        ),
-        OptionInfo::new(
-            "send-timeout",
-            "SECONDS",
-            "How long a send may take, reconnections included [default: 30]",
-        ),
+        OptionInfo::CONNECT_TIMEOUT,
+        OptionInfo::SEND_TIMEOUT,
         OptionInfo::new(
             "revoke-deadline",
             "SECONDS",
             "How long handlers may take when a partition is given up [default: 30]",
         ),
-        OptionInfo::new(
-            "shutdown-deadline",
-            "SECONDS",
-            "How long handlers may take to finish at the end [default: 30]",
-        ),
+        OptionInfo::SHUTDOWN_DEADLINE,
         OptionInfo::new("properties", "NAME=VALUE,…", "Properties of librdkafka, over everything else"),
     ],
 };

@@ -93,15 +93,11 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "ID",
             "Name of this instance at the broker, which keeps its session [default: amgi-PROGRAM-HOST]",
         ),
-        OptionInfo::new("username", "USER", "User at the broker"),
-        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
-        OptionInfo::new(
-            "ca-file",
-            "FILE",
-            "Certificates (PEM) of those who vouch for the broker [default: the system's]",
-        ),
-        OptionInfo::new("cert-file", "FILE", "Certificate (PEM) of this client, for brokers that want one"),
-        OptionInfo::new("key-file", "FILE", "Key (PEM) of this client's certificate"),
+        OptionInfo::USERNAME,
+        OptionInfo::PASSWORD,
+        OptionInfo::CA_FILE,
+        OptionInfo::CERT_FILE,
+        OptionInfo::KEY_FILE,
         OptionInfo::new("group", "NAME", "Share the messages among all instances of this group (MQTT 5)"),
         OptionInfo::new(
             "clean-session",
@@ -126,17 +122,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "QOS",
             "Quality of service of sends that do not say it: 0, 1 or 2 [default: 1]",
         ),
-        OptionInfo::new("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
-        OptionInfo::new(
-            "send-timeout",
-            "SECONDS",
-            "How long a send may take, reconnections included [default: 30]",
-        ),
-        OptionInfo::new(
-            "shutdown-deadline",
-            "SECONDS",
-            "How long handlers may take to finish at the end [default: 30]",
-        ),
+        OptionInfo::CONNECT_TIMEOUT,
+        OptionInfo::SEND_TIMEOUT,
+        OptionInfo::SHUTDOWN_DEADLINE,
     ],
 };
 

@@ -217,8 +217,8 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "Where the broker is: nats://user:password@host:port, several with commas [default: as the document says]",
         ),
         OptionInfo::new("name", "NAME", "Name of this client at the broker [default: amgi-PROGRAM]"),
-        OptionInfo::new("username", "USER", "User at the broker"),
-        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::USERNAME,
+        OptionInfo::PASSWORD,
         OptionInfo::new("token", "TOKEN", "Token at the broker").secret(),
         OptionInfo::new("nkey", "SEED", "Seed of the key pair that proves who this is").secret(),
         OptionInfo::new("credentials", "FILE", "File with a JWT and a seed (.creds)"),
@@ -227,13 +227,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "BOOL",
             "Whether the connection must be encrypted [default: as the broker wants]",
         ),
-        OptionInfo::new(
-            "ca-file",
-            "FILE",
-            "Certificates (PEM) that vouch for the broker [default: the system's]",
-        ),
-        OptionInfo::new("cert-file", "FILE", "Certificate (PEM) of this client"),
-        OptionInfo::new("key-file", "FILE", "Key (PEM) of this client's certificate"),
+        OptionInfo::CA_FILE,
+        OptionInfo::CERT_FILE,
+        OptionInfo::KEY_FILE,
         OptionInfo::new(
             "group",
             "NAME",
@@ -272,17 +268,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "MESSAGES",
             "How many messages of a channel may wait [default: 8192] [not JetStream]",
         ),
-        OptionInfo::new("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]"),
-        OptionInfo::new(
-            "send-timeout",
-            "SECONDS",
-            "How long a send may take, reconnections included [default: 30]",
-        ),
-        OptionInfo::new(
-            "shutdown-deadline",
-            "SECONDS",
-            "How long handlers may take to finish at the end [default: 30]",
-        ),
+        OptionInfo::CONNECT_TIMEOUT,
+        OptionInfo::SEND_TIMEOUT,
+        OptionInfo::SHUTDOWN_DEADLINE,
     ],
 };
 

@@ -85,8 +85,8 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "URL",
             "Where Redis is: redis://user:password@host:port/db [default: as the document says]",
         ),
-        OptionInfo::new("username", "USER", "User at Redis"),
-        OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::USERNAME,
+        OptionInfo::PASSWORD,
         OptionInfo::new("via", "WAY", "What messages go through: streams or pubsub [default: streams]"),
         OptionInfo::new(
             "addresses",
@@ -140,17 +140,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
             "BYTES",
             "How many bytes of published messages may wait for handlers [default: 67108864]",
         ),
-        OptionInfo::new("connect-timeout", "SECONDS", "How long Redis may take to answer [default: 10]"),
-        OptionInfo::new(
-            "send-timeout",
-            "SECONDS",
-            "How long a send may take, reconnections included [default: 30]",
-        ),
-        OptionInfo::new(
-            "shutdown-deadline",
-            "SECONDS",
-            "How long handlers may take to finish at the end [default: 30]",
-        ),
+        OptionInfo::CONNECT_TIMEOUT,
+        OptionInfo::SEND_TIMEOUT,
+        OptionInfo::SHUTDOWN_DEADLINE,
     ],
 };
 

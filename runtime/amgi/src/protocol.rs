@@ -91,6 +91,40 @@ pub struct OptionInfo {
     pub secret: bool,
 }
 
+/// Options that many servers have, so that they are called the same and mean the same.
+impl OptionInfo {
+    /// `username`.
+    pub const USERNAME: Self = Self::new("username", "USER", "User at the broker");
+    /// `password`, which is secret.
+    pub const PASSWORD: Self = Self::new("password", "PASSWORD", "Password of the user").secret();
+    /// `ca-file`.
+    pub const CA_FILE: Self = Self::new(
+        "ca-file",
+        "FILE",
+        "Certificates (PEM) of those who vouch for the broker [default: the system's]",
+    );
+    /// `cert-file`.
+    pub const CERT_FILE: Self =
+        Self::new("cert-file", "FILE", "Certificate (PEM) of this client, for brokers that want one");
+    /// `key-file`.
+    pub const KEY_FILE: Self = Self::new("key-file", "FILE", "Key (PEM) of this client's certificate");
+    /// `connect-timeout`.
+    pub const CONNECT_TIMEOUT: Self =
+        Self::new("connect-timeout", "SECONDS", "How long the broker may take to answer [default: 10]");
+    /// `send-timeout`.
+    pub const SEND_TIMEOUT: Self = Self::new(
+        "send-timeout",
+        "SECONDS",
+        "How long a send may take, reconnections included [default: 30]",
+    );
+    /// `shutdown-deadline`.
+    pub const SHUTDOWN_DEADLINE: Self = Self::new(
+        "shutdown-deadline",
+        "SECONDS",
+        "How long handlers may take to finish at the end [default: 30]",
+    );
+}
+
 impl OptionInfo {
     /// An option that is a flag too.
     ///
