@@ -31,7 +31,7 @@ pub use self::{
     process::Process,
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
-    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, differing_pages},
+    subjects::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, differing_pages},
     websockets::WebSockets,
 };
 

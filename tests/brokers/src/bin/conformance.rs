@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use amgi_brokers_tests::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages};
+use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages};
 use amgi_conformance::{run, table};
 use amgi_mqtt::Version;
 
@@ -30,6 +30,8 @@ async fn main() -> io::Result<ExitCode> {
         run(async || Amqp::default()).await,
         run(async || Redis::new(amgi_redis::Via::Stream)).await,
         run(async || Redis::new(amgi_redis::Via::PubSub)).await,
+        run(async || Http::retried()).await,
+        run(async || Http::once()).await,
     ];
     write!(out, "{}", table(&reports))?;
     let mut code = ExitCode::SUCCESS;

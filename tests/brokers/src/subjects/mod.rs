@@ -3,6 +3,7 @@
 //! A new server is added to [`pages`], `tests/conformance` and the program `conformance`.
 
 mod amqp;
+mod http;
 mod kafka;
 mod memory;
 mod mqtt;
@@ -15,7 +16,8 @@ use amgi_conformance::{Abilities, Report, Subject, reasons, table};
 use amgi_golden_tests::root;
 
 pub use self::{
-    amqp::Amqp, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats, redis::Redis,
+    amqp::Amqp, http::Http, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats,
+    redis::Redis,
 };
 
 /// A subject whose broker a process can use, too.
@@ -56,6 +58,8 @@ fn pages() -> Vec<Page> {
         Page::of(&Amqp::default(), "runtime/amgi-amqp/README.md"),
         Page::of(&Redis::new(amgi_redis::Via::Stream), "runtime/amgi-redis/README.md"),
         Page::of(&Redis::new(amgi_redis::Via::PubSub), "runtime/amgi-redis/README.md"),
+        Page::of(&Http::retried(), "runtime/amgi-http/README.md"),
+        Page::of(&Http::once(), "runtime/amgi-http/README.md"),
     ]
 }
 

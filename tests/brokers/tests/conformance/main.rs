@@ -1,6 +1,6 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages, init_logs};
+use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages, init_logs};
 use amgi_mqtt::Version;
 use amgi_redis::Via;
 
@@ -27,6 +27,11 @@ fn nats(subject: Nats) -> Nats {
 fn redis(via: Via) -> Redis {
     init_logs();
     Redis::new(via)
+}
+
+fn http(subject: Http) -> Http {
+    init_logs();
+    subject
 }
 
 fn kafka() -> KafkaSubject {
@@ -68,6 +73,14 @@ mod redis_streams {
 
 mod redis_pubsub {
     amgi_conformance::suite!(super::redis(amgi_redis::Via::PubSub));
+}
+
+mod http_retried {
+    amgi_conformance::suite!(super::http(amgi_brokers_tests::Http::retried()));
+}
+
+mod http_once {
+    amgi_conformance::suite!(super::http(amgi_brokers_tests::Http::once()));
 }
 
 mod kafka {
