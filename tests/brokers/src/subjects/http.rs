@@ -143,10 +143,11 @@ async fn post(to: SocketAddr, message: &Message) -> Option<StatusCode> {
         response.into_body().collect().await.ok()?;
         Some(status)
     };
+    let mut answered = std::pin::pin!(answered);
     tokio::select! {
-        biased;
-        status = answered => status,
-        _ = connection => None,
+        status = &mut answered => status,
+        // The answer may have come with its end.
+        _ = connection => answered.await,
     }
 }
 
