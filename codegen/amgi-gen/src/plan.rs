@@ -56,6 +56,7 @@ const CRATES: &[&str] = &[
     "alloc",
     "amgi",
     "amgi_amqp",
+    "amgi_http",
     "amgi_kafka",
     "amgi_mqtt",
     "amgi_nats",

@@ -5,53 +5,36 @@ use std::{fmt, path::PathBuf, time::Duration};
 use amgi::{
     Error, Result, ServerInfo,
     protocol::{OptionInfo, ProtocolInfo, Values},
-    server::Backoff,
+    server::{Backoff, program_name},
 };
 use reqwest::Url;
 
 use crate::event::Mode;
 
-/// Where one source says nothing, the field is `None`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    pub(crate) url: Option<String>,
-    pub(crate) listen: Option<String>,
-    pub(crate) path: Option<String>,
-    pub(crate) source: Option<String>,
-    pub(crate) mode: Option<Mode>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) login: Option<Login>,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) cert_file: Option<PathBuf>,
-    pub(crate) key_file: Option<PathBuf>,
-    pub(crate) listen_token: Option<Secret>,
-    pub(crate) listen_cert_file: Option<PathBuf>,
-    pub(crate) listen_key_file: Option<PathBuf>,
-    pub(crate) webhook_origins: Option<Vec<String>>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) inflight: Option<usize>,
-    pub(crate) connections: Option<usize>,
-    pub(crate) max_body: Option<usize>,
-    pub(crate) read_timeout: Option<Duration>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) send_timeout: Option<Duration>,
-    pub(crate) shutdown_deadline: Option<Duration>,
-    pub(crate) reconnect: Option<Backoff>,
-}
-
-macro_rules! over {
-    ($over:ident, $under:ident: $($field:ident)*) => {
-        Options { $($field: $over.$field.or($under.$field)),* }
-    };
-}
-
-impl Options {
-    /// These options, and `under` where they say nothing.
-    fn over(self, under: Self) -> Self {
-        over!(self, under: url listen path source mode content_type login ca_file cert_file key_file listen_token
-            listen_cert_file listen_key_file webhook_origins concurrency inflight connections max_body read_timeout
-            connect_timeout send_timeout shutdown_deadline reconnect)
-    }
+amgi::server_options! {
+    url: String,
+    listen: String,
+    path: String,
+    source: String,
+    mode: Mode,
+    content_type: String,
+    login: Login,
+    ca_file: PathBuf,
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    listen_token: Secret,
+    listen_cert_file: PathBuf,
+    listen_key_file: PathBuf,
+    webhook_origins: Vec<String>,
+    concurrency: usize,
+    inflight: usize,
+    connections: usize,
+    max_body: usize,
+    read_timeout: Duration,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    shutdown_deadline: Duration,
+    reconnect: Backoff,
 }
 
 /// What nobody must see.
@@ -114,56 +97,56 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
     protocols: &["http", "https"],
     schemes: &["http", "https"],
     options: &[
-        option(
+        OptionInfo::new(
             "url",
             "URL",
             "Where sends go: http://user:password@host:port/path [default: as the document says]",
         ),
-        option("listen", "HOST:PORT", "Where requests come in [default: 0.0.0.0:8000]"),
-        option("path", "PATH", "Path that requests come in below [default: that of the document's server]"),
-        option("source", "URI", "Source of the events that are sent [default: /PROGRAM]"),
-        option("mode", "MODE", "How events are sent: binary, structured [default: binary]"),
-        option("content-type", "TYPE", "Of payloads that say none [default: application/json]"),
-        option("username", "USER", "User that sends"),
-        secret("password", "PASSWORD", "Password of the user"),
-        secret("token", "TOKEN", "Bearer token of sends"),
-        option("ca-file", "FILE", "Certificates (PEM) that vouch for who is sent to [default: the system's]"),
-        option("cert-file", "FILE", "Certificate (PEM) of this client"),
-        option("key-file", "FILE", "Key (PEM) of this client's certificate"),
-        secret("listen-token", "TOKEN", "Bearer token that requests must have"),
-        option("listen-cert-file", "FILE", "Certificate (PEM) to receive by https with"),
-        option("listen-key-file", "FILE", "Key (PEM) of that certificate"),
-        option(
+        OptionInfo::new("listen", "HOST:PORT", "Where requests come in [default: 0.0.0.0:8000]"),
+        OptionInfo::new(
+            "path",
+            "PATH",
+            "Path that requests come in below [default: that of the document's server]",
+        ),
+        OptionInfo::new("source", "URI", "Source of the events that are sent [default: /PROGRAM]"),
+        OptionInfo::new("mode", "MODE", "How events are sent: binary, structured [default: binary]"),
+        OptionInfo::new("content-type", "TYPE", "Of payloads that say none [default: application/json]"),
+        OptionInfo::new("username", "USER", "User that sends"),
+        OptionInfo::PASSWORD,
+        OptionInfo::new("token", "TOKEN", "Bearer token of sends").secret(),
+        OptionInfo::new(
+            "ca-file",
+            "FILE",
+            "Certificates (PEM) that vouch for who is sent to [default: the system's]",
+        ),
+        OptionInfo::new("cert-file", "FILE", "Certificate (PEM) of this client"),
+        OptionInfo::new("key-file", "FILE", "Key (PEM) of this client's certificate"),
+        OptionInfo::new("listen-token", "TOKEN", "Bearer token that requests must have").secret(),
+        OptionInfo::new("listen-cert-file", "FILE", "Certificate (PEM) to receive by https with"),
+        OptionInfo::new("listen-key-file", "FILE", "Key (PEM) of that certificate"),
+        OptionInfo::new(
             "webhook-origins",
             "NAMES",
             "Who may ask for permission to send, separated by commas; * for everybody [default: nobody]",
         ),
-        option("concurrency", "MESSAGES", "How many messages are handled at a time [default: 16]"),
-        option("inflight", "REQUESTS", "How many requests may be here, waiting ones included [default: 256]"),
-        option("connections", "CONNECTIONS", "How many connections may be open [default: 1024]"),
-        option("max-body", "BYTES", "How large a body may be [default: 4194304]"),
-        option("read-timeout", "SECONDS", "How long a request may take to come in [default: 30]"),
-        option("connect-timeout", "SECONDS", "How long connecting may take [default: 10]"),
-        option(
+        OptionInfo::new("concurrency", "MESSAGES", "How many messages are handled at a time [default: 16]"),
+        OptionInfo::new(
+            "inflight",
+            "REQUESTS",
+            "How many requests may be here, waiting ones included [default: 256]",
+        ),
+        OptionInfo::new("connections", "CONNECTIONS", "How many connections may be open [default: 1024]"),
+        OptionInfo::new("max-body", "BYTES", "How large a body may be [default: 4194304]"),
+        OptionInfo::new("read-timeout", "SECONDS", "How long a request may take to come in [default: 30]"),
+        OptionInfo::new("connect-timeout", "SECONDS", "How long connecting may take [default: 10]"),
+        OptionInfo::new(
             "send-timeout",
             "SECONDS",
             "How long a send may take, further attempts included [default: 30]",
         ),
-        option(
-            "shutdown-deadline",
-            "SECONDS",
-            "How long handlers may take to finish at the end [default: 30]",
-        ),
+        OptionInfo::SHUTDOWN_DEADLINE,
     ],
 };
-
-const fn option(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: false }
-}
-
-const fn secret(name: &'static str, value: &'static str, help: &'static str) -> OptionInfo {
-    OptionInfo { name, value, help, secret: true }
-}
 
 /// What is given as text.
 pub(crate) fn given(values: &Values) -> Result<Options> {
@@ -257,7 +240,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
         url,
         listen: options.listen,
         path: options.path.unwrap_or_default(),
-        source: options.source.unwrap_or_else(|| format!("/{}", program())),
+        source: options.source.unwrap_or_else(|| format!("/{}", program_name())),
         mode: options.mode.unwrap_or_default(),
         content_type: options.content_type.unwrap_or_else(|| "application/json".to_owned()),
         login: options.login.or(within),
@@ -276,14 +259,6 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
         shutdown_deadline: seconds(options.shutdown_deadline, 30),
         reconnect: options.reconnect.unwrap_or_default(),
     })
-}
-
-/// Name of the program, which is the same for all instances and after a restart.
-fn program() -> String {
-    std::env::current_exe()
-        .ok()
-        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "application".to_owned())
 }
 
 #[cfg(test)]

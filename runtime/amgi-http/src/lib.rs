@@ -52,7 +52,8 @@ pub struct Server<A> {
     routes: Option<Router>,
     policy: Policy,
     stop: Stop,
-    on_ready: Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>,
+    on_ready: Option<Arc<dyn Fn() + Send + Sync>>,
+    on_listening: Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>,
     passing: bool,
 }
 
@@ -69,54 +70,78 @@ impl<A: Application> Server<A> {
             policy: Policy::default(),
             stop: Stop::new(),
             on_ready: None,
+            on_listening: None,
             passing: false,
         }
     }
 
-    /// Where sends go: `http://user:password@host:port/path`, or `https://…`. Default: the document's server; where there is none,
-    /// a send is an error unless its address is [mapped](Self::address) to a URL.
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.options.url = Some(url.into());
-        self
-    }
+    amgi::server_builder! {
+        protocol "HTTP";
+        environment "AMGI_HTTP_";
+        info config::INFO;
 
-    /// Which of the document's servers is meant, by its key. Default: the first that speaks HTTP. Channels that the document
-    /// puts on other servers only are left out.
-    pub fn server(mut self, name: impl Into<String>) -> Self {
-        self.named = Some(name.into());
-        self
-    }
+        /// What happens to messages that fail. Default: 5 attempts in process with growing pauses from 100 ms, then the answer says that
+        /// the message was not handled, and its sender decides.
+        policy;
 
-    /// `HOST:PORT` to listen at; port 0 for a free one, which [`on_ready`](Self::on_ready) tells. Default: `0.0.0.0:8000`, and
-    /// nothing where the application receives nothing but replies.
-    pub fn listen(mut self, address: impl Into<String>) -> Self {
-        self.options.listen = Some(address.into());
-        self
-    }
+        /// Calls `ready` when requests come in, or, where nothing is received, when the application has started. Default: nothing.
+        on_ready;
 
-    /// The path below which channels have theirs, and at which events of all types come in. Default: that of the document's
-    /// server, else `/`.
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.options.path = Some(path.into());
-        self
-    }
+        options {
+            /// Where sends go: `http://user:password@host:port/path`, or `https://…`. Default: the document's server; where there is none,
+            /// a send is an error unless its address is [mapped](Self::address) to a URL.
+            url(url: impl Into<String>);
 
-    /// Source of the events that are sent, where a message has no header `ce-source`. Default: `/<program>`.
-    pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.options.source = Some(source.into());
-        self
-    }
+            /// `HOST:PORT` to listen at; port 0 for a free one, which [`on_listening`](Self::on_listening) tells. Default: `0.0.0.0:8000`, and
+            /// nothing where the application receives nothing but replies.
+            listen(address: impl Into<String>);
 
-    /// How events are sent. Default: [`Mode::Binary`]. What comes in may have any mode.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.options.mode = Some(mode);
-        self
-    }
+            /// The path below which channels have theirs, and at which events of all types come in. Default: that of the document's
+            /// server, else `/`.
+            path(path: impl Into<String>);
 
-    /// Content type of payloads that are sent, where a message says none. Default: `application/json`.
-    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
-        self.options.content_type = Some(content_type.into());
-        self
+            /// Source of the events that are sent, where a message has no header `ce-source`. Default: `/<program>`.
+            source(source: impl Into<String>);
+
+            /// How events are sent. Default: [`Mode::Binary`]. What comes in may have any mode.
+            mode(mode: Mode);
+
+            /// Content type of payloads that are sent, where a message says none. Default: `application/json`.
+            content_type(content_type: impl Into<String>);
+
+            /// File with the certificates (PEM) that vouch for who is sent to. Default: those of the system.
+            ca_file(path: impl Into<PathBuf>);
+
+            /// How many messages are handled at a time; of each channel with batches, how many batches. Default: 16.
+            concurrency(messages: usize);
+
+            /// How many requests may be here at a time, those that wait for a handler included; what comes beyond is answered with 503
+            /// and `Retry-After`. Default: 256.
+            inflight(requests: usize);
+
+            /// How many connections may be open; others wait to be accepted. Default: 1024.
+            connections(connections: usize);
+
+            /// How many bytes a body may have, of a request that comes in and of the answer to a request that is sent; a larger request is
+            /// answered with 413. Default: 4 MiB.
+            max_body(bytes: usize);
+
+            /// How long the head of a request may take to come in, and how long its body. Default: 30 s.
+            read_timeout(timeout: Duration);
+
+            /// How long connecting may take for a send. Default: 10 s.
+            connect_timeout(timeout: Duration);
+
+            /// How long a send may take before it is an error, further attempts included. Default: 30 s.
+            send_timeout(timeout: Duration);
+
+            /// How long handlers may take to finish when the server stops. Default: 30 s.
+            shutdown_deadline(deadline: Duration);
+
+            /// Pauses between attempts at a send whose receiver cannot be reached, or has no time (408, 429, 502, 503, 504) and does not
+            /// say when it has. Default: 100 ms, doubled each time up to 30 s.
+            reconnect(backoff: Backoff);
+        }
     }
 
     /// User and password of sends to the server of [`url`](Self::url). Default: those in the URL, else none.
@@ -128,12 +153,6 @@ impl<A: Application> Server<A> {
     /// Bearer token of sends to the server of [`url`](Self::url). Default: none.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.options.login = Some(Login::Token(Secret(token.into())));
-        self
-    }
-
-    /// File with the certificates (PEM) that vouch for who is sent to. Default: those of the system.
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.options.ca_file = Some(path.into());
         self
     }
 
@@ -164,70 +183,6 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// How many messages are handled at a time; of each channel with batches, how many batches. Default: 16.
-    pub fn concurrency(mut self, messages: usize) -> Self {
-        self.options.concurrency = Some(messages);
-        self
-    }
-
-    /// How many requests may be here at a time, those that wait for a handler included; what comes beyond is answered with 503
-    /// and `Retry-After`. Default: 256.
-    pub fn inflight(mut self, requests: usize) -> Self {
-        self.options.inflight = Some(requests);
-        self
-    }
-
-    /// How many connections may be open; others wait to be accepted. Default: 1024.
-    pub fn connections(mut self, connections: usize) -> Self {
-        self.options.connections = Some(connections);
-        self
-    }
-
-    /// How many bytes a body may have, of a request that comes in and of the answer to a request that is sent; a larger request is
-    /// answered with 413. Default: 4 MiB.
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.options.max_body = Some(bytes);
-        self
-    }
-
-    /// How long the head of a request may take to come in, and how long its body. Default: 30 s.
-    pub fn read_timeout(mut self, timeout: Duration) -> Self {
-        self.options.read_timeout = Some(timeout);
-        self
-    }
-
-    /// What happens to messages that fail. Default: 5 attempts in process with growing pauses from 100 ms, then the answer says that
-    /// the message was not handled, and its sender decides.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long connecting may take for a send. Default: 10 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a send may take before it is an error, further attempts included. Default: 30 s.
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.options.send_timeout = Some(timeout);
-        self
-    }
-
-    /// How long handlers may take to finish when the server stops. Default: 30 s.
-    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
-        self.options.shutdown_deadline = Some(deadline);
-        self
-    }
-
-    /// Pauses between attempts at a send whose receiver cannot be reached, or has no time (408, 429, 502, 503, 504) and does not
-    /// say when it has. Default: 100 ms, doubled each time up to 30 s.
-    pub fn reconnect(mut self, backoff: Backoff) -> Self {
-        self.options.reconnect = Some(backoff);
-        self
-    }
-
     /// Maps one address, or the channel of that name, to a path of its own for receives and sends, or to a URL for sends:
     /// `.address("user.{id}.events", "https://hooks.example/users/{id}")`. Both may have `{parameters}`, the same ones. May be
     /// called several times.
@@ -254,36 +209,9 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Stops the server when this handle is asked to. Default: a handle of its own; SIGTERM and Ctrl-C stop it in any case.
-    pub fn stop(mut self, stop: &Stop) -> Self {
-        self.stop = stop.clone();
-        self
-    }
-
-    /// Calls `ready` when requests come in, or, where nothing is received, when the application has started. Default: nothing.
-    pub fn on_ready(self, ready: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_listening(move |_| ready())
-    }
-
-    /// The same with the address that is listened at; port 0 where there is none.
+    /// The same as [`on_ready`](Self::on_ready), with the address that is listened at; port 0 where there is none.
     pub fn on_listening(mut self, ready: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
-        self.on_ready = Some(Arc::new(ready));
-        self
-    }
-
-    /// Lets the environment override everything else: `AMGI_HTTP_URL`, `_LISTEN`, `_PATH`, `_SOURCE`, `_MODE` (`binary`,
-    /// `structured`), `_CONTENT_TYPE`, `_USERNAME`, `_PASSWORD`, `_TOKEN`, `_CA_FILE`, `_CERT_FILE`, `_KEY_FILE`, `_LISTEN_TOKEN`,
-    /// `_LISTEN_CERT_FILE`, `_LISTEN_KEY_FILE`, `_WEBHOOK_ORIGINS` (with commas), `_CONCURRENCY`, `_INFLIGHT`, `_CONNECTIONS`,
-    /// `_MAX_BODY`, and in seconds `_READ_TIMEOUT`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`, `_SHUTDOWN_DEADLINE`. Default: the
-    /// environment is not read.
-    pub fn env(self) -> Self {
-        self.values(config::INFO.environment())
-    }
-
-    /// Lets these values, from a command line perhaps, override everything else. Their names are those of
-    /// [`protocol`]'s options. Default: none.
-    pub fn values(mut self, values: Values) -> Self {
-        self.given = values;
+        self.on_listening = Some(Arc::new(ready));
         self
     }
 
@@ -324,7 +252,15 @@ impl<A: Application> Server<A> {
             stop: self.stop,
             app: app.clone(),
         });
-        let running = Running { shared, places, channels, config, envelope, on_ready: self.on_ready };
+        let running = Running {
+            shared,
+            places,
+            channels,
+            config,
+            envelope,
+            on_ready: self.on_ready,
+            on_listening: self.on_listening,
+        };
         let ran = Box::pin(running.run(listener, self.routes)).await;
         let ended = lifespan::shutdown(&*app).await;
         ran.and(ended)
@@ -357,7 +293,8 @@ struct Running<A> {
     channels: Vec<ChannelInfo>,
     config: Arc<config::Config>,
     envelope: Envelope,
-    on_ready: Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>,
+    on_ready: Option<Arc<dyn Fn() + Send + Sync>>,
+    on_listening: Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>,
 }
 
 impl<A: Application> Running<A> {
@@ -404,8 +341,11 @@ impl<A: Application> Running<A> {
     }
 
     fn ready(&self, address: SocketAddr) {
+        if let Some(on_listening) = &self.on_listening {
+            on_listening(address);
+        }
         if let Some(on_ready) = &self.on_ready {
-            on_ready(address);
+            on_ready();
         }
     }
 }
@@ -440,9 +380,7 @@ impl Protocol for Http {
         let mut server = Server::new(app).stop(&stop);
         // Beside a service that runs there is no port for another.
         server.passing = passing;
-        if let Some(url) = url {
-            server = server.url(url);
-        }
+        server.options.url = url;
         server.values(values).serve().await
     }
 }

@@ -166,6 +166,7 @@ impl<'a> View<'a> {
 /// Server crates: the feature that a crate has for it, and what documents call its protocol.
 const PROTOCOLS: &[(&str, &str, &[&str])] = &[
     ("amqp", "amgi-amqp", &["amqp", "amqps", "rabbitmq"]),
+    ("http", "amgi-http", &["http", "https"]),
     ("kafka", "amgi-kafka", &["kafka", "kafka-secure"]),
     ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
     ("nats", "amgi-nats", &["nats", "natss"]),
