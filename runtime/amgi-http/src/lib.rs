@@ -298,7 +298,7 @@ struct Running<A> {
 }
 
 impl<A: Application> Running<A> {
-    async fn run(self, listener: Option<Listener>, routes: Option<Router>) -> Result<()> {
+    async fn run(self, listener: Option<Listener>, own: Option<Router>) -> Result<()> {
         let stop = self.shared.stop.clone();
         let Some(mut listener) = listener else {
             self.ready(SocketAddr::from(([0, 0, 0, 0], 0)));
@@ -314,7 +314,7 @@ impl<A: Application> Running<A> {
             &self.envelope,
             &mut tasks,
         )?);
-        let router = routes.unwrap_or_default().fallback(move |request: axum::extract::Request| {
+        let router = own.unwrap_or_default().fallback(move |request: axum::extract::Request| {
             let receiver = receiver.clone();
             async move { receiver.receive(request).await }
         });

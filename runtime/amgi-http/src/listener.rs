@@ -29,7 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where requests come in.
 pub(crate) struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     tls: Option<TlsAcceptor>,
     room: Arc<Semaphore>,
     patience: Duration,
@@ -41,11 +41,11 @@ impl Listener {
     /// Listens at `address`. Nothing is accepted yet.
     pub(crate) async fn open(address: &str, config: &Config) -> Result<Self> {
         let tls = config.listen_tls.as_ref().map(tls::acceptor).transpose()?;
-        let listener = TcpListener::bind(address).await.map_err(|error| {
+        let socket = TcpListener::bind(address).await.map_err(|error| {
             Error::Broker(Box::new(BrokerError(format!("cannot listen at {address}: {error}"))))
         })?;
         Ok(Self {
-            listener,
+            socket,
             tls,
             room: Arc::new(Semaphore::new(config.connections)),
             patience: config.read_timeout,
@@ -55,7 +55,7 @@ impl Listener {
     }
 
     pub(crate) fn address(&self) -> io::Result<std::net::SocketAddr> {
-        self.listener.local_addr()
+        self.socket.local_addr()
     }
 
     /// Accepts connections until it is dropped.
@@ -65,7 +65,7 @@ impl Listener {
             let Ok(permit) = self.room.clone().acquire_owned().await else { return };
             let stream = loop {
                 tokio::select! {
-                    accepted = self.listener.accept() => match accepted {
+                    accepted = self.socket.accept() => match accepted {
                         Ok((stream, _)) => break stream,
                         Err(error) => {
                             warn!(%error, "no connection could be accepted");
@@ -88,8 +88,8 @@ impl Listener {
 
     /// Lets answers be read that are on their way, and ends all connections.
     pub(crate) async fn close(self) {
-        let Self { listener, graceful, mut connections, .. } = self;
-        drop(listener);
+        let Self { socket, graceful, mut connections, .. } = self;
+        drop(socket);
         if timeout(LAST_WORDS, graceful.shutdown()).await.is_err() {
             warn!("some answers may not have arrived");
         }

@@ -265,10 +265,7 @@ mod tests {
 
     #[test]
     fn a_reply_has_a_status_that_is_one() {
-        let with = |status: i64| status_of(&Message::new("a").binding(PROTOCOL, field::STATUS_CODE, status));
-        fn status_of(message: &Message) -> u16 {
-            status(message)
-        }
+        let with = |code: i64| status(&Message::new("a").binding(PROTOCOL, field::STATUS_CODE, code));
         assert_eq!([with(201), with(100), with(-1), with(70_000)], [201, 200, 200, 200]);
     }
 }

@@ -137,7 +137,7 @@ impl<A: Application> Receiver<A> {
             response.headers_mut().insert(ALLOW, allowed(methods));
             return Ok(response);
         }
-        let kind = Kind::of(&head.headers).map_err(unfit)?;
+        let kind = Kind::of(&head.headers).map_err(|error| unfit(&error))?;
         if address.is_none() && kind == Kind::Plain {
             let text = "here is the place of events, and the request is none: it has neither the header `ce-type` \
                         nor the content type of events; other messages have the path of their channel";
@@ -154,7 +154,8 @@ impl<A: Application> Receiver<A> {
         }
         let (permit, only_replies) = self.enter(may_be_reply)?;
         let body = self.read(body).await?;
-        let messages = event::incoming(kind, &head.headers, body, &self.spelling).map_err(unfit)?;
+        let messages =
+            event::incoming(kind, &head.headers, body, &self.spelling).map_err(|error| unfit(&error))?;
         let messages = self.addressed(messages, address, &head, kind != Kind::Batch)?;
         let all_replies = messages.iter().all(|(_, index)| self.channels[*index].replies);
         if self.shared.stop.is_requested() && !all_replies {
@@ -348,7 +349,7 @@ impl<A: Application> Receiver<A> {
     }
 }
 
-fn unfit(unfit: Unfit) -> Problem {
+fn unfit(unfit: &Unfit) -> Problem {
     let status = match unfit {
         Unfit::Malformed(_) => StatusCode::BAD_REQUEST,
         Unfit::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -60,8 +60,14 @@ struct Ready {
 /// Why an attempt failed.
 struct Failed {
     text: String,
-    /// Whether another may succeed, and when the server wants it.
-    again: Option<Option<Duration>>,
+    again: Again,
+}
+
+/// Whether another attempt may succeed, and when.
+enum Again {
+    Never,
+    Later,
+    After(Duration),
 }
 
 impl Outbox {
@@ -146,9 +152,12 @@ impl Outbox {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
-            let Some(wanted) = failed.again else { return Err(failed.text) };
             tries = tries.saturating_add(1);
-            let pause = wanted.unwrap_or_else(|| self.backoff.pause(tries));
+            let pause = match failed.again {
+                Again::Never => return Err(failed.text),
+                Again::Later => self.backoff.pause(tries),
+                Again::After(pause) => pause,
+            };
             if Instant::now() + pause >= until {
                 return Err(format!("{}; given up after {tries} attempts", failed.text));
             }
@@ -164,30 +173,27 @@ impl Outbox {
             .headers(ready.headers.clone())
             .body(ready.body.clone())
             .timeout(until.saturating_duration_since(Instant::now()));
-        let response = request
-            .send()
-            .await
-            .map_err(|error| Failed { text: chain(&error), again: (!error.is_builder()).then_some(None) })?;
+        let response = request.send().await.map_err(|error| Failed {
+            text: chain(&error),
+            again: if error.is_builder() { Again::Never } else { Again::Later },
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let again = matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT
-                | StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT
-        );
         let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let after = after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let again = match status {
+            StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => after.map_or(Again::Later, Again::After),
+            _ => Again::Never,
+        };
         let said = said(response).await;
         let colon = if said.is_empty() { "" } else { ": " };
-        Err(Failed {
-            text: format!("{} answers {status}{colon}{said}", ready.url),
-            again: again.then_some(after),
-        })
+        Err(Failed { text: format!("{} answers {status}{colon}{said}", ready.url), again })
     }
 
     /// Gives an answer to who waits for one.

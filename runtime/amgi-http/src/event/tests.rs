@@ -1,6 +1,9 @@
 use super::*;
 
-fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
+/// Headers.
+type Pairs<'a> = &'a [(&'static str, &'a str)];
+
+fn map(pairs: Pairs) -> HeaderMap {
     let pair = |(name, value): &(&'static str, &str)| {
         (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
     };
@@ -64,7 +67,7 @@ fn data_is_what_its_type_says() {
 
 #[test]
 fn what_is_no_event_says_why() {
-    let cases: &[(&[(&'static str, &str)], &str, &str)] = &[
+    let cases: &[(Pairs, &str, &str)] = &[
         (&[("ce-type", "t"), ("ce-specversion", "1.0")], "", "an event must have `id`, `source`"),
         (
             &[("ce-specversion", "0.3"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t")],

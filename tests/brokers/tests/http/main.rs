@@ -61,7 +61,9 @@ fn server(app: App) -> Server<App> {
 /// Serves, and says where.
 async fn start<A: Application>(server: Server<A>) -> (Running, SocketAddr) {
     let (tell, mut told) = mpsc::unbounded_channel();
-    let server = server.on_listening(move |at| drop(tell.send(at)));
+    let server = server.on_listening(move |at| {
+        let _ = tell.send(at);
+    });
     let running = Running::serve(|stop: &Stop, ready| server.stop(stop).on_ready(ready).serve()).await;
     (running, told.recv().await.expect("an address"))
 }

@@ -117,7 +117,7 @@ async fn generated_applications_ask_each_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_knows_nothing_of_us_answers_too() {
     amgi_brokers_tests::init_logs();
-    let mut target = Target::start(&[(200, &[("content-type", "application/json")], r#""Bonjour""#)]).await;
+    let mut target = Target::start(&[(200, &[("content-type", "text/plain")], "Bonjour")]).await;
     let url = target.url();
     // It receives nothing but replies, and those are responses: it does not listen.
     let client = Client::start(desk::replies(), |app, stop| Server::new(app).url(url).stop(&stop).serve())
