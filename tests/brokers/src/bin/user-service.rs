@@ -98,6 +98,7 @@ impl UserFindHandler for Service {
 async fn main() -> ExitCode {
     amgi::cli::App::new(user::DOCUMENT, || user::app(Service::default()))
         .protocol(amgi_amqp::protocol())
+        .protocol(amgi_http::protocol())
         .protocol(amgi_kafka::protocol())
         .protocol(amgi_mqtt::protocol())
         .protocol(amgi_nats::protocol())

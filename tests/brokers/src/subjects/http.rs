@@ -33,6 +33,8 @@ use tokio::{
     time::sleep,
 };
 
+use super::Placed;
+
 /// How many requests the sender makes at a time: more than the server lets in.
 const AT_A_TIME: usize = 300;
 /// Its pause before it sends again.
@@ -58,10 +60,13 @@ struct Sender {
     turn: AtomicUsize,
 }
 
+/// Who watches which address.
+type Watches = Arc<Mutex<Vec<(ByteString, mpsc::UnboundedSender<Message>)>>>;
+
 /// Where sends go.
 struct Receiver {
     address: SocketAddr,
-    watches: Arc<Mutex<Vec<(ByteString, mpsc::UnboundedSender<Message>)>>>,
+    watches: Watches,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -150,8 +155,6 @@ async fn post(to: SocketAddr, message: &Message) -> Option<StatusCode> {
         _ = connection => answered.await,
     }
 }
-
-type Watches = Arc<Mutex<Vec<(ByteString, mpsc::UnboundedSender<Message>)>>>;
 
 /// Takes what is sent.
 async fn receive(listener: TcpListener, watches: Watches) {
@@ -298,5 +301,14 @@ impl Subject for Http {
         let (saw, messages) = mpsc::unbounded_channel();
         lock(&self.receiver().await.watches).push((address.into(), saw));
         Watch::new(messages, ())
+    }
+}
+
+impl Placed for Http {
+    async fn place(&self, _: &[&str]) -> String {
+        let receiver = self.receiver().await;
+        let service = SocketAddr::from(([127, 0, 0, 1], crate::free_port()));
+        lock(&self.sender.instances).push(service);
+        format!("http://{}/events?listen={service}", receiver.address)
     }
 }

@@ -8,7 +8,7 @@ mod lines;
 use std::{process::Stdio, time::Duration};
 
 use amgi::Message;
-use amgi_brokers_tests::{Amqp, KafkaSubject, Mqtt, Nats, Placed, Redis, within};
+use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Mqtt, Nats, Placed, Redis, within};
 use amgi_conformance::Watch;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -80,6 +80,11 @@ async fn in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_amqp() {
     scenario(Real(Amqp::default(), None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_http() {
+    scenario(Real(Http::retried(), None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

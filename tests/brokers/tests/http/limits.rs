@@ -133,7 +133,7 @@ async fn a_stop_answers_everybody() {
     let gate = Arc::new(Semaphore::new(0));
     let (app, mut began) = gated(&gate);
     let (running, at) = start(server(app).concurrency(1)).await;
-    let begun = tokio::spawn(post(at, "/orders", &[], "begun"));
+    let first = tokio::spawn(post(at, "/orders", &[], "first"));
     next(&mut began).await;
     let waiting = tokio::spawn(post(at, "/orders", &[], "waiting"));
     sleep(Duration::from_millis(200)).await;
@@ -146,7 +146,7 @@ async fn a_stop_answers_everybody() {
     );
     assert_eq!(answer.detail(), "the application is stopping");
     gate.add_permits(10);
-    assert_eq!(begun.await.expect("no panic").status, 204);
+    assert_eq!(first.await.expect("no panic").status, 204);
     assert_eq!(waiting.await.expect("no panic").status, 503);
     running.stop().await;
     assert!(began.try_recv().is_err(), "nothing new was begun");

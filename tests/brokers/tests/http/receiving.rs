@@ -15,6 +15,9 @@ fn acks(addresses: &[&'static str]) -> (App, tokio::sync::mpsc::UnboundedReceive
     App::new(addresses.iter().map(|address| channel(address)), |_| async { Settlement::Ack })
 }
 
+/// Path, headers, body; status and detail of the answer.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 /// Does what the payload says.
 fn obeys() -> (App, tokio::sync::mpsc::UnboundedReceiver<amgi::Message>) {
     App::new([channel("orders")], |cx| async move {
@@ -152,7 +155,7 @@ async fn what_is_no_message_is_told_why() {
     let (running, at) = start(server(app).max_body(100)).await;
     let long = "x".repeat(101);
     let incomplete = [("ce-type", "order.created"), ("ce-specversion", "1.0")];
-    let cases: &[(&str, &[(&str, &str)], &str, u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("/nowhere", &[], "", 404, "no channel has this path"),
         ("/", &event("unknown"), "", 404, "no channel takes events of the type `unknown`"),
         ("/", &[], "", 400, "here is the place of events"),
@@ -218,7 +221,7 @@ async fn the_document_asks_for_batches() {
     let (app, mut began) = App::new([batched], |_| async { Settlement::Ack });
     let (running, at) = start(server(app).concurrency(1)).await;
     let event = r#"{"specversion":"1.0","id":"1","source":"/","type":"orders","data":1}"#;
-    let list = format!("[{}]", vec![event; 7].join(","));
+    let list = format!("[{}]", [event; 7].join(","));
     let since = std::time::Instant::now();
     assert_eq!(post(at, "/", &[("content-type", BATCH)], &list).await.status, 204);
     // Three, three, and one that waited for others.

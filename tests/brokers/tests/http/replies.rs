@@ -100,12 +100,12 @@ async fn generated_applications_ask_each_other() {
     let found = async {
         // The client may not listen yet.
         loop {
-            match sender.find_agent(question("a")).timeout(Duration::from_secs(1)).await {
+            let asked = sender.find_agent(question("a")).timeout(Duration::from_secs(1)).await;
+            match asked {
                 Ok(FindAgentReply::Agent(agent)) => return agent.payload.name,
                 Ok(_) => panic!("somebody can help"),
-                Err(error) => {
-                    assert!(matches!(error, RequestError::TimedOut(_) | RequestError::Send(_)), "{error}")
-                }
+                Err(RequestError::TimedOut(_) | RequestError::Send(_)) => {}
+                Err(error) => panic!("{error}"),
             }
         }
     };
