@@ -60,6 +60,8 @@ struct Ready {
 /// Why an attempt failed.
 struct Failed {
     text: String,
+    /// Whether the time was up.
+    late: bool,
     again: Again,
 }
 
@@ -147,11 +149,16 @@ impl Outbox {
     async fn deliver(&self, ready: &Ready) -> std::result::Result<Response, String> {
         let until = Instant::now() + self.timeout;
         let mut tries = 0_u32;
+        let mut before: Option<String> = None;
         loop {
-            let failed = match self.attempt(ready, until).await {
+            let mut failed = match self.attempt(ready, until).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
+            // That there was no time for the last attempt says less than what was wrong before.
+            if let Some(before) = before.take().filter(|_| failed.late) {
+                failed.text = before;
+            }
             tries = tries.saturating_add(1);
             let pause = match failed.again {
                 Again::Never => return Err(failed.text),
@@ -162,6 +169,7 @@ impl Outbox {
                 return Err(format!("{}; given up after {tries} attempts", failed.text));
             }
             debug!(url = %ready.url, tries, ?pause, error = failed.text, "sending again");
+            before = Some(failed.text);
             sleep(pause).await;
         }
     }
@@ -175,6 +183,7 @@ impl Outbox {
             .timeout(until.saturating_duration_since(Instant::now()));
         let response = request.send().await.map_err(|error| Failed {
             text: chain(&error),
+            late: error.is_timeout(),
             again: if error.is_builder() { Again::Never } else { Again::Later },
         })?;
         let status = response.status();
@@ -193,7 +202,7 @@ impl Outbox {
         };
         let said = said(response).await;
         let colon = if said.is_empty() { "" } else { ": " };
-        Err(Failed { text: format!("{} answers {status}{colon}{said}", ready.url), again })
+        Err(Failed { late: false, text: format!("{} answers {status}{colon}{said}", ready.url), again })
     }
 
     /// Gives an answer to who waits for one.

@@ -309,6 +309,6 @@ impl Placed for Http {
         let receiver = self.receiver().await;
         let service = SocketAddr::from(([127, 0, 0, 1], crate::free_port()));
         lock(&self.sender.instances).push(service);
-        format!("http://{}/events?listen={service}", receiver.address)
+        format!("http://{}/events?listen={service}&path=/", receiver.address)
     }
 }
