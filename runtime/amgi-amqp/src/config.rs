@@ -1,6 +1,6 @@
 //! Configuration: what the document says, what the builder says over it, and what the environment says over both.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use amgi::{
     BindingValue, ChannelInfo, Error, Result, ServerInfo,
@@ -13,12 +13,17 @@ use lapin::{
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 
+use crate::tls::Tls;
+
 /// Where one source says nothing, the field is `None`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     pub(crate) url: Option<String>,
     pub(crate) vhost: Option<String>,
     pub(crate) credentials: Option<(String, String)>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) group: Option<String>,
     pub(crate) exchange: Option<String>,
     pub(crate) declare: Option<bool>,
@@ -44,8 +49,8 @@ macro_rules! over {
 impl Options {
     /// These options, and `under` where they say nothing.
     fn over(self, under: Self) -> Self {
-        over!(self, under: url vhost credentials group exchange declare queue_arguments dead_letter_exchange prefetch
-            concurrency reply_to_header correlation_id_header heartbeat connect_timeout send_timeout shutdown_deadline
+        over!(self, under: url vhost credentials ca_file cert_file key_file group exchange declare queue_arguments
+            dead_letter_exchange prefetch concurrency reply_to_header correlation_id_header heartbeat connect_timeout send_timeout shutdown_deadline
             reconnect)
     }
 }
@@ -54,6 +59,7 @@ impl Options {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) url: Url,
+    pub(crate) tls: Option<Tls>,
     pub(crate) group: String,
     /// For addresses of which nothing says the exchange.
     pub(crate) exchange: Option<String>,
@@ -113,8 +119,7 @@ impl Url {
         let fail = |detail: &str| Error::Config(format!("url `{scheme}://{address}`: {detail}"));
         let tls = match scheme {
             "amqp" => false,
-            "amqps" if cfg!(feature = "tls") => true,
-            "amqps" => return Err(fail("TLS needs the feature `tls` of amgi-amqp")),
+            "amqps" => true,
             _ => return Err(fail("the scheme must be amqp or amqps")),
         };
         let (host, port) = match address.strip_prefix('[') {
@@ -145,7 +150,7 @@ impl Url {
         Ok(Self { tls, host: host.to_owned(), port, login, vhost })
     }
 
-    /// What lapin connects to.
+    /// What lapin connects to; TLS is put over it where there is any.
     pub(crate) fn uri(&self, heartbeat: Duration) -> AMQPUri {
         let (username, password) =
             self.login.clone().unwrap_or_else(|| ("guest".to_owned(), "guest".to_owned()));
@@ -183,6 +188,13 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         ),
         OptionInfo::new("username", "USER", "User at the broker"),
         OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::new(
+            "ca-file",
+            "FILE",
+            "Certificates (PEM) of those who vouch for the broker, over TLS [default: the system's]",
+        ),
+        OptionInfo::new("cert-file", "FILE", "Certificate (PEM) of this client, over TLS"),
+        OptionInfo::new("key-file", "FILE", "Key (PEM) of this client's certificate"),
         OptionInfo::new("group", "NAME", "Instances of a group share its queues [default: PROGRAM]"),
         OptionInfo::new(
             "exchange",
@@ -235,6 +247,9 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         url: values.get("url")?,
         vhost: values.get("vhost")?,
         credentials: values.get("username")?.map(|user: String| (user, password.unwrap_or_default())),
+        ca_file: values.get("ca-file")?,
+        cert_file: values.get("cert-file")?,
+        key_file: values.get("key-file")?,
         group: values.get("group")?,
         exchange: values.get("exchange")?,
         declare: values.choice("declare", &[("true", true), ("false", false)])?,
@@ -335,12 +350,23 @@ pub(crate) fn resolve<'a>(
     url.vhost = said.or(url.vhost).or(documented);
     url.login = options.credentials.clone().or(url.login);
     let queue_arguments = arguments(&options)?;
+    let files = [options.ca_file, options.cert_file, options.key_file];
+    let tls = if url.tls {
+        Some(Tls::new(files)?)
+    } else if files.iter().any(Option::is_some) {
+        return Err(Error::Config(format!(
+            "ca-file, cert-file and key-file are for TLS, and `{url}` is without; use amqps://"
+        )));
+    } else {
+        None
+    };
     let group = options.group.unwrap_or_else(program_name);
     if group.is_empty() || group.starts_with("amq.") {
         return Err(Error::Config(format!("group `{group}` must not be empty nor begin with `amq.`")));
     }
     Ok(Config {
         url,
+        tls,
         group,
         exchange: options.exchange,
         declare: options.declare.unwrap_or(true),

@@ -7,11 +7,13 @@ mod reader;
 mod sender;
 mod session;
 mod ticket;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod topology;
 mod window;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use amgi::{
     Application, BindingValue, Context, Message, MessageSend, Result, lifespan,
@@ -82,6 +84,33 @@ impl<A: Application> Server<A> {
     /// User and password. Default: those in the URL, else `guest` and `guest`.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.options.credentials = Some((user.into(), password.into()));
+        self
+    }
+
+    /// File with the certificates (PEM) of those who vouch for the broker, which is reached over TLS (`amqps://`). Read for
+    /// every connection. Default: the certificates that the system trusts.
+    ///
+    /// ```no_run
+    /// # async fn run(app: impl amgi::Application) -> amgi::Result<()> {
+    /// amgi_amqp::Server::new(app)
+    ///     .url("amqps://broker.example")
+    ///     .ca_file("/etc/orders/ca.pem")
+    ///     .client_certificate("/etc/orders/orders.pem", "/etc/orders/orders.key")
+    ///     .serve()
+    ///     .await
+    /// # }
+    /// ```
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.ca_file = Some(path.into());
+        self
+    }
+
+    /// Files with the certificate (PEM, with those between it and the authority if there are any) and the key (PEM, without
+    /// a password) of this client, for brokers that want to know who connects. Read for every connection. User and password
+    /// are given all the same. Default: none.
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.options.cert_file = Some(certificate.into());
+        self.options.key_file = Some(key.into());
         self
     }
 
@@ -208,7 +237,8 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Lets the environment override everything else: `AMGI_AMQP_URL`, `_VHOST`, `_USERNAME`, `_PASSWORD`, `_GROUP`,
+    /// Lets the environment override everything else: `AMGI_AMQP_URL`, `_VHOST`, `_USERNAME`, `_PASSWORD`, `_CA_FILE`,
+    /// `_CERT_FILE`, `_KEY_FILE`, `_GROUP`,
     /// `_EXCHANGE`, `_DECLARE` (`true`, `false`), `_QUEUE_ARGUMENTS` (`x-queue-type=quorum,x-delivery-limit=20`),
     /// `_DEAD_LETTER_EXCHANGE`, `_PREFETCH`, `_CONCURRENCY`, and in seconds `_HEARTBEAT`, `_CONNECT_TIMEOUT`, `_SEND_TIMEOUT`,
     /// `_SHUTDOWN_DEADLINE`. Default: the environment is not read.

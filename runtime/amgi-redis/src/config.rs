@@ -1,6 +1,6 @@
 //! Configuration: what the document says, what the builder says over it, and what the environment says over both.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use amgi::{
     Error, Result, ServerInfo,
@@ -25,6 +25,9 @@ pub enum Start {
 pub(crate) struct Options {
     pub(crate) url: Option<String>,
     pub(crate) credentials: Option<(String, String)>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) via: Option<Via>,
     pub(crate) group: Option<String>,
     pub(crate) consumer: Option<String>,
@@ -52,7 +55,7 @@ macro_rules! over {
 impl Options {
     /// These options, and `under` where they say nothing.
     fn over(self, under: Self) -> Self {
-        over!(self, under: url credentials via group consumer start concurrency ordered prefetch linger min_idle
+        over!(self, under: url credentials ca_file cert_file key_file via group consumer start concurrency ordered prefetch linger min_idle
             max_deliveries max_length buffer connect_timeout send_timeout shutdown_deadline reconnect)
     }
 }
@@ -103,6 +106,13 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         ),
         OptionInfo::new("username", "USER", "User at Redis"),
         OptionInfo::new("password", "PASSWORD", "Password of the user").secret(),
+        OptionInfo::new(
+            "ca-file",
+            "FILE",
+            "Certificates (PEM) of those who vouch for Redis, over TLS [default: the system's]",
+        ),
+        OptionInfo::new("cert-file", "FILE", "Certificate (PEM) of this client, over TLS"),
+        OptionInfo::new("key-file", "FILE", "Key (PEM) of this client's certificate"),
         OptionInfo::new("via", "WAY", "What messages go through: streams or pubsub [default: streams]"),
         OptionInfo::new(
             "addresses",
@@ -178,6 +188,9 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         url: values.get("url")?,
         credentials: (password.is_some() || user.is_some())
             .then(|| (user.unwrap_or_default(), password.unwrap_or_default())),
+        ca_file: values.get("ca-file")?,
+        cert_file: values.get("cert-file")?,
+        key_file: values.get("key-file")?,
         via: values.choice("via", &[("streams", Via::Stream), ("pubsub", Via::PubSub)])?,
         group: values.get("group")?,
         consumer: values.get("consumer")?,
@@ -220,6 +233,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Opti
     let options = given.over(builder).over(document);
     let url = options.url.as_deref().unwrap_or("redis://localhost");
     let timeout = options.connect_timeout.unwrap_or(Duration::from_secs(10));
+    let files = [options.ca_file, options.cert_file, options.key_file];
     let program = program_name();
     let name =
         |given: Option<String>, otherwise: String| given.filter(|name| !name.is_empty()).unwrap_or(otherwise);
@@ -230,7 +244,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Opti
         )));
     }
     Ok(Config {
-        place: Place::parse(url, options.credentials.as_ref(), timeout)?,
+        place: Place::parse(url, options.credentials.as_ref(), files, timeout)?,
         via: options.via.unwrap_or_default(),
         group: name(options.group, format!("amgi-{program}")),
         consumer: name(options.consumer, format!("amgi-{program}-{}", host_name())),

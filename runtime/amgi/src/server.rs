@@ -6,6 +6,8 @@
 mod insist;
 mod instance;
 mod policy;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
