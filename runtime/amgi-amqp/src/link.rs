@@ -1,6 +1,6 @@
 //! Connections, and what is made or checked on them.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use lapin::{
     Channel, Connection, ConnectionProperties, Consumer,
@@ -23,7 +23,7 @@ pub(crate) enum LinkError {
     #[error("{0}")]
     Broker(#[from] lapin::Error),
     #[error("{0}")]
-    Tls(String),
+    Io(#[from] io::Error),
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     #[error("the broker has cancelled the consumer of queue `{0}`; was the queue deleted?")]

@@ -1,6 +1,6 @@
 //! What there is without the feature `tls`: nothing that could be encrypted.
 
-use std::path::PathBuf;
+use std::{future::Ready, path::PathBuf};
 
 use amgi::{Error, Result};
 use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
@@ -16,7 +16,11 @@ impl Tls {
         Err(Error::Config("TLS needs the feature `tls` of amgi-amqp".to_owned()))
     }
 
-    pub(crate) async fn connect(&self, _: AMQPUri, _: ConnectionProperties) -> Result<Connection, LinkError> {
+    pub(crate) fn connect(
+        &self,
+        _: AMQPUri,
+        _: ConnectionProperties,
+    ) -> Ready<Result<Connection, LinkError>> {
         match *self {}
     }
 }

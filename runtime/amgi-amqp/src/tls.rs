@@ -1,6 +1,6 @@
 //! TLS, by rustls.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use amgi::{Result, server::tls};
 use lapin::{
@@ -27,7 +27,7 @@ impl Tls {
         uri: AMQPUri,
         properties: ConnectionProperties,
     ) -> Result<Connection, LinkError> {
-        let connector = RustlsConnector::from(self.0.config().await.map_err(LinkError::Tls)?);
+        let connector = RustlsConnector::from(self.0.config().await.map_err(io::Error::other)?);
         let encrypt = async move |uri: AMQPUri, runtime| {
             let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri.clone() };
             let stream = plain.connect_async(&runtime).await?;
@@ -42,6 +42,6 @@ impl Tls {
             ErrorKind::IOError(io) => self.0.explain(io),
             _ => None,
         };
-        explained.map_or(LinkError::Broker(error), LinkError::Tls)
+        explained.map_or(LinkError::Broker(error), |text| io::Error::other(text).into())
     }
 }
