@@ -1,6 +1,6 @@
 //! Configuration: what the document says, what the builder says over it, and what the environment says over both.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use amgi::{
     BindingValue, ChannelInfo, Error, Result, ServerInfo,
@@ -13,10 +13,15 @@ use lapin::{
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 
+use crate::tls::Tls;
+
 amgi::server_options! {
     url: String,
     vhost: String,
     credentials: (String, String),
+    ca_file: PathBuf,
+    cert_file: PathBuf,
+    key_file: PathBuf,
     group: String,
     exchange: String,
     declare: bool,
@@ -37,6 +42,7 @@ amgi::server_options! {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) url: Url,
+    pub(crate) tls: Option<Tls>,
     pub(crate) group: String,
     /// For addresses of which nothing says the exchange.
     pub(crate) exchange: Option<String>,
@@ -96,8 +102,7 @@ impl Url {
         let fail = |detail: &str| Error::Config(format!("url `{scheme}://{address}`: {detail}"));
         let tls = match scheme {
             "amqp" => false,
-            "amqps" if cfg!(feature = "tls") => true,
-            "amqps" => return Err(fail("TLS needs the feature `tls` of amgi-amqp")),
+            "amqps" => true,
             _ => return Err(fail("the scheme must be amqp or amqps")),
         };
         let (host, port) = match address.strip_prefix('[') {
@@ -128,7 +133,7 @@ impl Url {
         Ok(Self { tls, host: host.to_owned(), port, login, vhost })
     }
 
-    /// What lapin connects to.
+    /// What lapin connects to; TLS is put over it where there is any.
     pub(crate) fn uri(&self, heartbeat: Duration) -> AMQPUri {
         let (username, password) =
             self.login.clone().unwrap_or_else(|| ("guest".to_owned(), "guest".to_owned()));
@@ -166,6 +171,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         ),
         OptionInfo::USERNAME,
         OptionInfo::PASSWORD,
+        OptionInfo::CA_FILE,
+        OptionInfo::CERT_FILE,
+        OptionInfo::KEY_FILE,
         OptionInfo::new("group", "NAME", "Instances of a group share its queues [default: PROGRAM]"),
         OptionInfo::new(
             "exchange",
@@ -210,6 +218,9 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         url: values.get("url")?,
         vhost: values.get("vhost")?,
         credentials: values.get("username")?.map(|user: String| (user, password.unwrap_or_default())),
+        ca_file: values.get("ca-file")?,
+        cert_file: values.get("cert-file")?,
+        key_file: values.get("key-file")?,
         group: values.get("group")?,
         exchange: values.get("exchange")?,
         declare: values.choice("declare", &[("true", true), ("false", false)])?,
@@ -310,12 +321,23 @@ pub(crate) fn resolve<'a>(
     url.vhost = said.or(url.vhost).or(documented);
     url.login = options.credentials.clone().or(url.login);
     let queue_arguments = arguments(&options)?;
+    let files = [options.ca_file, options.cert_file, options.key_file];
+    let tls = if url.tls {
+        Some(Tls::new(files)?)
+    } else if files.iter().any(Option::is_some) {
+        return Err(Error::Config(format!(
+            "ca-file, cert-file and key-file are for TLS, and `{url}` is without; use amqps://"
+        )));
+    } else {
+        None
+    };
     let group = options.group.unwrap_or_else(program_name);
     if group.is_empty() || group.starts_with("amq.") {
         return Err(Error::Config(format!("group `{group}` must not be empty nor begin with `amq.`")));
     }
     Ok(Config {
         url,
+        tls,
         group,
         exchange: options.exchange,
         declare: options.declare.unwrap_or(true),

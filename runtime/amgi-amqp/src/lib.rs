@@ -7,11 +7,13 @@ mod reader;
 mod sender;
 mod session;
 mod ticket;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod topology;
 mod window;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use amgi::{
     Application, BindingValue, Context, Message, MessageSend, Result, lifespan,
@@ -80,6 +82,21 @@ impl<A: Application> Server<A> {
             /// Virtual host. Default: that of the URL, else the document's (`vhost` of channel bindings), else `/`.
             vhost(name: impl Into<String>);
 
+            /// File with the certificates (PEM) of those who vouch for the broker, which is reached over TLS (`amqps://`). Read for
+            /// every connection. Default: the certificates that the system trusts.
+            ///
+            /// ```no_run
+            /// # async fn run(app: impl amgi::Application) -> amgi::Result<()> {
+            /// amgi_amqp::Server::new(app)
+            ///     .url("amqps://broker.example")
+            ///     .ca_file("/etc/orders/ca.pem")
+            ///     .client_certificate("/etc/orders/orders.pem", "/etc/orders/orders.key")
+            ///     .serve()
+            ///     .await
+            /// # }
+            /// ```
+            ca_file(path: impl Into<PathBuf>);
+
             /// Name of the service, with which names of its queues begin (`<group>.<address>`). Instances of a group share the work,
             /// groups each get every message. Default: the name of the program. Queues that the document names, and those of addresses
             /// without exchange and parameters, are everybody's.
@@ -134,6 +151,15 @@ impl<A: Application> Server<A> {
     /// User and password. Default: those in the URL, else `guest` and `guest`.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.options.credentials = Some((user.into(), password.into()));
+        self
+    }
+
+    /// Files with the certificate (PEM, with those between it and the authority if there are any) and the key (PEM, without
+    /// a password) of this client, for brokers that want to know who connects. Read for every connection. User and password
+    /// are given all the same. Default: none.
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.options.cert_file = Some(certificate.into());
+        self.options.key_file = Some(key.into());
         self
     }
 

@@ -1,6 +1,6 @@
 //! Connections, and what is made or checked on them.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use lapin::{
     Channel, Connection, ConnectionProperties, Consumer,
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) enum LinkError {
     #[error("{0}")]
     Broker(#[from] lapin::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     #[error("the broker has cancelled the consumer of queue `{0}`; was the queue deleted?")]
@@ -36,8 +38,15 @@ pub(crate) enum LinkError {
 pub(crate) async fn connect(config: &Config, what: &str) -> Result<Connection, LinkError> {
     let name = format!("{} ({what})", config.group);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(config.url.uri(config.heartbeat), properties);
-    let connection = within(config, connecting).await?;
+    let uri = config.url.uri(config.heartbeat);
+    let limit = config.connect_timeout;
+    let connecting = async {
+        match &config.tls {
+            Some(tls) => tls.connect(uri, properties).await,
+            None => Ok(Connection::connect_uri(uri, properties).await?),
+        }
+    };
+    let connection = timeout(limit, connecting).await.map_err(|_| LinkError::Timeout(limit))??;
     info!(url = %config.url, "connected for {what}");
     Ok(connection)
 }

@@ -24,6 +24,9 @@ use crate::{
 /// A topic that is asked for to see whether brokers answer; it need not exist.
 const PROBE: &str = "amgi";
 
+/// How long the client waits for a broker before it is asked whether it was refused.
+const SLICE: Duration = Duration::from_millis(500);
+
 pub(crate) type Consumer = Arc<StreamConsumer<Callbacks>>;
 
 pub(crate) fn broker(text: impl Into<String>) -> Error {
@@ -65,12 +68,17 @@ pub(crate) async fn partitions(config: &Config, consumer: &Consumer, topic: &str
 
 /// Whether the broker answers.
 pub(crate) async fn reach(config: &Config, producer: &FutureProducer<Logs>, logs: &Logs) -> Result<()> {
-    let (asks, within) = (producer.clone(), config.connect_timeout);
-    match blocking(move || asks.client().fetch_cluster_id(within)).await? {
-        Some(_) => Ok(()),
-        None => {
-            let why = logs.last_error().unwrap_or_else(|| format!("no answer within {within:?}"));
-            Err(broker(format!("cannot connect to {}: {why}", config.url)))
+    let by = Instant::now() + config.connect_timeout;
+    loop {
+        let (asks, within) = (producer.clone(), SLICE.min(by.duration_since(Instant::now())));
+        if blocking(move || asks.client().fetch_cluster_id(within)).await?.is_some() {
+            return Ok(());
+        }
+        // Who is refused is refused again.
+        if logs.refused() || Instant::now() >= by {
+            let silent = || format!("no answer within {:?}", config.connect_timeout);
+            let why = logs.last_error().unwrap_or_else(silent);
+            return Err(broker(format!("cannot connect to {}: {why}", config.url)));
         }
     }
 }

@@ -112,9 +112,16 @@ pub(crate) fn give_up<C: ConsumerContext>(consumer: &impl Consumer<C>, partition
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Logs {
     last: Arc<Mutex<Option<String>>>,
+    /// Certificates or passwords do not fit.
+    refused: Arc<AtomicBool>,
 }
 
 impl Logs {
+    /// Whether a broker has refused us, or we it; `last_error` says why.
+    pub(crate) fn refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+
     /// What went wrong last.
     pub(crate) fn last_error(&self) -> Option<String> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -138,6 +145,30 @@ impl ClientContext for Logs {
         // librdkafka logs what matters of it; it reconnects by itself.
         debug!(%error, reason, "librdkafka");
         let text = if reason.is_empty() { error.to_string() } else { reason.to_owned() };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        let code = error.rdkafka_error_code();
+        let refused =
+            matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)) || is_alert(&text);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down, which comes next, says less.
+        if last.is_none() || refused || code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some(in_our_words(&text));
+        }
+        drop(last);
+        self.refused.fetch_or(refused, Ordering::Release);
     }
+}
+
+/// Whether a broker broke TLS off, which librdkafka tells as a connection that was lost.
+fn is_alert(text: &str) -> bool {
+    text.contains("SSL alert number")
+}
+
+/// What librdkafka calls a property is an option here.
+fn in_our_words(text: &str) -> String {
+    let text = text.replace("ssl.ca.location", "`ca-file`");
+    if is_alert(&text) {
+        return text
+            + "; the broker wants a certificate of this client that it trusts, by `cert-file` and `key-file`";
+    }
+    text
 }

@@ -473,15 +473,13 @@ pub(crate) fn resolve(
         common.set("sasl.mechanism", mechanism).set("sasl.username", user).set("sasl.password", password);
     }
     let files = [
-        ("ssl.ca.location", options.ca_file),
-        ("ssl.certificate.location", options.cert_file),
-        ("ssl.key.location", options.key_file),
-        ("ssl.key.password", options.key_password),
+        ("ca-file", "ssl.ca.location", options.ca_file),
+        ("cert-file", "ssl.certificate.location", options.cert_file),
+        ("key-file", "ssl.key.location", options.key_file),
     ];
-    for (name, value) in files {
-        if let Some(value) = value {
-            common.set(name, value);
-        }
+    set_files(&mut common, files)?;
+    if let Some(password) = options.key_password {
+        common.set("ssl.key.password", password);
     }
     Ok(Config {
         url,
@@ -504,6 +502,19 @@ pub(crate) fn resolve(
         lag_interval: options.lag_interval,
         properties,
     })
+}
+
+/// Option, property and path of each. librdkafka says little of a file that is not there.
+fn set_files(config: &mut ClientConfig, files: [(&str, &str, Option<String>); 3]) -> Result<()> {
+    let mut problems = Vec::new();
+    for (option, property, path) in files {
+        let Some(path) = path else { continue };
+        if let Err(error) = std::fs::File::open(&path) {
+            problems.push(format!("{option} `{path}`: {error}"));
+        }
+        config.set(property, path);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Config(problems.join("; "))) }
 }
 
 /// `amgi-<program>`: the same after a restart, and on every machine.

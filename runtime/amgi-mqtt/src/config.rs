@@ -6,10 +6,10 @@ use amgi::{
     Error, Result, ServerInfo,
     bindings::Mqtt,
     protocol::{OptionInfo, ProtocolInfo, Values},
-    server::{Backoff, host_name, program_name},
+    server::{Backoff, host_name, program_name, tls::Tls},
 };
 
-use crate::{LastWill, Version, tls::Tls, url::Url, wire::Connect};
+use crate::{LastWill, Version, url::Url, wire::Connect};
 
 amgi::server_options! {
     url: String,
@@ -232,14 +232,7 @@ fn tls(
             ))),
         };
     }
-    let client = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        _ => return Err(Error::Config("cert-file and key-file go together; one is missing".to_owned())),
-    };
-    let tls = Tls { ca, client };
-    tls.connector().map_err(Error::Config)?;
-    Ok(Some(tls))
+    Tls::new(ca, certificate, key).map(Some)
 }
 
 /// `amgi-<program>-<host>`: the same after a restart, another one on another machine.

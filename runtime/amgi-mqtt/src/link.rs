@@ -2,6 +2,7 @@
 
 use std::{io, time::Instant};
 
+use amgi::server::tls::explain;
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
@@ -46,7 +47,7 @@ pub(crate) enum LinkError {
 
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
-        match tls::explain(&error) {
+        match explain(&error) {
             Some(text) => Self::Tls(text),
             // TLS misses a goodbye, a websocket may, too.
             None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
@@ -169,7 +170,7 @@ impl Link {
         // Acknowledgements are small and must not wait for one another.
         socket.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match &config.tls {
-            Some(tls) => Box::new(tls.connect(&config.url.host, socket).await?),
+            Some(tls) => Box::new(tls::connect(tls, &config.url.host, socket).await?),
             None => Box::new(socket),
         };
         let stream: Box<dyn Stream> = match &config.url.websocket {

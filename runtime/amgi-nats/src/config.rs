@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use amgi::{
     Application, ChannelInfo, Error, Result, ServerInfo,
     protocol::{OptionInfo, ProtocolInfo, Values},
-    server::{Backoff, program_name},
+    server::{Backoff, program_name, tls::Tls},
 };
 use async_nats::{ConnectOptions, ServerAddr};
 
@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) tls: bool,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) pair: Option<(PathBuf, PathBuf)>,
+    /// Those files, if there are any, for what an error means; the client reads them itself.
+    pub(crate) files: Option<Tls>,
     pub(crate) group: Option<String>,
     pub(crate) jetstream: Option<JetStream>,
     pub(crate) ordered: bool,
@@ -321,11 +323,10 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
     {
         return Err(Error::Config(format!("group `{group}` must not be empty nor hold spaces")));
     }
-    let pair = match (options.cert_file, options.key_file) {
-        (Some(cert), Some(key)) => Some((cert, key)),
-        (None, None) => None,
-        (Some(_), None) => return Err(Error::Config("a TLS certificate needs its key".into())),
-        (None, Some(_)) => return Err(Error::Config("a TLS key needs its certificate".into())),
+    let (ca_file, cert_file, key_file) = (options.ca_file, options.cert_file, options.key_file);
+    let files = match (&ca_file, &cert_file, &key_file) {
+        (None, None, None) => None,
+        _ => Some(Tls::new(ca_file.clone(), cert_file.clone(), key_file.clone())?),
     };
     let ack_wait = options.ack_wait.unwrap_or(Duration::from_secs(30));
     if ack_wait < Duration::from_millis(100) {
@@ -336,8 +337,9 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, environment
         name: options.name.unwrap_or_else(|| format!("amgi-{}", program_name())),
         login: options.login.or_else(|| url.login.clone()),
         tls: options.tls.unwrap_or(false),
-        ca_file: options.ca_file,
-        pair,
+        ca_file,
+        pair: cert_file.zip(key_file),
+        files,
         group: options.group,
         jetstream: options.jetstream.unwrap_or(false).then(|| JetStream {
             stream: options.stream,

@@ -9,6 +9,8 @@
 
 use std::{
     collections::BTreeSet,
+    error::Error as _,
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,10 +18,13 @@ use std::{
     time::Duration,
 };
 
-use amgi::{Error, Result};
+use amgi::{
+    Error, Result,
+    server::tls::{Tls, explain},
+};
 use async_nats::{
-    Client, ConnectOptions, Event, ServerAddr, ServerError, Subject, Subscriber, client::Statistics,
-    connection::State,
+    Client, ConnectError, ConnectOptions, Event, ServerAddr, ServerError, Subject, Subscriber,
+    client::Statistics, connection::State,
 };
 use futures_util::StreamExt;
 use tokio::{
@@ -74,6 +79,20 @@ impl Told {
     }
 }
 
+/// An error in words, where it is one of TLS.
+fn explained(error: &ConnectError, files: Option<&Tls>) -> String {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        let text = io.and_then(|io| files.map_or_else(|| explain(io), |files| files.explain(io)));
+        if let Some(text) = text {
+            return text;
+        }
+        cause = error.source();
+    }
+    error.to_string()
+}
+
 /// Who waits for a round trip, told how many connections there were when it ended.
 type Waiting = Vec<oneshot::Sender<u64>>;
 
@@ -102,13 +121,14 @@ impl Link {
         };
         let options = config.connect_options().await?;
         let (servers, limit) = (config.url.servers.clone(), config.connect_timeout);
+        let files = config.files.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (mut opened, open) = oneshot::channel();
         let thread = move || {
             runtime.block_on(async {
                 let (held, dropped) = oneshot::channel();
                 let link = tokio::select! {
-                    link = Self::connect(options, &servers, limit, held) => link.map_err(|error| fail(&error)),
+                    link = Self::connect(options, &servers, limit, files, held) => link.map_err(|error| fail(&error)),
                     () = opened.closed() => return,
                 };
                 if opened.send(link).is_ok() {
@@ -125,6 +145,7 @@ impl Link {
         options: ConnectOptions,
         servers: &[ServerAddr],
         limit: Duration,
+        files: Option<Tls>,
         held: oneshot::Sender<Never>,
     ) -> Result<Self, String> {
         let told = Arc::new(Told::default());
@@ -136,7 +157,7 @@ impl Link {
         let client = timeout(limit, options.connect(servers))
             .await
             .map_err(|_| format!("no answer within {limit:?}"))?
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| explained(&error, files.as_ref()))?;
         // The first connection is told of, too, perhaps a moment later.
         let _ = told.connected.subscribe().wait_for(|count| *count > 0).await;
         let subject = Subject::from(client.new_inbox());

@@ -1,6 +1,6 @@
 //! Configuration: what the document says, what the builder says over it, and what the environment says over both.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use amgi::{
     Error, Result, ServerInfo,
@@ -23,6 +23,9 @@ pub enum Start {
 amgi::server_options! {
     url: String,
     credentials: (String, String),
+    ca_file: PathBuf,
+    cert_file: PathBuf,
+    key_file: PathBuf,
     via: Via,
     group: String,
     consumer: String,
@@ -87,6 +90,9 @@ pub(crate) static INFO: ProtocolInfo = ProtocolInfo {
         ),
         OptionInfo::USERNAME,
         OptionInfo::PASSWORD,
+        OptionInfo::CA_FILE,
+        OptionInfo::CERT_FILE,
+        OptionInfo::KEY_FILE,
         OptionInfo::new("via", "WAY", "What messages go through: streams or pubsub [default: streams]"),
         OptionInfo::new(
             "addresses",
@@ -154,6 +160,9 @@ pub(crate) fn given(values: &Values) -> Result<Options> {
         url: values.get("url")?,
         credentials: (password.is_some() || user.is_some())
             .then(|| (user.unwrap_or_default(), password.unwrap_or_default())),
+        ca_file: values.get("ca-file")?,
+        cert_file: values.get("cert-file")?,
+        key_file: values.get("key-file")?,
         via: values.choice("via", &[("streams", Via::Stream), ("pubsub", Via::PubSub)])?,
         group: values.get("group")?,
         consumer: values.get("consumer")?,
@@ -196,6 +205,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Opti
     let options = given.over(builder).over(document);
     let url = options.url.as_deref().unwrap_or("redis://localhost");
     let timeout = options.connect_timeout.unwrap_or(Duration::from_secs(10));
+    let files = [options.ca_file, options.cert_file, options.key_file];
     let program = program_name();
     let name =
         |given: Option<String>, otherwise: String| given.filter(|name| !name.is_empty()).unwrap_or(otherwise);
@@ -206,7 +216,7 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Opti
         )));
     }
     Ok(Config {
-        place: Place::parse(url, options.credentials.as_ref(), timeout)?,
+        place: Place::parse(url, options.credentials.as_ref(), files, timeout)?,
         via: options.via.unwrap_or_default(),
         group: name(options.group, format!("amgi-{program}")),
         consumer: name(options.consumer, format!("amgi-{program}-{}", host_name())),

@@ -15,7 +15,7 @@ mod routes;
 mod running;
 mod sender;
 mod server;
-#[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 mod wire;
 

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use tokio::{
 
 use crate::{
     resp::Reply,
+    tls::Tls,
     wire::{Lost, Wire},
 };
 
@@ -40,14 +42,6 @@ struct Inner {
     timeout: Duration,
     /// Cluster: first and last slot, and where they are.
     slots: Mutex<Vec<(u16, u16, String, u16)>>,
-}
-
-/// That the connection is encrypted.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "tls"), allow(dead_code))]
-pub(crate) struct Tls {
-    /// Whoever answers is trusted.
-    insecure: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +76,13 @@ pub(crate) fn slot(key: &[u8]) -> u16 {
 }
 
 impl Place {
-    /// Reads a URL; `login` goes over what it says.
-    pub(crate) fn parse(url: &str, login: Option<&(String, String)>, timeout: Duration) -> Result<Self> {
+    /// Reads a URL; `login` goes over what it says. The files are those of TLS: authorities, certificate, key.
+    pub(crate) fn parse(
+        url: &str,
+        login: Option<&(String, String)>,
+        files: [Option<PathBuf>; 3],
+        timeout: Duration,
+    ) -> Result<Self> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
         let (before, hosts) = rest.rsplit_once('@').map_or(("", rest), |(before, hosts)| (before, hosts));
         // Whatever is wrong, the password is not repeated.
@@ -107,11 +106,10 @@ impl Place {
             }
         };
         let (hosts, tls) = match (scheme, hosts.strip_suffix("#insecure")) {
-            ("rediss", _) if !cfg!(feature = "tls") => {
-                return Err(fail(&"TLS needs the feature `tls` of amgi-redis"));
+            ("rediss", insecure) => (insecure.unwrap_or(hosts), Some(Tls::new(insecure.is_some(), files)?)),
+            _ if files.iter().any(Option::is_some) => {
+                return Err(fail(&"ca-file, cert-file and key-file are for TLS, which is rediss://"));
             }
-            ("rediss", Some(hosts)) => (hosts, Some(Tls { insecure: true })),
-            ("rediss", None) => (hosts, Some(Tls { insecure: false })),
             _ => (hosts, None),
         };
         let scheme = if tls.is_some() { "redis" } else { scheme };
@@ -290,12 +288,10 @@ impl Place {
             };
             let socket = TcpStream::connect((host.as_str(), port)).await?;
             socket.set_nodelay(true)?;
-            let socket: Box<dyn Socket> = match self.0.tls {
-                #[cfg(feature = "tls")]
-                Some(Tls { insecure }) => Box::new(crate::tls::encrypt(socket, host, insecure).await?),
-                _ => Box::new(socket),
-            };
-            Ok(socket)
+            match &self.0.tls {
+                Some(tls) => tls.connect(socket, host).await,
+                None => Ok(Box::new(socket) as Box<dyn Socket>),
+            }
         };
         timeout(self.0.timeout, opened).await.map_err(|_| Lost::Timeout(self.0.timeout))?
     }
@@ -306,7 +302,7 @@ mod tests {
     use super::*;
 
     fn place(url: &str) -> Result<Place> {
-        Place::parse(url, None, Duration::from_secs(1))
+        Place::parse(url, None, [None, None, None], Duration::from_secs(1))
     }
 
     #[test]

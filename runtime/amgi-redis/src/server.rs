@@ -1,6 +1,7 @@
 //! The server and its options.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -73,13 +74,28 @@ impl<A: Application> Server<A> {
             /// | URL | |
             /// |---|---|
             /// | `redis://user:password@host:port/db` | one server; port 6379 where none is given |
-            /// | `rediss://…` | with TLS and the certificates that the system trusts; `#insecure` at the end trusts whoever answers |
+            /// | `rediss://…` | with TLS; `#insecure` at the end trusts whoever answers |
             /// | `redis+unix:///path?db=1&user=…&pass=…` | a socket of this machine |
             /// | `redis-cluster://…@host,host:port` | a cluster, of which these servers are asked |
             /// | `redis-sentinel://…@host,host:port/MASTER/db` | the master that these sentinels name; port 26379 where none is given |
             ///
             /// `valkey` means `redis`, and `rediss-cluster` and `rediss-sentinel` are there too. User and password are percent-encoded.
             url(url: impl Into<String>);
+
+            /// File with the certificates (PEM) of those who vouch for Redis, which is reached over TLS (`rediss://`). Read for every
+            /// connection. Default: the certificates that the system trusts.
+            ///
+            /// ```no_run
+            /// # async fn run(app: impl amgi::Application) -> amgi::Result<()> {
+            /// amgi_redis::Server::new(app)
+            ///     .url("rediss://redis.example")
+            ///     .ca_file("/etc/orders/ca.pem")
+            ///     .client_certificate("/etc/orders/orders.pem", "/etc/orders/orders.key")
+            ///     .serve()
+            ///     .await
+            /// # }
+            /// ```
+            ca_file(path: impl Into<PathBuf>);
 
             /// Consumer group: its instances share the messages of streams. Default: `amgi-<program>`.
             group(group: impl Into<String>);
@@ -143,6 +159,15 @@ impl<A: Application> Server<A> {
     /// User and password; an empty user is Redis' default one. Default: those in the URL, else none.
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.options.credentials = Some((user.into(), password.into()));
+        self
+    }
+
+    /// Files with the certificate (PEM, with those between it and the authority if there are any) and the key (PEM, without
+    /// a password) of this client, where Redis wants to know who connects (`tls-auth-clients`). Read for every connection.
+    /// Default: none.
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.options.cert_file = Some(certificate.into());
+        self.options.key_file = Some(key.into());
         self
     }
 

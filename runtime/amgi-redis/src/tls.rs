@@ -1,76 +1,40 @@
-//! TLS, by rustls, with the certificates that the system trusts.
+//! TLS, by rustls.
 
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf};
 
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+use amgi::{
+    Result,
+    server::tls::{self, server_name},
 };
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
-/// Encrypts a connection to `host`; `insecure` (`#insecure` in a URL) trusts whoever answers.
-pub(crate) async fn encrypt(
-    socket: TcpStream,
-    host: &str,
-    insecure: bool,
-) -> io::Result<TlsStream<TcpStream>> {
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    let config = if insecure {
-        config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth()
-    } else {
-        let mut roots = RootCertStore::empty();
-        let loaded = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(loaded.certs);
-        if roots.is_empty() {
-            return Err(io::Error::other(format!("no certificates are trusted here: {:?}", loaded.errors)));
+use crate::{place::Socket, wire::Lost};
+
+/// That a connection is encrypted, and how.
+#[derive(Debug)]
+pub(crate) struct Tls(tls::Tls);
+
+impl Tls {
+    /// `insecure` (`#insecure` in a URL) trusts whoever answers.
+    pub(crate) fn new(insecure: bool, [ca, certificate, key]: [Option<PathBuf>; 3]) -> Result<Self> {
+        if insecure { tls::Tls::insecure(certificate, key) } else { tls::Tls::new(ca, certificate, key) }
+            .map(Self)
+    }
+
+    /// Encrypts a connection to `host`.
+    pub(crate) async fn connect(&self, socket: TcpStream, host: &str) -> Result<Box<dyn Socket>, Lost> {
+        let failed = |text| Lost::Io(io::Error::other(text));
+        let name = server_name(host).map_err(failed)?;
+        let connector = TlsConnector::from(self.0.config().await.map_err(failed)?);
+        match connector.connect(name, socket).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(self.0.explain(&error).map_or(Lost::Io(error), failed)),
         }
-        config.with_root_certificates(roots).with_no_client_auth()
-    };
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    TlsConnector::from(Arc::new(config)).connect(name, socket).await
+    }
 }
 
-/// Trusts whoever answers, as the URL says.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+/// The error in words, where it is one of TLS: a certificate may be refused after the handshake.
+pub(crate) fn explained(error: io::Error) -> io::Error {
+    tls::explain(&error).map_or(error, io::Error::other)
 }

@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     place::Socket,
     resp::{Decoder, Malformed, Reply},
+    tls,
 };
 
 /// Room for a read.
@@ -23,7 +24,7 @@ const ROOM: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Lost {
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     #[error(transparent)]
@@ -34,6 +35,12 @@ pub(crate) enum Lost {
     /// What Redis says while it starts, or another server has the key: a new connection may help.
     #[error("{0}")]
     Elsewhere(String),
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        Self::Io(tls::explained(error))
+    }
 }
 
 impl Lost {

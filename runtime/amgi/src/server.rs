@@ -7,6 +7,8 @@ mod builder;
 mod insist;
 mod instance;
 mod policy;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::{future::Future, pin::Pin, time::Duration};
 

@@ -4,6 +4,8 @@
 //! test starts and the last one ends. Names of topics and groups are made so that tests do not meet. A test that hurts the
 //! broker starts its own.
 
+mod secure;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -28,6 +30,7 @@ use rdkafka::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub use self::secure::SecureKafka;
 use crate::{free_port, program};
 
 /// As in `kafka/pom.xml`.
@@ -436,7 +439,10 @@ fn configure(dir: &Path, port: u16, controller: u16, security: &str, extra: &str
 
 fn format(dir: &Path) {
     let formatted = java()
-        .args(["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"])
+        .args(["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw"])
+        // A user, for listeners that ask who comes.
+        .args(["-S", "SCRAM-SHA-256=[name=ada,password=s3cret]"])
+        .args(["-S", "SCRAM-SHA-512=[name=ada,password=s3cret]", "-c"])
         .arg(dir.join("conf"))
         .output()
         .expect("java is started");

@@ -24,7 +24,7 @@ pub use self::{
     authority::{Authority, Certified},
     collector::{Collector, Span},
     door::Door,
-    kafka::Kafka,
+    kafka::{Kafka, SecureKafka},
     mosquitto::Mosquitto,
     nats_server::NatsServer,
     peer::{Peer, Seen},

@@ -8,7 +8,7 @@ use std::{
     fs,
     net::TcpStream,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -25,7 +25,7 @@ use lapin::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-use crate::{free_port, program};
+use crate::{Certified, free_port, program};
 
 /// Erlang on a busy machine.
 const START: Duration = Duration::from_secs(90);
@@ -36,6 +36,7 @@ pub const VARIABLE: &str = "AMGI_TEST_RABBITMQ";
 /// A `RabbitMQ` that tests may use.
 pub struct RabbitMq {
     port: u16,
+    tls_port: Option<u16>,
     own: Option<Own>,
 }
 
@@ -61,7 +62,7 @@ impl RabbitMq {
             return broker;
         }
         let broker = Arc::new(match std::env::var(VARIABLE) {
-            Ok(port) => Self { port: port.parse().expect("a port"), own: None },
+            Ok(port) => Self { port: port.parse().expect("a port"), tls_port: None, own: None },
             Err(_) => Self::start(),
         });
         *shared = Arc::downgrade(&broker);
@@ -73,9 +74,30 @@ impl RabbitMq {
     /// # Panics
     /// When it does not start.
     pub fn start() -> Self {
+        Self::start_with(None, "")
+    }
+
+    /// A broker that has a listener with that certificate, too; there it wants certificates that the authority in `clients` has
+    /// issued.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with_tls(certified: &Certified, clients: &Path) -> Self {
+        let port = free_port();
+        let config = format!(
+            "listeners.ssl.default = 127.0.0.1:{port}\nssl_options.certfile = {}\nssl_options.keyfile = {}\n\
+             ssl_options.cacertfile = {}\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
+            certified.certificate.display(),
+            certified.key.display(),
+            clients.display()
+        );
+        Self::start_with(Some(port), &config)
+    }
+
+    fn start_with(tls_port: Option<u16>, config: &str) -> Self {
         for _ in 0..3 {
             let dir = tempfile::tempdir().expect("a temporary directory");
-            configure(&dir);
+            configure(&dir, config);
             let names = free_port();
             let epmd = Command::new(program("epmd"))
                 .args(["-address", "127.0.0.1", "-port", &names.to_string()])
@@ -85,7 +107,7 @@ impl RabbitMq {
                 .spawn()
                 .expect("epmd is started");
             let own = Own { dir, distribution: free_port(), names, epmd, child: None };
-            let mut broker = Self { port: free_port(), own: Some(own) };
+            let mut broker = Self { port: free_port(), tls_port, own: Some(own) };
             if broker.launch() {
                 return broker;
             }
@@ -126,7 +148,8 @@ impl RabbitMq {
         own.child = Some(child);
         let since = Instant::now();
         while since.elapsed() < START {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            let mut ports = [Some(self.port), self.tls_port].into_iter().flatten();
+            if ports.all(|port| TcpStream::connect(("127.0.0.1", port)).is_ok()) {
                 return true;
             }
             let child = self.own.as_mut().and_then(|own| own.child.as_mut());
@@ -142,6 +165,14 @@ impl RabbitMq {
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where its listener with a certificate is.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.expect("a broker with a certificate")
     }
 
     /// `amqp://127.0.0.1:PORT`
@@ -248,13 +279,15 @@ fn server() -> PathBuf {
     if debian.is_file() { debian } else { program("rabbitmq-server") }
 }
 
-fn configure(dir: &TempDir) {
+fn configure(dir: &TempDir, more: &str) {
     let dir = dir.path();
     let cookie = dir.join(".erlang.cookie");
     fs::write(&cookie, "amgi").expect("the cookie is written");
     fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400)).expect("it is ours alone");
     fs::write(dir.join("plugins"), "[].").expect("the plugins are written");
-    let config = "disk_free_limit.absolute = 50MB\nlog.console = true\nlog.console.level = warning\nlog.file = false\n";
+    let config = format!(
+        "disk_free_limit.absolute = 50MB\nlog.console = true\nlog.console.level = warning\nlog.file = false\n{more}"
+    );
     fs::write(dir.join("rabbitmq.conf"), config).expect("the configuration is written");
 }
 

@@ -1,11 +1,11 @@
 //! Runs a command with the brokers that take long to start, and stops them after it.
 //!
-//! `with-brokers -- COMMAND [ARGUMENT]…` gives the command their addresses in the environment (`AMGI_TEST_KAFKA`), and ends with
-//! its exit code. A broker that the environment names already is not started.
+//! `with-brokers -- COMMAND [ARGUMENT]…` gives the command their addresses in the environment (`AMGI_TEST_KAFKA`,
+//! `AMGI_TEST_RABBITMQ`), and ends with its exit code. A broker that the environment names already is not started.
 
 use std::process::{ExitCode, ExitStatus};
 
-use amgi_brokers_tests::{Kafka, kafka};
+use amgi_brokers_tests::{Kafka, RabbitMq, kafka, rabbitmq};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
@@ -23,15 +23,19 @@ async fn main() -> ExitCode {
     // Caught from here on, so that brokers never outlive this process.
     let mut interrupt = signal(SignalKind::interrupt()).expect("a handler for SIGINT");
     let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM");
-    let mut starting = tokio::task::spawn_blocking(Kafka::shared);
-    let kafka = tokio::select! {
-        kafka = &mut starting => kafka.expect("the brokers start"),
+    let mut starting = tokio::task::spawn_blocking(|| {
+        let rabbitmq = std::thread::spawn(RabbitMq::shared);
+        (Kafka::shared(), rabbitmq.join().expect("RabbitMQ starts"))
+    });
+    let (kafka, rabbitmq) = tokio::select! {
+        brokers = &mut starting => brokers.expect("the brokers start"),
         _ = interrupt.recv() => return stopped(starting.await),
         _ = terminate.recv() => return stopped(starting.await),
     };
     let mut child = Command::new(&program)
         .args(words)
         .env(kafka::VARIABLE, kafka.servers())
+        .env(rabbitmq::VARIABLE, rabbitmq.port().to_string())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     let status = loop {
@@ -42,7 +46,7 @@ async fn main() -> ExitCode {
             _ = terminate.recv() => terminated(&child),
         }
     };
-    drop(kafka);
+    drop((kafka, rabbitmq));
     code(status)
 }
 

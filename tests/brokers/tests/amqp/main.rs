@@ -5,6 +5,7 @@ mod document;
 mod messages;
 mod process;
 mod requests;
+mod secure;
 
 use std::time::Duration;
 

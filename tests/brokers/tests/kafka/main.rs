@@ -3,6 +3,7 @@
 mod group;
 mod handling;
 mod process;
+mod secure;
 mod sending;
 mod startup;
 

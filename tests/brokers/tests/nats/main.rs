@@ -1,6 +1,7 @@
 //! `amgi-nats` against a real nats-server, with and without JetStream.
 
 mod plain;
+mod secure;
 mod sending;
 mod streams;
 

@@ -1,9 +1,10 @@
 //! Sockets, passwords, clusters and sentinels.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use amgi::{Message, Settlement};
-use amgi_brokers_tests::{App, RedisServer, init_logs, within};
+use amgi_brokers_tests::{App, Authority, RedisServer, init_logs, within};
+use amgi_redis::Server;
 use redis::cmd;
 
 use crate::{Hand, Running, channel, content, next, server};
@@ -13,6 +14,13 @@ async fn a_socket_and_a_password() {
     let redis =
         RedisServer::with(&["--unixsocket", "{dir}/redis.sock", "--requirepass", "se/cret", "--save", ""]);
     let socket = redis.dir().join("redis.sock");
+    // It listens there last.
+    within("the socket", async {
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     let (app, mut began) = content(&["orders"]);
     let url = format!("redis+unix://{}?pass=se%2Fcret&db=2", socket.display());
     let running = Running::start(server(app, url)).await;
@@ -200,44 +208,67 @@ async fn sentinels_name_the_master() {
 }
 
 #[tokio::test]
-async fn tls_with_a_certificate_that_nobody_knows() {
-    let made = tempfile::tempdir().expect("a directory");
-    let path = |name: &str| made.path().join(name).display().to_string();
-    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-    let openssl = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .output()
-        .expect("openssl is installed; on Debian: apt-get install openssl");
-    assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stderr));
+async fn tls_with_an_authority_and_certificates_of_clients() {
+    let (authority, strangers) = (Authority::new(), Authority::new());
+    let certified = authority.broker(&["localhost"]);
+    let path = |path: &Path| path.to_str().expect("its name is text").to_owned();
     let redis = RedisServer::with(&[
         "--tls-port",
         "{free}",
         "--tls-cert-file",
-        &certificate,
+        &path(&certified.certificate),
         "--tls-key-file",
-        &key,
-        "--tls-auth-clients",
-        "no",
+        &path(&certified.key),
+        "--tls-ca-cert-file",
+        &path(&authority.file()),
         "--save",
         "",
     ]);
     let mut hand = Hand::of(&redis).await;
     let port: Vec<String> = hand.ask(cmd("CONFIG").arg("GET").arg("tls-port")).await;
     let url = format!("rediss://localhost:{}", port[1]);
+    let (client, stranger) = (authority.client(), strangers.client());
+    let app = || content(&["orders"]).0;
+    let trusting = || server(app(), &url).ca_file(authority.file());
+    let of_client = |server: Server<App>| server.client_certificate(&client.certificate, &client.key);
 
-    let (app, _) = content(&["orders"]);
-    let ended = within("an error", server(app, &url).serve()).await;
-    let error = ended.expect_err("it is trusted by nobody").to_string();
-    assert!(error.contains("certificate"), "{error}");
+    // Each says what is wrong.
+    for (wrong, expected) in [
+        (trusting(), "wants a certificate of this client, by `cert-file` and `key-file`"),
+        (
+            trusting().client_certificate(&stranger.certificate, &stranger.key),
+            "refuses the certificate of this client",
+        ),
+        (
+            of_client(server(app(), &url)),
+            "not issued by those whom the system trusts; `ca-file` names others",
+        ),
+        (of_client(trusting()).ca_file(strangers.file()), "was not issued by those in ca-file"),
+        (of_client(trusting()).url(format!("rediss://127.0.0.1:{}", port[1])), "the broker's certificate: "),
+        (of_client(server(app(), redis.url())), "are for TLS, which is rediss://"),
+        (of_client(trusting()).ca_file("missing.pem"), "ca-file `missing.pem`: "),
+        (of_client(trusting()).credentials("ada", "s3cret"), "WRONGPASS"),
+    ] {
+        let error = within("an error", wrong.serve()).await.expect_err(expected).to_string();
+        assert!(error.contains(expected) && !error.contains("s3cret"), "{expected}: {error}");
+    }
 
-    let (app, mut began) = App::new([channel("orders")], |cx| async move {
-        assert!(cx.send(Message::new("answers").payload("x")).await.is_ok());
-        Settlement::Ack
-    });
-    let running = Running::start(server(app, format!("{url}#insecure"))).await;
-    hand.add("orders", &["secret"]).await;
-    assert_eq!(next(&mut began).await, "secret");
-    running.stop().await;
-    assert_eq!(hand.length("answers").await, 1);
+    let mut copies = 0;
+    for (url, ca) in [(url.clone(), Some(authority.file())), (format!("{url}#insecure"), None)] {
+        let (app, mut began) = App::new([channel("orders")], |cx| async move {
+            assert!(cx.send(Message::new("answers").payload("x")).await.is_ok());
+            Settlement::Ack
+        });
+        let server = of_client(server(app, url));
+        let running = Running::start(match ca {
+            Some(ca) => server.ca_file(ca),
+            None => server,
+        })
+        .await;
+        hand.add("orders", &["secret"]).await;
+        assert_eq!(next(&mut began).await, "secret");
+        running.stop().await;
+        copies += 1;
+        assert_eq!(hand.length("answers").await, copies, "sends are encrypted, too");
+    }
 }
