@@ -52,6 +52,10 @@ async fn main() -> amgi::Result<()> {
             let app = Slow(ChannelInfo::new("work", address));
             amgi_amqp::Server::new(app).url(url).group("worker").on_ready(ready).serve().await
         }
+        "http" => {
+            let app = Slow(ChannelInfo::new("work", address));
+            amgi_http::Server::new(app).listen(url).on_ready(ready).serve().await
+        }
         "kafka" => {
             let app = Slow(ChannelInfo::new("work", address.clone()));
             let server = amgi_kafka::Server::new(app).url(url).group(address).on_ready(ready);

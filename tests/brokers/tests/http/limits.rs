@@ -29,7 +29,7 @@ fn gated(gate: &Arc<Semaphore>) -> (App, tokio::sync::mpsc::UnboundedReceiver<am
 }
 
 /// Says something, and hears what comes until the end.
-async fn raw(at: std::net::SocketAddr, says: &[u8]) -> String {
+pub(super) async fn raw(at: std::net::SocketAddr, says: &[u8]) -> String {
     let mut stream = TcpStream::connect(at).await.expect("a server");
     stream.write_all(says).await.expect("it listens");
     let mut heard = Vec::new();

@@ -1,6 +1,7 @@
 //! `amgi-http` against a client and a receiver that share nothing with it: hyper alone, and sockets.
 
 mod limits;
+mod process;
 mod receiving;
 mod replies;
 mod sending;
