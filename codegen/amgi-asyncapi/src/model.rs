@@ -167,6 +167,8 @@ pub struct Docs {
 pub struct Server {
     /// Key in `servers`.
     pub key: String,
+    /// Scheme of the URL of AsyncAPI 2, such as `wss`; version 3 says none.
+    pub scheme: Option<String>,
     /// `host`, with `{variables}`.
     pub host: String,
     /// `pathname`, with `{variables}`.

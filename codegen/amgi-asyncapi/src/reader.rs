@@ -192,13 +192,13 @@ impl<'a, 'd> Reader<'a, 'd> {
         found.map_err(|problem| self.diags.push(*problem)).ok()
     }
 
-    /// Reads a server; how its host and path are written differs by version.
+    /// Reads a server; how its scheme, host and path are written differs by version.
     pub(crate) fn server(
         &mut self,
         key: &str,
         target: Target<'a>,
         span: Span,
-        (host, pathname): (String, Option<String>),
+        (scheme, host, pathname): (Option<String>, String, Option<String>),
     ) {
         let node = target.node;
         let variables = self.members(&target, "variables").into_iter().map(|(entry, t)| ServerVariable {
@@ -210,6 +210,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         let variables = variables.collect();
         let server = Server {
             key: key.to_string(),
+            scheme,
             host,
             pathname,
             protocol: text(node, "protocol").unwrap_or_default(),

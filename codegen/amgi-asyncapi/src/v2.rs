@@ -243,11 +243,14 @@ fn free(wanted: impl IntoIterator<Item = String>, taken: impl Fn(&str) -> bool) 
     }
 }
 
-/// Host and path of a URL. The scheme says what `protocol` says already.
-fn split(url: &str) -> (String, Option<String>) {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+/// Scheme, host and path of a URL. The scheme may say more than `protocol`: that MQTT goes over a websocket, or TLS.
+fn split(url: &str) -> (Option<String>, String, Option<String>) {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme.to_owned()), rest),
+        None => (None, url),
+    };
     match rest.find(['/', '?', '#']) {
-        Some(at) => (rest[..at].to_string(), Some(rest[at..].to_string())),
-        None => (rest.to_string(), None),
+        Some(at) => (scheme, rest[..at].to_string(), Some(rest[at..].to_string())),
+        None => (scheme, rest.to_string(), None),
     }
 }

@@ -40,7 +40,7 @@ impl<'a> Reader<'a, '_> {
         for (entry, target) in self.members(&top, "servers") {
             let host = text(target.node, "host").unwrap_or_default();
             let pathname = text(target.node, "pathname");
-            self.server(&entry.key, target, entry.key_span, (host, pathname));
+            self.server(&entry.key, target, entry.key_span, (None, host, pathname));
         }
         for (entry, target) in self.members(&top, "channels") {
             self.channel(&entry.key, target, entry.key_span);

@@ -84,7 +84,7 @@ channels:
   nothing: {}
 components:
   servers:
-    other: {url: mqtt.example.com, protocol: mqtt}
+    other: {url: 'wss://mqtt.example.com', protocol: mqtt}
   serverVariables:
     region: {enum: [eu, us], default: eu}
   channels:
@@ -139,7 +139,7 @@ fn whole() -> Document {
 }
 
 #[test]
-fn servers_are_split_into_host_and_path() {
+fn servers_are_split_into_scheme_host_and_path() {
     let document = whole();
     assert_eq!(document.version, "2.6.0");
     assert_eq!(document.info.license.as_deref(), Some("MIT"));
@@ -157,6 +157,8 @@ fn servers_are_split_into_host_and_path() {
     );
     assert_eq!(main.bindings[0].value.to_json(), json!({"schemaRegistryUrl": "http://registry"}));
     assert_eq!((other.host.as_str(), other.pathname.as_deref()), ("mqtt.example.com", None));
+    let schemes = [main, other].map(|server| server.scheme.as_deref());
+    assert_eq!(schemes, [Some("kafka"), Some("wss")], "MQTT over a websocket is said there and nowhere else");
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Server {
     pub key: String,
     /// Protocol.
     pub protocol: String,
+    /// Scheme of the URL of AsyncAPI 2, such as `wss`; empty where there is none.
+    pub scheme: String,
     /// Host, variables replaced by their defaults.
     pub host: String,
     /// Path, variables replaced by their defaults; may be empty.

@@ -296,6 +296,7 @@ fn document<'a>(
     }
     let url = server.map(|server| {
         let scheme = if server.protocol == "amqps" { "amqps" } else { "amqp" };
+        let scheme = INFO.document_scheme(server, scheme);
         format!("{scheme}://{}{}", server.host, server.path)
     });
     Ok(Options { url, vhost: vhosts.pop(), ..Options::default() })

@@ -256,7 +256,10 @@ impl Url {
 /// What the document says.
 fn document(server: Option<&ServerInfo>) -> Options {
     let Some(server) = server else { return Options::default() };
-    Options { url: Some(format!("{}://{}", server.protocol, server.host)), ..Options::default() }
+    Options {
+        url: Some(format!("{}://{}", INFO.document_scheme(server, server.protocol), server.host)),
+        ..Options::default()
+    }
 }
 
 /// What the document says of the group or client of a channel, in any of its operations.

@@ -56,7 +56,8 @@ pub(crate) struct Config {
 fn document(server: Option<&ServerInfo>) -> Result<Options> {
     let Some(server) = server else { return Ok(Options::default()) };
     let binding = server.typed::<Mqtt>()?;
-    let scheme = if matches!(server.protocol, "mqtts" | "secure-mqtt") { "mqtts" } else { "mqtt" };
+    let secure = matches!(server.protocol, "mqtts" | "secure-mqtt");
+    let scheme = INFO.document_scheme(server, if secure { "mqtts" } else { "mqtt" });
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     Ok(Options {
         url: Some(format!("{scheme}://{}{}", server.host, server.path)),
@@ -250,6 +251,7 @@ mod tests {
     const SERVER: ServerInfo = ServerInfo {
         name: "main",
         protocol: "mqtt",
+        scheme: "",
         host: "document:1",
         path: "",
         bindings: &[BindingInfo {
@@ -306,6 +308,18 @@ mod tests {
             assert!(error.contains("ca-file `missing.pem`: "), "{error}");
             assert_eq!(document(Some(&server)).unwrap().url.as_deref(), Some("mqtts://document"));
         }
+    }
+
+    #[test]
+    fn the_scheme_of_the_document_says_more_than_the_protocol() {
+        let url = |scheme, protocol| {
+            let server = ServerInfo { protocol, scheme, host: "document", path: "/broker", ..SERVER };
+            document(Some(&server)).unwrap().url.unwrap()
+        };
+        assert_eq!(url("wss", "mqtt"), "wss://document/broker");
+        assert_eq!(url("mqtts", "mqtt"), "mqtts://document/broker");
+        assert_eq!(url("mqtt", "secure-mqtt"), "mqtts://document/broker");
+        assert_eq!(url("https", "mqtt"), "mqtt://document/broker");
     }
 
     #[test]

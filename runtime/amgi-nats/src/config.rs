@@ -204,6 +204,7 @@ pub(crate) fn is_on(channel: &ChannelInfo, server: Option<&ServerInfo>) -> bool 
 fn document(server: Option<&ServerInfo>) -> Options {
     let Some(server) = server else { return Options::default() };
     let scheme = if matches!(server.protocol, "natss" | "tls") { "tls" } else { "nats" };
+    let scheme = INFO.document_scheme(server, scheme);
     Options { url: Some(format!("{scheme}://{}", server.host)), ..Options::default() }
 }
 
@@ -384,8 +385,14 @@ mod tests {
         }
     }
 
-    const SERVER: ServerInfo =
-        ServerInfo { name: "main", protocol: "nats", host: "document:1", path: "", bindings: &[] };
+    const SERVER: ServerInfo = ServerInfo {
+        name: "main",
+        protocol: "nats",
+        scheme: "",
+        host: "document:1",
+        path: "",
+        bindings: &[],
+    };
 
     #[test]
     fn later_sources_win() {

@@ -200,6 +200,7 @@ pub(crate) fn addresses(values: &Values) -> Result<Vec<(String, Vec<String>)>> {
 pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Options) -> Result<Config> {
     let document = server.map_or_else(Options::default, |server| {
         let scheme = if server.protocol == "redis" { "redis" } else { "rediss" };
+        let scheme = INFO.document_scheme(server, scheme);
         Options { url: Some(format!("{scheme}://{}{}", server.host, server.path)), ..Options::default() }
     });
     let options = given.over(builder).over(document);
@@ -239,8 +240,14 @@ pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Opti
 mod tests {
     use super::*;
 
-    const SERVER: ServerInfo =
-        ServerInfo { name: "main", protocol: "redis", host: "document:1", path: "/2", bindings: &[] };
+    const SERVER: ServerInfo = ServerInfo {
+        name: "main",
+        protocol: "redis",
+        scheme: "",
+        host: "document:1",
+        path: "/2",
+        bindings: &[],
+    };
 
     fn lookup(pairs: &'static [(&'static str, &'static str)]) -> Values {
         INFO.from_lookup(|name| {

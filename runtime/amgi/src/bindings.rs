@@ -7,7 +7,7 @@
 //! ```
 //! # use amgi::{BindingInfo, ServerInfo};
 //! # let server = ServerInfo {
-//! #     name: "main", protocol: "mqtt", host: "localhost", path: "",
+//! #     name: "main", protocol: "mqtt", scheme: "", host: "localhost", path: "",
 //! #     bindings: &[BindingInfo { protocol: "mqtt", json: r#"{"keepAlive":30,"lastWill":{"topic":"gone"}}"# }],
 //! # };
 //! use amgi::bindings::Mqtt;

@@ -72,6 +72,24 @@ impl ProtocolInfo {
         }
     }
 
+    /// Scheme of the URL of the document's server: the one that the document writes, where it says more than the protocol does
+    /// and a server knows it, such as `wss` of MQTT; else `by_protocol`.
+    ///
+    /// ```
+    /// use amgi::{ServerInfo, protocol::ProtocolInfo};
+    ///
+    /// let mqtt = ProtocolInfo { name: "mqtt", protocols: &["mqtt"], schemes: &["mqtt", "wss"], options: &[] };
+    /// let server = |scheme| ServerInfo {
+    ///     name: "main", protocol: "mqtt", scheme, host: "broker.example", path: "/mqtt", bindings: &[],
+    /// };
+    /// assert_eq!(mqtt.document_scheme(&server("wss"), "mqtt"), "wss");
+    /// assert_eq!(mqtt.document_scheme(&server(""), "mqtt"), "mqtt");
+    /// ```
+    pub fn document_scheme<'a>(&self, server: &'a ServerInfo, by_protocol: &'a str) -> &'a str {
+        let says_more = server.scheme != self.name && self.schemes.contains(&server.scheme);
+        if says_more { server.scheme } else { by_protocol }
+    }
+
     /// The values of the environment.
     pub fn environment(&self) -> Values {
         self.from_lookup(|name| std::env::var(name).ok())

@@ -40,8 +40,14 @@ fn channel(name: &'static str, servers: &'static [&'static str]) -> ChannelInfo 
 
 impl App {
     fn new(seen: &Seen) -> Self {
-        let server =
-            |name| ServerInfo { name, protocol: "memory", host: "localhost", path: "", bindings: &[] };
+        let server = |name| ServerInfo {
+            name,
+            protocol: "memory",
+            scheme: "",
+            host: "localhost",
+            path: "",
+            bindings: &[],
+        };
         Self {
             seen: seen.clone(),
             channels: vec![channel("both", &[]), channel("left", &["left"]), channel("right", &["right"])],

@@ -69,7 +69,14 @@ impl App {
     pub fn on_server(mut self, host: String, binding: &'static str) -> Self {
         let bindings = Box::leak(Box::new([BindingInfo { protocol: "mqtt", json: binding }]));
         let host = Box::leak(host.into_boxed_str());
-        self.servers.push(ServerInfo { name: "broker", protocol: "mqtt", host, path: "", bindings });
+        self.servers.push(ServerInfo {
+            name: "broker",
+            protocol: "mqtt",
+            scheme: "",
+            host,
+            path: "",
+            bindings,
+        });
         self
     }
 

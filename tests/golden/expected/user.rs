@@ -576,14 +576,14 @@ mod wire {
     impl std::fmt::Display for UserEvents { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&PATTERN_USER_EVENTS.format(&[&self.user_id])) } }
     impl std::str::FromStr for UserEvents { type Err = amgi::Rejection; fn from_str(address: &str) -> Result<Self, Self::Err> { match PATTERN_USER_EVENTS.captures(address) { Some(values) => Self::read(values), None => Err(codegen::no_address(address, "user.{userId}.events")), } } }
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[
-        amgi::ServerInfo { name: "kafka", protocol: "kafka", host: "localhost:9092", path: "", bindings: &[] },
-        amgi::ServerInfo { name: "mqtt", protocol: "mqtt", host: "localhost:1883", path: "", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"clientId\":\"user-service\",\"keepAlive\":30}" }] },
-        amgi::ServerInfo { name: "redis", protocol: "redis", host: "localhost:6379", path: "", bindings: &[] },
-        amgi::ServerInfo { name: "amqp", protocol: "amqp", host: "localhost:5672", path: "", bindings: &[] },
-        amgi::ServerInfo { name: "nats", protocol: "nats", host: "localhost:4222", path: "", bindings: &[] },
-        amgi::ServerInfo { name: "sqs", protocol: "sqs", host: "sqs.eu-central-1.amazonaws.com", path: "", bindings: &[] },
-        amgi::ServerInfo { name: "sns", protocol: "sns", host: "sns.eu-central-1.amazonaws.com", path: "", bindings: &[] },
-        amgi::ServerInfo { name: "http", protocol: "http", host: "localhost:8080", path: "/events", bindings: &[] }
+        amgi::ServerInfo { name: "kafka", protocol: "kafka", scheme: "", host: "localhost:9092", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "mqtt", protocol: "mqtt", scheme: "", host: "localhost:1883", path: "", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"clientId\":\"user-service\",\"keepAlive\":30}" }] },
+        amgi::ServerInfo { name: "redis", protocol: "redis", scheme: "", host: "localhost:6379", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "amqp", protocol: "amqp", scheme: "", host: "localhost:5672", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "nats", protocol: "nats", scheme: "", host: "localhost:4222", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "sqs", protocol: "sqs", scheme: "", host: "sqs.eu-central-1.amazonaws.com", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "sns", protocol: "sns", scheme: "", host: "sns.eu-central-1.amazonaws.com", path: "", bindings: &[] },
+        amgi::ServerInfo { name: "http", protocol: "http", scheme: "", host: "localhost:8080", path: "/events", bindings: &[] }
     ];
     static CHANNELS: &[amgi::ChannelInfo] = &[
         amgi::ChannelInfo { name: "userCreated", address: codegen::constant("user.created"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onUserCreated", bindings: &[amgi::BindingInfo { protocol: "mqtt", json: "{\"qos\":1}" }], messages: &[amgi::MessageInfo { name: "userCreated", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"description\":\"Number of the user, so that a user's messages stay in order.\",\"type\":\"string\"}}" }], examples: <UserCreated as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("user.created"), dead_letter: Some("user.created.failed"), policy: amgi::PolicyInfo::NONE, batch: None, replies: false, },

@@ -294,6 +294,7 @@ impl<'a> Wire<'a> {
             all.map(|v| format!("{}={:?}{:?}", v.name, v.default, v.values)).collect::<Vec<_>>().join(",")
         };
         let facts = [
+            ("scheme", old.scheme.clone(), new.scheme.clone()),
             ("host", Some(old.host.clone()), Some(new.host.clone())),
             ("pathname", old.pathname.clone(), new.pathname.clone()),
             ("protocolVersion", old.protocol_version.clone(), new.protocol_version.clone()),

@@ -9,10 +9,11 @@ use crate::ir::{Api, Binding, Channel, Codec, Handler, Message, Policy, Ty, Type
 /// `SERVERS`.
 pub(super) fn servers(api: &Api) -> TokenStream {
     let servers = api.servers.iter().map(|server| {
-        let (key, protocol, host, path) = (&server.key, &server.protocol, &server.host, &server.path);
+        let (key, protocol, scheme) = (&server.key, &server.protocol, &server.scheme);
+        let (host, path) = (&server.host, &server.path);
         let bindings = bindings(&server.bindings);
         quote! {
-            amgi::ServerInfo { name: #key, protocol: #protocol, host: #host, path: #path, bindings: #bindings }
+            amgi::ServerInfo { name: #key, protocol: #protocol, scheme: #scheme, host: #host, path: #path, bindings: #bindings }
         }
     });
     quote!(pub(super) static SERVERS: &[amgi::ServerInfo] = &[#(#servers),*];)

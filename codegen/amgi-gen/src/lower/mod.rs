@@ -356,6 +356,7 @@ fn server(doc: &Document, server: &Server) -> ir::Server {
     ir::Server {
         key: server.key.clone(),
         protocol: server.protocol.clone(),
+        scheme: server.scheme.as_deref().map(fill).unwrap_or_default(),
         host: fill(&server.host),
         path: server.pathname.as_deref().map(fill).unwrap_or_default(),
         docs: {

@@ -23,7 +23,7 @@ fn urls_are_taken_apart_and_shown_without_the_password() {
 }
 
 const SERVER: ServerInfo =
-    ServerInfo { name: "main", protocol: "kafka", host: "document:1", path: "", bindings: &[] };
+    ServerInfo { name: "main", protocol: "kafka", scheme: "", host: "document:1", path: "", bindings: &[] };
 
 fn channel() -> ChannelInfo {
     const OPERATION: OperationInfo = OperationInfo {

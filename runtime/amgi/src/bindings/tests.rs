@@ -2,7 +2,7 @@ use super::*;
 use crate::error::Error;
 
 fn server(bindings: &'static [BindingInfo]) -> ServerInfo {
-    ServerInfo { name: "s", protocol: "p", host: "h", path: "", bindings }
+    ServerInfo { name: "s", protocol: "p", scheme: "", host: "h", path: "", bindings }
 }
 
 fn operation(bindings: &'static [BindingInfo]) -> OperationInfo {

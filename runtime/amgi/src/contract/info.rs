@@ -176,6 +176,8 @@ pub struct ServerInfo {
     pub name: &'static str,
     /// Protocol, such as `kafka-secure`.
     pub protocol: &'static str,
+    /// Scheme of the URL, such as `wss`, where the document gives it (AsyncAPI 2); else empty.
+    pub scheme: &'static str,
     /// Host with the defaults of its variables filled in, such as `localhost:1883`.
     pub host: &'static str,
     /// Path with the defaults of its variables filled in; empty when there is none.

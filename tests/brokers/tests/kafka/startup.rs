@@ -99,7 +99,7 @@ async fn the_documents_server_and_topic_are_used() {
     let (probe, mut seen) =
         App::new([ChannelInfo { bindings, ..channel("orders/new") }], |_| async { Settlement::Ack });
     let host = kafka.servers().to_owned().leak();
-    let document = ServerInfo { name: "main", protocol: "kafka", host, path: "", bindings: &[] };
+    let document = ServerInfo { name: "main", protocol: "kafka", scheme: "", host, path: "", bindings: &[] };
     let running = start(amgi_kafka::Server::new(probe.with_server(document)).group(topic)).await;
     kafka.write_texts(topic, ["x"]).await;
     let message: Message = within("the message", seen.recv()).await.unwrap();
