@@ -1,6 +1,8 @@
 //! What a server crate tells a command line: which protocols it speaks, and its options, in one table for flags, environment
 //! and help.
 
+mod builder;
+
 use std::{collections::BTreeMap, fmt, future::Future, str::FromStr, time::Duration};
 
 use crate::{
