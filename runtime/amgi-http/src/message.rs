@@ -66,10 +66,7 @@ impl Expected {
             if let Some(schema) = &message.typed::<Http>()?.headers {
                 types(schema, &mut self.headers);
             }
-            for example in message.examples {
-                let headers: Map<String, Value> = serde_json::from_str(example.headers).unwrap_or_default();
-                headers.keys().for_each(|name| spelling.add(name));
-            }
+            message.headers.iter().for_each(|name| spelling.add(name));
         }
         Ok(())
     }
@@ -197,21 +194,20 @@ pub(crate) fn status(reply: &Message) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use amgi::{BindingInfo, ExampleInfo, MessageInfo};
+    use amgi::{BindingInfo, MessageInfo};
 
     use super::*;
 
     fn expected() -> Expected {
-        const EXAMPLES: &[ExampleInfo] =
-            &[ExampleInfo { name: "", headers: r#"{"correlationId":"1"}"#, payload: None }];
         const MESSAGES: &[MessageInfo] = &[MessageInfo {
             name: "m",
             content_type: "application/json",
+            headers: &["correlationId"],
             bindings: &[BindingInfo {
                 protocol: "http",
                 json: r#"{"headers":{"type":"object","properties":{"X-Count":{"type":"integer"},"X-Text":{"type":"string"}}}}"#,
             }],
-            examples: EXAMPLES,
+            examples: &[],
         }];
         const OPERATIONS: &[OperationInfo] = &[OperationInfo {
             name: "o",

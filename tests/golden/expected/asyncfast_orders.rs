@@ -143,7 +143,7 @@ mod wire {
     use super::*;
     use amgi::codegen;
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "order", address: codegen::constant("order"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "handleOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "order", content_type: "application/json", bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"description\":\"Number of the order.\",\"type\":\"string\"}}" }], examples: <Order as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("order"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "order", address: codegen::constant("order"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "handleOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "order", content_type: "application/json", headers: &[], bindings: &[amgi::BindingInfo { protocol: "kafka", json: "{\"key\":{\"description\":\"Number of the order.\",\"type\":\"string\"}}" }], examples: <Order as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("order"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     pub(super) const DOCUMENT: amgi::Document = codegen::Document {
         title: "Orders", version: "1.0.0",

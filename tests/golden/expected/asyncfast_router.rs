@@ -243,7 +243,7 @@ mod wire {
     use super::*;
     use amgi::codegen;
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "orders", address: codegen::constant("orders"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "handleOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "orderChanged", content_type: "application/json", bindings: &[], examples: <OrderChanged as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "orders", address: codegen::constant("orders"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "handleOrder", bindings: &[], messages: &[amgi::MessageInfo { name: "orderChanged", content_type: "application/json", headers: &["order-id"], bindings: &[], examples: <OrderChanged as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("orders"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     pub(super) const DOCUMENT: amgi::Document = codegen::Document {
         title: "Order processing", version: "1.0.0",

@@ -254,7 +254,7 @@ mod wire {
     use super::*;
     use amgi::codegen;
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "hostUp", address: codegen::constant("host.up"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onHostUp", bindings: &[], messages: &[amgi::MessageInfo { name: "HostUp", content_type: "application/json", bindings: &[], examples: <MachineUp as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("host.up"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "hostUp", address: codegen::constant("host.up"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onHostUp", bindings: &[], messages: &[amgi::MessageInfo { name: "HostUp", content_type: "application/json", headers: &["reporter"], bindings: &[], examples: <MachineUp as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("host.up"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     pub(super) const DOCUMENT: amgi::Document = codegen::Document {
         title: "Hosts", version: "1.0.0",

@@ -400,7 +400,7 @@ mod wire {
     use super::*;
     use amgi::codegen;
     pub(super) static SERVERS: &[amgi::ServerInfo] = &[];
-    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "entries", address: codegen::constant("entries"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onEntry", bindings: &[], messages: &[amgi::MessageInfo { name: "entry", content_type: "application/json", bindings: &[], examples: <Entry as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("entries"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
+    static CHANNELS: &[amgi::ChannelInfo] = &[amgi::ChannelInfo { name: "entries", address: codegen::constant("entries"), servers: &[], bindings: &[], operations: &[amgi::OperationInfo { name: "onEntry", bindings: &[], messages: &[amgi::MessageInfo { name: "entry", content_type: "application/json", headers: &[], bindings: &[], examples: <Entry as amgi::TypedMessage>::EXAMPLES, }] }], example_address: codegen::constant("entries"), dead_letter: None, policy: amgi::PolicyInfo::NONE, batch: None, replies: false, }];
     pub(super) fn channels() -> Vec<amgi::ChannelInfo> { CHANNELS.to_vec() }
     pub(super) const DOCUMENT: amgi::Document = codegen::Document {
         title: "Ledger", version: "1.0.0",

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
 
 use super::{ident, pattern_name, wire::location};
-use crate::ir::{Api, Binding, Channel, Codec, Handler, Message, Policy, Ty, TypeKind};
+use crate::ir::{Api, Binding, Channel, Codec, Handler, Location, Message, Policy, Ty, TypeKind};
 
 /// `SERVERS`.
 pub(super) fn servers(api: &Api) -> TokenStream {
@@ -140,11 +140,12 @@ fn operations(api: &Api, handler: &Handler) -> TokenStream {
         let messages = operation.messages.iter().map(|&index| {
             let message = &api.messages[index];
             let (key, content_type, name) = (&message.key, &message.content_type, ident(&message.name));
-            let bindings = bindings(&message.info_bindings);
+            let (headers, bindings) = (headers(handler, index, message), bindings(&message.info_bindings));
             quote! {
                 amgi::MessageInfo {
                     name: #key,
                     content_type: #content_type,
+                    headers: &[#(#headers),*],
                     bindings: #bindings,
                     examples: <#name as amgi::TypedMessage>::EXAMPLES,
                 }
@@ -155,6 +156,24 @@ fn operations(api: &Api, handler: &Handler) -> TokenStream {
         }
     });
     quote!(&[#(#operations),*])
+}
+
+/// The names of the headers that are looked for in a message.
+fn headers<'a>(handler: &'a Handler, index: usize, message: &'a Message) -> Vec<&'a str> {
+    let described = message.headers.iter().flat_map(|headers| &headers.fields).map(|field| &field.wire);
+    let methods = handler.methods.iter().filter(|method| method.messages.contains(&index));
+    let replies = methods.filter_map(|method| method.reply.as_ref()?.location.as_ref());
+    let located = replies.chain(&message.correlation).filter_map(|location| match location {
+        Location::Header(name) => Some(name),
+        Location::Payload(_) => None,
+    });
+    let mut names: Vec<&str> = Vec::new();
+    for name in described.chain(located) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 pub(super) fn bindings(bindings: &[Binding]) -> TokenStream {

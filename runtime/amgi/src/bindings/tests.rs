@@ -10,7 +10,7 @@ fn operation(bindings: &'static [BindingInfo]) -> OperationInfo {
 }
 
 fn message(bindings: &'static [BindingInfo]) -> MessageInfo {
-    MessageInfo { name: "m", content_type: "", bindings, examples: &[] }
+    MessageInfo { name: "m", content_type: "", headers: &[], bindings, examples: &[] }
 }
 
 fn channel(bindings: &'static [BindingInfo]) -> ChannelInfo {

@@ -136,6 +136,8 @@ pub struct MessageInfo {
     pub name: &'static str,
     /// Content type of the payload.
     pub content_type: &'static str,
+    /// Names of the headers that are looked for in it, as the document writes them; for servers that do not keep capitals.
+    pub headers: &'static [&'static str],
     /// Message bindings.
     pub bindings: &'static [BindingInfo],
     /// The document's examples.

@@ -206,7 +206,7 @@ async fn https_in_and_out() {
 async fn the_document_says_where() {
     let mut target = Target::start(&[]).await;
     let host: &'static str = target.at.to_string().leak();
-    let info = ServerInfo { name: "shop", protocol: "http", host, path: "in", bindings: &[] };
+    let info = ServerInfo { name: "shop", protocol: "http", scheme: "", host, path: "in", bindings: &[] };
     let (app, mut began) = App::new([channel("order.paid")], |cx| async move {
         match cx.send(Message::new("order.sent").payload("{}")).await {
             Ok(()) => Settlement::Ack,
