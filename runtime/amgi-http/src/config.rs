@@ -188,7 +188,12 @@ fn document(server: Option<&ServerInfo>) -> Options {
     let Some(server) = server else { return Options::default() };
     let slash = if server.path.is_empty() || server.path.starts_with('/') { "" } else { "/" };
     Options {
-        url: Some(format!("{}://{}{slash}{}", server.protocol, server.host, server.path)),
+        url: Some(format!(
+            "{}://{}{slash}{}",
+            INFO.document_scheme(server, server.protocol),
+            server.host,
+            server.path
+        )),
         path: Some(format!("{slash}{}", server.path)),
         ..Options::default()
     }
@@ -282,8 +287,14 @@ mod tests {
         }
     }
 
-    const SERVER: ServerInfo =
-        ServerInfo { name: "main", protocol: "http", host: "document:1", path: "/events", bindings: &[] };
+    const SERVER: ServerInfo = ServerInfo {
+        name: "main",
+        protocol: "http",
+        scheme: "",
+        host: "document:1",
+        path: "/events",
+        bindings: &[],
+    };
 
     #[test]
     fn later_sources_win() {
