@@ -87,7 +87,7 @@ impl Application for App {
 #[tokio::main]
 async fn main() -> amgi::Result<()> {
     let url = env::args().nth(1).or_else(|| env::var("AMGI_KAFKA_URL").ok());
-    let (stop, ready) = (Stop::new(), Arc::new(Notify::new()));
+    let (halt, ready) = (Stop::new(), Arc::new(Notify::new()));
     let shop = Arc::new(Shop {
         channels: [
             ChannelInfo::new("orders", "amgi-example.orders"),
@@ -95,10 +95,10 @@ async fn main() -> amgi::Result<()> {
         ],
         sender: OnceLock::new(),
         done: AtomicUsize::new(0),
-        stop: stop.clone(),
+        stop: halt.clone(),
     });
     let server =
-        Server::new(App(shop.clone())).group("amgi-example").create_topics(true).stop(&stop).on_ready({
+        Server::new(App(shop.clone())).group("amgi-example").create_topics(true).stop(&halt).on_ready({
             let ready = ready.clone();
             move || ready.notify_one()
         });
@@ -119,7 +119,7 @@ async fn main() -> amgi::Result<()> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        served = serving => served,
+        ended = serving => ended,
         () = ordering => Ok(()),
     }
 }

@@ -77,7 +77,7 @@ impl Application for App {
 #[tokio::main]
 async fn main() -> amgi::Result<()> {
     let url = env::args().nth(1).or_else(|| env::var("AMGI_NATS_URL").ok());
-    let (stop, ready) = (Stop::new(), Arc::new(Notify::new()));
+    let (halt, ready) = (Stop::new(), Arc::new(Notify::new()));
     let shop = Arc::new(Shop {
         channels: [
             ChannelInfo::new("orders", "amgi-example.{table}.orders"),
@@ -85,13 +85,13 @@ async fn main() -> amgi::Result<()> {
         ],
         sender: OnceLock::new(),
         done: AtomicUsize::new(0),
-        stop: stop.clone(),
+        stop: halt.clone(),
     });
     let server = Server::new(App(shop.clone()))
         .group("amgi-example")
         .jetstream(true)
         .declare(true)
-        .stop(&stop)
+        .stop(&halt)
         .on_ready({
             let ready = ready.clone();
             move || ready.notify_one()
@@ -111,7 +111,7 @@ async fn main() -> amgi::Result<()> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        served = serving => served,
+        ended = serving => ended,
         () = ordering => Ok(()),
     }
 }
