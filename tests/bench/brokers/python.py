@@ -77,6 +77,6 @@ elif server == "amqp":
 elif server == "kafka":
     from amgi_aiokafka import run
 
-    run(app, *addresses, bootstrap_servers=f"{at.hostname}:{at.port}", group_id="python", auto_offset_reset="earliest")
+    run(app, *addresses, bootstrap_servers=f"{at.hostname}:{at.port}", group_id=f"python-{os.getpid()}", auto_offset_reset="earliest")
 else:
     sys.exit(f"no Python server for {server}")
