@@ -66,14 +66,15 @@ if server.startswith("mqtt"):
     from amgi_paho_mqtt import run
 
     run(app, "numbers/+", host=at.hostname, port=at.port, client_id="measured")
-elif server.startswith("redis"):
+elif server == "redis-pubsub":
     from amgi_redis import run
 
     run(app, *addresses, url=url)
 elif server == "amqp":
     from amgi_aio_pika import run
 
-    run(app, *addresses, url=url)
+    # The queue that holds the messages; addresses are routing keys.
+    run(app, "measured.numbers.{lane}", url=url)
 elif server == "kafka":
     from amgi_aiokafka import run
 

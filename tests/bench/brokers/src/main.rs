@@ -33,7 +33,7 @@ use crate::{
     measured::{Bare, Meter, Way},
     mqtt::{AtMostOnce, Mqtt},
     nats::{Core, Nats},
-    redis::Redis,
+    redis::{PubSub, Redis},
 };
 
 const HELP: &str = "\
@@ -41,7 +41,7 @@ Measures what a message costs on real brokers: messages a second, and CPU time o
 
 Usage: cargo run --release -p amgi-bench-brokers -- [SERVER...] [OPTIONS]
 
-Servers: amqp, kafka, mqtt, mqtt-qos0, nats (JetStream), nats-core, redis (streams) [default: all]
+Servers: amqp, kafka, mqtt, mqtt-qos0, nats (JetStream), nats-core, redis (streams), redis-pubsub [default: all]
 
 Messages have 300 bytes. The broker's client in a loop (raw), our server with a bare application (server), and a generated
 service with payload checks (service) handle them in turn, for several rounds. The broker holds all messages before a process
@@ -51,7 +51,7 @@ second or takes more than 1.15 of its CPU time, or the Python server takes less 
 
 Options:
   --python      Beside them the same service in Python, on the broker's Python server (python3 with venv, and pip), with a
-                tenth of the messages: amqp, kafka, mqtt-qos0, redis
+                quarter of the messages: amqp, kafka, mqtt-qos0, redis-pubsub
   --steady      Instead, a long run of the generated service: messages as fast as they are handled, with its memory, and then
                 at half that rate for 20 s, with the time from publishing to the handler. Not on brokers that hold nothing.
                 Writes target/bench/steady.json, and exits with 1 when memory grows by more than 5 in a hundred
@@ -61,8 +61,16 @@ Options:
 ";
 
 /// What is measured when nothing is named.
-const SERVERS: [&str; 7] =
-    [Amqp::NAME, Kafka::NAME, Mqtt::NAME, AtMostOnce::NAME, Nats::NAME, Core::NAME, Redis::NAME];
+const SERVERS: [&str; 8] = [
+    Amqp::NAME,
+    Kafka::NAME,
+    Mqtt::NAME,
+    AtMostOnce::NAME,
+    Nats::NAME,
+    Core::NAME,
+    Redis::NAME,
+    PubSub::NAME,
+];
 
 /// How many lanes numbers come in.
 const LANES: u64 = 8;
@@ -182,6 +190,10 @@ macro_rules! on {
             }
             Redis::NAME => {
                 type $broker = Redis;
+                $run
+            }
+            PubSub::NAME => {
+                type $broker = PubSub;
                 $run
             }
             other => return Err(format!("`{other}` is no server\n\n{HELP}")),

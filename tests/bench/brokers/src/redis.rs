@@ -1,10 +1,11 @@
-//! Redis: a stream for each lane, and a consumer group.
+//! Redis: a stream for each lane and a consumer group, and publishing without streams.
 
 use std::ops::Range;
 
 use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, Value, aio::MultiplexedConnection, cmd};
 use amgi::{Application, server::Stop};
 use amgi_brokers_tests::RedisServer;
+use futures_util::StreamExt as _;
 
 use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
 
@@ -21,7 +22,6 @@ pub(crate) struct Redis(RedisServer);
 impl Broker for Redis {
     const NAME: &'static str = "redis";
     const MESSAGES: u64 = 200_000;
-    const PYTHON: bool = true;
 
     type Publisher = MultiplexedConnection;
 
@@ -85,6 +85,60 @@ impl Broker for Redis {
         ready();
         let server = amgi_redis::Server::new(app).url(url).group(GROUP).consumer(GROUP).prefetch(COUNT);
         server.addresses("numbers", keys()).stop(stop).serve().await
+    }
+}
+
+/// What is published is there once, for who listens. The Python server knows no streams.
+pub(crate) struct PubSub(RedisServer);
+
+impl Broker for PubSub {
+    const NAME: &'static str = "redis-pubsub";
+    const LIVE: bool = true;
+    const MESSAGES: u64 = 50_000;
+    const PYTHON: bool = true;
+
+    type Publisher = Published;
+
+    async fn start() -> Self {
+        Self(RedisServer::start())
+    }
+
+    fn url(&self) -> String {
+        self.0.url()
+    }
+
+    async fn publisher(&self) -> Result<Published, String> {
+        Ok(Published(connect(&self.url()).await?))
+    }
+
+    async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String> {
+        let client = Client::open(url).map_err(text)?;
+        let mut subscribed = client.get_async_pubsub().await.map_err(text)?;
+        subscribed.psubscribe("numbers.*").await.map_err(text)?;
+        ready();
+        let mut messages = subscribed.on_message();
+        while let Some(message) = messages.next().await {
+            if meter.decode(message.get_payload_bytes()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve<A: Application>(url: &str, app: A, stop: &Stop, ready: fn()) -> amgi::Result<()> {
+        amgi_redis::Server::new(app).url(url).pubsub().on_ready(ready).stop(stop).serve().await
+    }
+}
+
+pub(crate) struct Published(MultiplexedConnection);
+
+impl Publisher for Published {
+    async fn publish(&mut self, numbers: Range<u64>) -> Result<(), String> {
+        let mut together = Pipeline::new();
+        for id in numbers {
+            together.cmd("PUBLISH").arg(format!("numbers.{}", id % LANES)).arg(payload(id)).ignore();
+        }
+        together.exec_async(&mut self.0).await.map_err(text)
     }
 }
 

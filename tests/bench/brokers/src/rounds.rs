@@ -18,7 +18,7 @@ const MOST_CPU: f64 = 1.15;
 /// Least CPU time of the Python server, in that of the service.
 const LEAST_PYTHON: f64 = 10.0;
 /// The Python server gets one of so many messages: it is slow, and what counts is CPU time.
-const PYTHON_SHARE: u64 = 10;
+const PYTHON_SHARE: u64 = 4;
 
 #[derive(Debug, Serialize)]
 struct Round {
@@ -94,7 +94,7 @@ async fn process<B: Broker>(
 /// The table, and what is beyond the bounds.
 pub(crate) fn table(reports: &[Report], exceeded: &mut Vec<String>) -> String {
     let mut table = format!(
-        "{:<10} {:<8} {:>12} {:>19} {:>7} {:>9} {:>15} {:>7} {:>9}\n",
+        "{:<12} {:<8} {:>12} {:>19} {:>7} {:>9} {:>15} {:>7} {:>9}\n",
         "server", "way", "messages/s", "spread", "of raw", "CPU µs", "spread", "of raw", "peak MiB"
     );
     for report in reports {
@@ -118,7 +118,7 @@ fn rows(report: &Report, table: &mut String, exceeded: &mut Vec<String>) {
         let (of_rate, of_cpu) = (rate.median / raw_rate.median, cpu.median / raw_cpu.median);
         let _ = writeln!(
             table,
-            "{:<10} {:<8} {:>12.0} {:>19} {:>7.2} {:>9.1} {:>15} {:>7.2} {:>9.1}",
+            "{:<12} {:<8} {:>12.0} {:>19} {:>7.2} {:>9.1} {:>15} {:>7.2} {:>9.1}",
             report.server,
             way.name(),
             rate.median,
