@@ -73,8 +73,8 @@ elif server == "redis-pubsub":
 elif server == "amqp":
     from amgi_aio_pika import run
 
-    # The queue that holds the messages; addresses are routing keys.
-    run(app, "measured.numbers.{lane}", url=url)
+    # A queue that has all numbers; addresses are routing keys.
+    run(app, "python", url=url)
 elif server == "kafka":
     from amgi_aiokafka import run
 

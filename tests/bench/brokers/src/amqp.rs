@@ -9,7 +9,7 @@ use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
+        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
     },
     types::FieldTable,
 };
@@ -22,6 +22,8 @@ const TOGETHER: u64 = 64;
 const GROUP: &str = "measured";
 /// The name that our server gives the queue of the channel.
 const QUEUE: &str = "measured.numbers.{lane}";
+/// One for the Python server, whose client refuses that name.
+const PYTHON: &str = "python";
 const EXCHANGE: &str = "numbers";
 /// Confirmations that are waited for at a time.
 const CONFIRMS: usize = 1000;
@@ -45,6 +47,12 @@ impl Broker for Amqp {
 
     async fn publisher(&self) -> Result<Exchange, String> {
         declare(&self.url()).await.map_err(text)
+    }
+
+    async fn fill_for_python(&self, messages: u64) -> Result<(), String> {
+        let mut exchange = self.publisher().await?;
+        bind(&exchange.0, PYTHON).await.map_err(text)?;
+        exchange.publish(0..messages).await
     }
 
     async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String> {
@@ -72,13 +80,19 @@ async fn declare(url: &str) -> lapin::Result<Exchange> {
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
-    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(QUEUE.into(), durable, FieldTable::default()).await?;
+    channel.queue_delete(PYTHON.into(), QueueDeleteOptions::default()).await?;
+    bind(&channel, QUEUE).await?;
     // What a round before left unacknowledged at its end.
     channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
-    let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
-    channel.queue_bind(QUEUE.into(), EXCHANGE.into(), "numbers.*".into(), bind, none).await?;
     Ok(Exchange(channel, connection))
+}
+
+/// Has the numbers put into a queue.
+async fn bind(channel: &Channel, queue: &str) -> lapin::Result<()> {
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), durable, FieldTable::default()).await?;
+    let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(queue.into(), EXCHANGE.into(), "numbers.*".into(), bind, none).await
 }
 
 impl Publisher for Exchange {

@@ -115,6 +115,11 @@ trait Broker: Sized {
         self.publisher().await?.publish(0..messages).await
     }
 
+    /// The same for the Python server.
+    async fn fill_for_python(&self, messages: u64) -> Result<(), String> {
+        self.fill(messages).await
+    }
+
     /// Receives with the broker's client until the meter has seen all. Calls `ready` when it has subscribed.
     async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String>;
 

@@ -76,8 +76,10 @@ async fn process<B: Broker>(
         command.arg(python::script()).args([B::NAME, &url, &messages.to_string()]);
         python = Some(command);
     }
-    if !B::LIVE {
-        broker.fill(messages).await?;
+    match &python {
+        _ if B::LIVE => {}
+        Some(_) => broker.fill_for_python(messages).await?,
+        None => broker.fill(messages).await?,
     }
     let mut process = match python {
         Some(command) => Process::python(command).await?,
