@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod lane;
 mod link;
 mod message;
 mod reader;
@@ -22,7 +23,9 @@ use amgi::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::{config::Options, session::Session, topology::Topology, worker::Worker};
+use crate::{
+    config::Options, lane::Lanes, reader::Takers, session::Session, topology::Topology, worker::Worker,
+};
 
 /// What went wrong between us and the broker.
 #[derive(Debug, thiserror::Error)]
@@ -205,24 +208,19 @@ impl<A: Application> Server<A> {
             app: app.clone(),
             cx: Context::new(Message::default(), state.clone(), sender.clone()).with_stop(stop),
             policies: policies.clone(),
-            config: config.clone(),
         };
         let mut workers = JoinSet::new();
-        let lanes = (0..config.concurrency).map(|_| {
-            let (lane, jobs) = mpsc::unbounded_channel();
-            workers.spawn(worker(&drain).work(jobs));
-            lane
-        });
-        let lanes = lanes.collect();
+        let lanes = Some(Lanes::start(config.concurrency, &mut workers, |jobs| worker(&drain).work(jobs)));
         let own = topology.sources.iter().map(|source| {
-            let (lane, jobs) = mpsc::unbounded_channel();
             if source.replies {
                 // Not one of the workers, whose end is the end of a drain.
-                background.spawn(worker(&ended).work(jobs));
-            } else {
-                workers.spawn(worker(&drain).batches(source.batch?, jobs));
+                let lanes = Lanes::start(1, &mut background, |jobs| worker(&ended).work(jobs));
+                return Some(Takers::Lanes(lanes));
             }
-            Some(lane)
+            let batch = source.batch?;
+            let (lane, jobs) = mpsc::unbounded_channel();
+            workers.spawn(worker(&drain).batches(batch, jobs));
+            Some(Takers::Batches(lane))
         });
         let own = own.collect();
         let finish = Stop::ignoring_signals();

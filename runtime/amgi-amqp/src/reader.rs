@@ -3,11 +3,7 @@
 //! What must hold: a message is acknowledged on the channel that delivered it, and only when it is handled. When the loop ends,
 //! whoever still works on one of its messages finds nobody to tell.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use amgi::server::Stop;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -18,13 +14,16 @@ use lapin::{
 };
 use tokio::{
     sync::mpsc::UnboundedSender,
+    task::coop::consume_budget,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
 
 use crate::{
     config::Config,
+    lane::Lanes,
     link::LinkError,
+    message,
     ticket::{Done, Tray},
     topology::{Source, Topology},
     window::{Ack, Window},
@@ -36,29 +35,22 @@ const LINGER: Duration = Duration::from_millis(2);
 /// How many wait for each other, at most.
 const TOGETHER: usize = 64;
 
-/// The loops that handle messages.
-#[derive(Debug, Clone)]
-pub(crate) enum Lanes {
+/// Who handles messages.
+#[derive(Clone)]
+pub(crate) enum Takers {
     /// An address belongs to one of these.
-    Shared(Arc<[UnboundedSender<Job>]>),
-    /// All of the queue's messages go to this one.
-    Own(UnboundedSender<Job>),
+    Lanes(Arc<Lanes>),
+    /// All of the queue's messages go to this one, which handles several at a time.
+    Batches(UnboundedSender<Job>),
 }
 
-impl Lanes {
-    fn send(&self, job: Job) {
-        let lane = match self {
-            Self::Own(lane) => lane,
-            Self::Shared(lanes) if lanes.len() == 1 => &lanes[0],
-            Self::Shared(lanes) => {
-                let mut hasher = DefaultHasher::new();
-                job.address.hash(&mut hasher);
-                // The remainder is below the length, which is a usize.
-                &lanes[usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or(0)]
-            }
-        };
-        // A loop that has ended was given up; what it does not take stays with the broker.
-        let _ = lane.send(job);
+impl Takers {
+    fn give(&self, job: Job) {
+        match self {
+            Self::Lanes(lanes) => lanes.give(job),
+            // A loop that has ended was given up; what it does not take stays with the broker.
+            Self::Batches(lane) => drop(lane.send(job)),
+        }
     }
 }
 
@@ -69,7 +61,7 @@ pub(crate) struct Reader {
     pub(crate) config: Arc<Config>,
     pub(crate) channel: Channel,
     pub(crate) consumer: Consumer,
-    pub(crate) lanes: Lanes,
+    pub(crate) takers: Takers,
     /// Ends it: what is in handlers' hands is waited for.
     pub(crate) stop: Stop,
 }
@@ -133,7 +125,7 @@ impl Reader {
     pub(crate) async fn run(self) -> Result<(), LinkError> {
         let together = usize::from(self.config.prefetch / 2).clamp(1, TOGETHER);
         let tray = Closing(Tray::new(together));
-        let Self { topology, source, config, channel, consumer, lanes, stop } = self;
+        let Self { topology, source, config, channel, consumer, takers, stop } = self;
         let (queue, tag) = (consumer.queue(), consumer.tag());
         let mut settling = Settling::default();
         let mut deliveries = consumer.ready_chunks(TOGETHER);
@@ -155,8 +147,13 @@ impl Reader {
                 chunk = deliveries.next() => {
                     let Some(chunk) = chunk else { return Err(LinkError::Cancelled(queue.to_string())) };
                     for delivery in chunk {
-                        begin(delivery?, source, &lanes, &tray.0, &mut settling);
+                        begin(delivery?, source, &config, &takers, &tray.0, &mut settling);
                     }
+                    if tray.0.is_full() {
+                        settling.settle(&tray.0, &channel);
+                    }
+                    // Messages may come without end; the rest of the process has a turn, too.
+                    consume_budget().await;
                 }
                 () = tray.0.filled() => {
                     if tray.0.is_full() {
@@ -203,13 +200,23 @@ impl Drop for Closing {
     }
 }
 
-fn begin(delivery: Delivery, source: &Source, lanes: &Lanes, tray: &Arc<Tray>, settling: &mut Settling) {
+fn begin(
+    delivery: Delivery,
+    source: &Source,
+    config: &Config,
+    takers: &Takers,
+    tray: &Arc<Tray>,
+    settling: &mut Settling,
+) {
     let tag = delivery.delivery_tag;
     settling.window.delivered(tag);
     settling.out += 1;
     let ticket = tray.ticket(tag);
     match source.address(delivery.routing_key.as_str()) {
-        Some(address) => lanes.send(Job { address, delivery, ticket }),
+        Some(address) => {
+            let before = message::deliveries(&delivery.properties).unwrap_or(0);
+            takers.give(Job { message: message::incoming(address, delivery, config), before, ticket });
+        }
         None => {
             debug!(key = %delivery.routing_key, "no channel has this address; the wildcard took it");
             ticket.settle(Verdict::Ack);

@@ -12,7 +12,6 @@ use amgi::{Error, Result, server::Stop};
 use futures_util::StreamExt as _;
 use lapin::Connection;
 use tokio::{
-    sync::mpsc::UnboundedSender,
     task::{JoinError, JoinSet},
     time::{sleep, sleep_until, timeout, timeout_at},
 };
@@ -21,10 +20,10 @@ use tracing::{info, warn};
 use crate::{
     BrokerError,
     config::Config,
+    lane::Lanes,
     link::{self, LinkError},
-    reader::{Lanes, Reader},
+    reader::{Reader, Takers},
     topology::Topology,
-    worker::Job,
 };
 
 /// A connection that lasted this long was a good one: the next pause is short again.
@@ -34,9 +33,9 @@ pub(crate) struct Session {
     pub(crate) config: Arc<Config>,
     pub(crate) topology: Arc<Topology>,
     /// For channels whose messages are handled one by one.
-    pub(crate) lanes: Arc<[UnboundedSender<Job>]>,
+    pub(crate) lanes: Option<Arc<Lanes>>,
     /// By source: those that have a loop of their own.
-    pub(crate) own: Vec<Option<UnboundedSender<Job>>>,
+    pub(crate) own: Vec<Option<Takers>>,
     /// The loops; that for replies is not one of them.
     pub(crate) workers: JoinSet<()>,
     pub(crate) stop: Stop,
@@ -119,17 +118,16 @@ impl Session {
         let mut reading = Vec::new();
         for (index, source) in self.topology.sources.iter().enumerate() {
             let (channel, consumer) = link::subscribe(&connection, source, &self.config).await?;
-            let lanes = match &self.own[index] {
-                Some(lane) => Lanes::Own(lane.clone()),
-                None => Lanes::Shared(self.lanes.clone()),
-            };
+            let shared = || self.lanes.clone().map(Takers::Lanes);
+            // Nothing is opened when all is over.
+            let Some(takers) = self.own[index].clone().or_else(shared) else { continue };
             reading.push(Reader {
                 topology: self.topology.clone(),
                 source: index,
                 config: self.config.clone(),
                 channel,
                 consumer,
-                lanes,
+                takers,
                 stop: if source.replies { self.finish.clone() } else { self.drain.clone() },
             });
         }
@@ -188,7 +186,7 @@ impl Session {
             }
         }
         // Loops end when nobody can give them anything any more.
-        self.lanes = Arc::new([]);
+        self.lanes = None;
         self.own.clear();
         let workers = &mut self.workers;
         let working = async { while workers.join_next().await.is_some() {} };

@@ -6,23 +6,22 @@
 use std::{sync::Arc, time::Duration};
 
 use amgi::{
-    Application, BatchInfo, ByteString, Context, Disposition,
+    Application, BatchInfo, Context, Disposition, Message,
     server::{Outcome, Policies, deliver, deliver_batch},
 };
-use lapin::message::Delivery;
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{Instant, timeout_at},
 };
 use tracing::{debug, warn};
 
-use crate::{config::Config, message, ticket::Ticket};
+use crate::{lane::Jobs, ticket::Ticket};
 
 /// A message on its way to a loop.
-#[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) address: ByteString,
-    pub(crate) delivery: Delivery,
+    pub(crate) message: Message,
+    /// How often it was delivered before.
+    pub(crate) before: u32,
     pub(crate) ticket: Ticket,
 }
 
@@ -39,18 +38,17 @@ pub(crate) struct Worker<A> {
     pub(crate) app: Arc<A>,
     pub(crate) cx: Context,
     pub(crate) policies: Arc<Policies>,
-    pub(crate) config: Arc<Config>,
 }
 
 impl<A: Application> Worker<A> {
     /// Handles one job after the other until there can be no more. When a drain is asked for, what is not begun yet stays with
     /// the broker.
-    pub(crate) async fn work(mut self, mut jobs: UnboundedReceiver<Job>) {
-        while let Some(Job { address, delivery, ticket }) = jobs.recv().await {
+    pub(crate) async fn work(mut self, mut jobs: Jobs) {
+        while let Some(Job { message, before, ticket }) = jobs.next().await {
             if ticket.is_void() || self.cx.stop().is_requested() {
                 continue;
             }
-            let before = take(&mut self.cx, address, delivery, &self.config);
+            take(&mut self.cx, message, before);
             let outcome = deliver(&*self.app, &self.cx, &self.policies).await;
             ticket.settle(verdict(&outcome, &self.cx, &self.policies, before));
         }
@@ -65,12 +63,12 @@ impl<A: Application> Worker<A> {
             tickets.clear();
             let until = Instant::now() + info.wait;
             let mut next = Some(job);
-            while let Some(Job { address, delivery, ticket }) = next.take() {
+            while let Some(Job { message, before, ticket }) = next.take() {
                 if !ticket.is_void() && !self.cx.stop().is_requested() {
                     if contexts.len() == tickets.len() {
                         contexts.push(self.cx.clone());
                     }
-                    let before = take(&mut contexts[tickets.len()], address, delivery, &self.config);
+                    take(&mut contexts[tickets.len()], message, before);
                     tickets.push((Some(ticket), before));
                 }
                 if tickets.len() >= info.size.max(1) {
@@ -98,14 +96,12 @@ impl<A: Application> Worker<A> {
     }
 }
 
-/// Puts a delivery into a context; gives how often it was delivered before.
-fn take(cx: &mut Context, address: ByteString, delivery: Delivery, config: &Config) -> u32 {
-    let before = message::deliveries(&delivery.properties).unwrap_or(0);
-    cx.replace(message::incoming(address, delivery, config));
+/// Puts a message into a context.
+fn take(cx: &mut Context, message: Message, before: u32) {
+    cx.replace(message);
     if before > 0 {
         cx.set_redelivered(before);
     }
-    before
 }
 
 fn verdict(outcome: &Outcome, cx: &Context, policies: &Policies, before: u32) -> Verdict {

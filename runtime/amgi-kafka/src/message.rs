@@ -31,9 +31,11 @@ fn set(bindings: &mut Bindings, field: &'static str, value: impl Into<BindingVal
 }
 
 /// What the application sees of a message that came in. Payload, key and headers are copied once: librdkafka's memory goes
-/// with its message.
-pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>) -> Message {
-    let mut message = Message::new(address.clone());
+/// with its message. `room` is a message that is over, whose memory is used again.
+pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>, room: Message) -> Message {
+    let mut message = Message { address: address.clone(), ..room };
+    message.headers.clear();
+    message.bindings.clear();
     message.payload = from.payload().map(Bytes::copy_from_slice);
     let bindings = &mut message.bindings;
     if let Some(key) = from.key() {

@@ -79,11 +79,12 @@ impl<A: Application> Shared<A> {
 
     async fn in_order(&self, queue: &Queue, source: &Source, mut cx: Context) {
         let mut stream = queue.stream();
+        let mut room = Message::default();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         loop {
             let (offset, message) = tokio::select! {
                 biased;
-                next = next(&mut stream, &source.address) => next,
+                next = next(&mut stream, &source.address, &mut room) => next,
                 () = &mut stopped => return,
             };
             // Messages may come without end; the rest of the process has a turn, too.
@@ -95,7 +96,7 @@ impl<A: Application> Shared<A> {
             if source.stop.is_requested() {
                 return;
             }
-            cx.replace(message);
+            room = cx.replace(message);
             if !insist(&*self.app, &cx, &self.policies).await {
                 return;
             }
@@ -105,6 +106,7 @@ impl<A: Application> Shared<A> {
 
     async fn batches(&self, queue: &Queue, source: &Source, batch: BatchInfo, cx: &Context) {
         let mut stream = queue.stream();
+        let mut room = Message::default();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         let size = batch.size.max(1);
         // A clone shares what belongs to a message with the context that it is a clone of, until it gets one of its own.
@@ -116,26 +118,26 @@ impl<A: Application> Shared<A> {
                 if contexts.len() == offsets.len() {
                     contexts.push(cx.clone());
                 }
-                contexts[offsets.len()].replace(message);
                 offsets.push(offset);
+                contexts[offsets.len() - 1].replace(message)
             };
             let first = tokio::select! {
                 biased;
-                next = next(&mut stream, &source.address) => next,
+                next = next(&mut stream, &source.address, &mut room) => next,
                 () = &mut stopped => return,
             };
-            take(first, &mut offsets);
+            room = take(first, &mut offsets);
             let until = Instant::now() + batch.wait;
             while offsets.len() < size {
-                if let Some(more) = next(&mut stream, &source.address).now_or_never() {
-                    take(more, &mut offsets);
+                if let Some(more) = next(&mut stream, &source.address, &mut room).now_or_never() {
+                    room = take(more, &mut offsets);
                     continue;
                 }
                 if batch.wait.is_zero() {
                     break;
                 }
                 tokio::select! {
-                    more = next(&mut stream, &source.address) => take(more, &mut offsets),
+                    more = next(&mut stream, &source.address, &mut room) => room = take(more, &mut offsets),
                     () = sleep_until(until) => break,
                     () = &mut stopped => return,
                 }
@@ -174,6 +176,8 @@ impl<A: Application> Shared<A> {
         let mut stream = queue.stream();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         let mut turn = 0;
+        // Lanes keep their messages: this stays empty.
+        let mut room = Message::default();
         loop {
             tokio::select! {
                 biased;
@@ -182,7 +186,7 @@ impl<A: Application> Shared<A> {
             }
             let (offset, message) = tokio::select! {
                 biased;
-                next = next(&mut stream, &source.address) => next,
+                next = next(&mut stream, &source.address, &mut room) => next,
                 () = &mut stopped => break,
             };
             consume_budget().await;
@@ -229,11 +233,17 @@ impl<A: Application> Shared<A> {
     }
 }
 
-/// The next message and its offset.
-async fn next(stream: &mut MessageStream<'_, Callbacks>, address: &ByteString) -> (i64, Message) {
+/// The next message and its offset. `room` is a message that is over.
+async fn next(
+    stream: &mut MessageStream<'_, Callbacks>,
+    address: &ByteString,
+    room: &mut Message,
+) -> (i64, Message) {
     loop {
         match stream.next().await {
-            Some(Ok(message)) => return (message.offset(), message::incoming(address, &message)),
+            Some(Ok(message)) => {
+                return (message.offset(), message::incoming(address, &message, std::mem::take(room)));
+            }
             Some(Err(error)) => warn!(%address, %error, "a partition cannot be read; it is tried again"),
             // The stream has no end.
             None => debug!(%address, "no more messages"),

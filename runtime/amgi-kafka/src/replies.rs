@@ -94,7 +94,7 @@ impl<A: Application> Replies<A> {
             match received {
                 Ok(message) => {
                     if let Some(address) = self.address(message.topic()) {
-                        cx.replace(message::incoming(&address, &message));
+                        cx.replace(message::incoming(&address, &message, amgi::Message::default()));
                         drop(message);
                         // A reply that nobody waits for is discarded and logged.
                         let _ = deliver(&*self.app, &cx, &self.policies).await;

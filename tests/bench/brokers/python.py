@@ -66,17 +66,18 @@ if server.startswith("mqtt"):
     from amgi_paho_mqtt import run
 
     run(app, "numbers/+", host=at.hostname, port=at.port, client_id="measured")
-elif server.startswith("redis"):
+elif server == "redis-pubsub":
     from amgi_redis import run
 
     run(app, *addresses, url=url)
 elif server == "amqp":
     from amgi_aio_pika import run
 
-    run(app, *addresses, url=url)
+    # A queue that has all numbers; addresses are routing keys.
+    run(app, "python", url=url)
 elif server == "kafka":
     from amgi_aiokafka import run
 
-    run(app, *addresses, bootstrap_servers=f"{at.hostname}:{at.port}", group_id="python", auto_offset_reset="earliest")
+    run(app, *addresses, bootstrap_servers=f"{at.hostname}:{at.port}", group_id=f"python-{os.getpid()}", auto_offset_reset="earliest")
 else:
     sys.exit(f"no Python server for {server}")

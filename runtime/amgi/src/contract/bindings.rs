@@ -107,10 +107,16 @@ impl Bindings {
         value: impl Into<BindingValue>,
     ) {
         let (protocol, field, value) = (protocol.into(), field.into(), value.into());
-        match self.0.iter_mut().find(|b| b.protocol == protocol && b.field == field) {
+        // Fields differ more often than protocols.
+        match self.0.iter_mut().find(|b| b.field == field && b.protocol == protocol) {
             Some(binding) => binding.value = value,
             None => self.0.push(Binding { protocol, field, value }),
         }
+    }
+
+    /// Removes all, and keeps their room.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// All fields of all protocols, in the order they were set.

@@ -37,6 +37,11 @@ impl Headers {
         self.0.retain(|(n, _)| n != name.as_bytes());
     }
 
+    /// Removes all, and keeps their room.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Value of the first header of that name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_bytes(name).map(|value| &value[..])

@@ -1,5 +1,7 @@
 //! AMQP on RabbitMQ: a durable queue that holds persistent messages.
 
+use std::ops::Range;
+
 use amgi::{Application, server::Stop};
 use amgi_brokers_tests::RabbitMq;
 use futures_util::StreamExt as _;
@@ -7,12 +9,12 @@ use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
     },
     types::FieldTable,
 };
 
-use crate::{Broker, LANES, measured::Meter, payload};
+use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
 
 /// Messages on their way without an acknowledgement, and how many of them are acknowledged at a time: as in our server.
 const PREFETCH: u16 = 200;
@@ -20,6 +22,8 @@ const TOGETHER: u64 = 64;
 const GROUP: &str = "measured";
 /// The name that our server gives the queue of the channel.
 const QUEUE: &str = "measured.numbers.{lane}";
+/// One for the Python server, whose client refuses that name.
+const PYTHON: &str = "python";
 const EXCHANGE: &str = "numbers";
 /// Confirmations that are waited for at a time.
 const CONFIRMS: usize = 1000;
@@ -28,6 +32,10 @@ pub(crate) struct Amqp(RabbitMq);
 
 impl Broker for Amqp {
     const NAME: &'static str = "amqp";
+    const MESSAGES: u64 = 50_000;
+    const PYTHON: bool = true;
+
+    type Publisher = Exchange;
 
     async fn start() -> Self {
         Self(RabbitMq::start())
@@ -37,13 +45,19 @@ impl Broker for Amqp {
         self.0.url()
     }
 
-    async fn fill(&self, messages: u64) -> Result<(), String> {
-        fill(&self.url(), messages).await.map_err(|error| error.to_string())
+    async fn publisher(&self) -> Result<Exchange, String> {
+        declare(&self.url()).await.map_err(text)
+    }
+
+    async fn fill_for_python(&self, messages: u64) -> Result<(), String> {
+        let mut exchange = self.publisher().await?;
+        bind(&exchange.0, PYTHON).await.map_err(text)?;
+        exchange.publish(0..messages).await
     }
 
     async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String> {
         ready();
-        raw(url, meter).await.map_err(|error| error.to_string())
+        raw(url, meter).await.map_err(text)
     }
 
     async fn serve<A: Application>(url: &str, app: A, stop: &Stop, ready: fn()) -> amgi::Result<()> {
@@ -58,19 +72,39 @@ async fn connect(url: &str) -> lapin::Result<(Connection, Channel)> {
     Ok((connection, channel))
 }
 
-async fn fill(url: &str, messages: u64) -> lapin::Result<()> {
-    let (_connection, channel) = connect(url).await?;
+/// What publishes, with its connection.
+pub(crate) struct Exchange(Channel, #[allow(dead_code)] Connection); // it closes when it is dropped
+
+async fn declare(url: &str) -> lapin::Result<Exchange> {
+    let (connection, channel) = connect(url).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
-    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(QUEUE.into(), durable, FieldTable::default()).await?;
+    channel.queue_delete(PYTHON.into(), QueueDeleteOptions::default()).await?;
+    bind(&channel, QUEUE).await?;
     // What a round before left unacknowledged at its end.
-    channel.queue_purge(QUEUE.into(), lapin::options::QueuePurgeOptions::default()).await?;
+    channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
+    Ok(Exchange(channel, connection))
+}
+
+/// Has the numbers put into a queue.
+async fn bind(channel: &Channel, queue: &str) -> lapin::Result<()> {
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), durable, FieldTable::default()).await?;
     let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
-    channel.queue_bind(QUEUE.into(), EXCHANGE.into(), "numbers.*".into(), bind, none).await?;
+    channel.queue_bind(queue.into(), EXCHANGE.into(), "numbers.*".into(), bind, none).await
+}
+
+impl Publisher for Exchange {
+    async fn publish(&mut self, numbers: Range<u64>) -> Result<(), String> {
+        publish(&self.0, numbers).await.map_err(text)
+    }
+}
+
+async fn publish(channel: &Channel, numbers: Range<u64>) -> lapin::Result<()> {
     let mut confirms = Vec::new();
-    for id in 0..messages {
+    let end = numbers.end;
+    for id in numbers {
         let key = format!("numbers.{}", id % LANES);
         let properties = BasicProperties::default().with_delivery_mode(2);
         let options = BasicPublishOptions::default();
@@ -78,14 +112,11 @@ async fn fill(url: &str, messages: u64) -> lapin::Result<()> {
             .basic_publish(EXCHANGE.into(), key.into(), options, payload(id).as_bytes(), properties)
             .await?;
         confirms.push(confirm);
-        if confirms.len() == CONFIRMS {
+        if confirms.len() == CONFIRMS || id + 1 == end {
             for confirm in confirms.drain(..) {
                 confirm.await?;
             }
         }
-    }
-    for confirm in confirms {
-        confirm.await?;
     }
     Ok(())
 }

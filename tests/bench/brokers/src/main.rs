@@ -2,29 +2,38 @@
 //! handle the same messages in turn, each in a process of its own.
 
 mod amqp;
+mod kafka;
 mod measured;
 mod mqtt;
+mod nats;
 mod python;
+mod redis;
+mod rounds;
+mod steady;
 
 use std::{
-    fmt::Write as _,
+    fmt::Display,
     io::Write as _,
+    ops::Range,
     path::PathBuf,
     process::{ExitCode, Stdio},
     time::Duration,
 };
 
 use amgi::{Application, server::Stop};
-use serde::Serialize;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::Command,
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
     amqp::Amqp,
-    measured::{Bare, Meter, Taken, Way},
+    kafka::Kafka,
+    measured::{Bare, Meter, Way},
     mqtt::{AtMostOnce, Mqtt},
+    nats::{Core, Nats},
+    redis::{PubSub, Redis},
 };
 
 const HELP: &str = "\
@@ -32,7 +41,7 @@ Measures what a message costs on real brokers: messages a second, and CPU time o
 
 Usage: cargo run --release -p amgi-bench-brokers -- [SERVER...] [OPTIONS]
 
-Servers: amqp, mqtt, mqtt-qos0 [default: all]
+Servers: amqp, kafka, mqtt, mqtt-qos0, nats (JetStream), nats-core, redis (streams), redis-pubsub [default: all]
 
 Messages have 300 bytes. The broker's client in a loop (raw), our server with a bare application (server), and a generated
 service with payload checks (service) handle them in turn, for several rounds. The broker holds all messages before a process
@@ -41,24 +50,32 @@ target/bench/throughput.json, and exits with 1 when the service handles less tha
 second or takes more than 1.15 of its CPU time, or the Python server takes less than 10 times the CPU time of the service.
 
 Options:
-  --python      Beside them the same service in Python, on the broker's Python server (python3 with venv, and pip)
-  --messages N  How many a round [default: 50000]
+  --python      Beside them the same service in Python, on the broker's Python server (python3 with venv, and pip), with a
+                quarter of the messages: amqp, kafka, mqtt-qos0, redis-pubsub
+  --steady      Instead, a long run of the generated service: messages as fast as they are handled, with its memory, and then
+                at half that rate for 20 s, with the time from publishing to the handler. Not on brokers that hold nothing.
+                Writes target/bench/steady.json, and exits with 1 when memory grows by more than 5 in a hundred
+  --messages N  How many a round [default: 50000 to 400000, by server], or a long run [default: 2000000]
   --rounds N    How many rounds [default: 5]
   -h, --help    Print help
 ";
 
 /// What is measured when nothing is named.
-const SERVERS: [&str; 3] = [Amqp::NAME, Mqtt::NAME, AtMostOnce::NAME];
+const SERVERS: [&str; 8] = [
+    Amqp::NAME,
+    Kafka::NAME,
+    Mqtt::NAME,
+    AtMostOnce::NAME,
+    Nats::NAME,
+    Core::NAME,
+    Redis::NAME,
+    PubSub::NAME,
+];
 
 /// How many lanes numbers come in.
 const LANES: u64 = 8;
-/// Least messages a second of the service, in those of the raw client.
-const LEAST_RATE: f64 = 0.95;
-/// Most CPU time of the service, in that of the raw client.
-const MOST_CPU: f64 = 1.15;
-
-/// Least CPU time of the Python server, in that of the service.
-const LEAST_PYTHON: f64 = 10.0;
+/// Messages a second where the broker throws away what is not taken.
+const RATE: u64 = 5000;
 /// How long the Python server takes to subscribe.
 const PYTHON_STARTS: Duration = Duration::from_secs(3);
 
@@ -66,13 +83,23 @@ const PYTHON_STARTS: Duration = Duration::from_secs(3);
 const MEASURED: &str = "measured";
 /// What it says when it has subscribed.
 const READY: &str = "ready";
+/// Its last argument when it is to say what it has handled, or also how old that was.
+const PROGRESS: &str = "progress";
+const AGES: &str = "ages";
 
-/// A broker, how it is filled, and two ways to empty it.
+/// A broker, and two ways to empty it.
 trait Broker: Sized {
     /// Name on the command line.
     const NAME: &'static str;
     /// Whether it holds no messages for who is not there, and may lose some.
     const LIVE: bool = false;
+    /// How many messages make a round.
+    const MESSAGES: u64;
+    /// Whether there is a Python server to compare with.
+    const PYTHON: bool = false;
+
+    /// What publishes.
+    type Publisher: Publisher;
 
     /// Starts it.
     async fn start() -> Self;
@@ -80,8 +107,18 @@ trait Broker: Sized {
     /// Where it is.
     fn url(&self) -> String;
 
-    /// Publishes so many messages for the process that comes next, or is there.
-    async fn fill(&self, messages: u64) -> Result<(), String>;
+    /// Connects, and clears what the process before has left.
+    async fn publisher(&self) -> Result<Self::Publisher, String>;
+
+    /// Publishes so many messages for the process that comes next.
+    async fn fill(&self, messages: u64) -> Result<(), String> {
+        self.publisher().await?.publish(0..messages).await
+    }
+
+    /// The same for the Python server.
+    async fn fill_for_python(&self, messages: u64) -> Result<(), String> {
+        self.fill(messages).await
+    }
 
     /// Receives with the broker's client until the meter has seen all. Calls `ready` when it has subscribed.
     async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String>;
@@ -90,31 +127,83 @@ trait Broker: Sized {
     async fn serve<A: Application>(url: &str, app: A, stop: &Stop, ready: fn()) -> amgi::Result<()>;
 }
 
-/// Payload of a number, some 300 bytes.
+/// Publishes to a broker.
+trait Publisher {
+    /// Publishes these numbers, and returns when the broker has them.
+    async fn publish(&mut self, numbers: Range<u64>) -> Result<(), String>;
+}
+
+/// Publishes so many a second.
+async fn paced(publisher: &mut impl Publisher, messages: u64, rate: u64) -> Result<(), String> {
+    let (began, mut sent) = (Instant::now(), 0);
+    while sent < messages {
+        sleep_until(began + Duration::from_micros(sent * 1_000_000 / rate)).await;
+        let due = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX) * rate / 1_000_000 + 1;
+        let due = due.clamp(sent + 1, messages);
+        publisher.publish(sent..due).await?;
+        sent = due;
+    }
+    Ok(())
+}
+
+/// Payload of a number, 300 bytes or a little less. The note begins with the time.
 fn payload(id: u64) -> String {
-    format!(r#"{{"id":{id},"note":"{}","tags":["drawn","counted"]}}"#, "n".repeat(240))
+    let (now, stamp) = (measured::now(), measured::STAMP);
+    format!(r#"{{"id":{id},"note":"{now:0stamp$}{}","tags":["drawn","counted"]}}"#, "n".repeat(220))
 }
 
-#[derive(Debug, Serialize)]
-struct Round {
-    way: Way,
-    messages_a_second: f64,
-    cpu_microseconds: f64,
-    peak_kib: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    server: &'static str,
-    messages: u64,
-    rounds: Vec<Round>,
+/// An error for people.
+fn text(error: impl Display) -> String {
+    error.to_string()
 }
 
 struct Options {
     servers: Vec<String>,
     python: Option<PathBuf>,
-    messages: u64,
+    steady: bool,
+    messages: Option<u64>,
     rounds: u64,
+}
+
+/// Evaluates an expression with `$broker` as the type of that name.
+macro_rules! on {
+    ($name:expr, $broker:ident => $run:expr) => {
+        match $name {
+            Amqp::NAME => {
+                type $broker = Amqp;
+                $run
+            }
+            Kafka::NAME => {
+                type $broker = Kafka;
+                $run
+            }
+            Mqtt::NAME => {
+                type $broker = Mqtt;
+                $run
+            }
+            AtMostOnce::NAME => {
+                type $broker = AtMostOnce;
+                $run
+            }
+            Nats::NAME => {
+                type $broker = Nats;
+                $run
+            }
+            Core::NAME => {
+                type $broker = Core;
+                $run
+            }
+            Redis::NAME => {
+                type $broker = Redis;
+                $run
+            }
+            PubSub::NAME => {
+                type $broker = PubSub;
+                $run
+            }
+            other => return Err(format!("`{other}` is no server\n\n{HELP}")),
+        }
+    };
 }
 
 #[tokio::main]
@@ -132,29 +221,27 @@ async fn compare(args: impl Iterator<Item = String>) -> Result<ExitCode, String>
     let Some(options) = options(args)? else {
         return Ok(amgi_bench::finish(HELP, &[], &[]));
     };
-    let mut reports = Vec::new();
-    for server in &options.servers {
-        reports.push(match server.as_str() {
-            Amqp::NAME => rounds::<Amqp>(&options).await?,
-            Mqtt::NAME => rounds::<Mqtt>(&options).await?,
-            AtMostOnce::NAME => rounds::<AtMostOnce>(&options).await?,
-            other => return Err(format!("`{other}` is no server\n\n{HELP}")),
-        });
-    }
-    amgi_bench::report("throughput", &reports)?;
-    let mut table = format!(
-        "{:<10} {:<8} {:>12} {:>19} {:>7} {:>9} {:>15} {:>7} {:>9}\n",
-        "server", "way", "messages/s", "spread", "of raw", "CPU µs", "spread", "of raw", "peak MiB"
-    );
     let mut exceeded = Vec::new();
-    for report in &reports {
-        rows(report, &mut table, &mut exceeded);
-    }
+    let table = if options.steady {
+        let mut reports = Vec::new();
+        for server in &options.servers {
+            reports.extend(on!(server.as_str(), B => steady::run::<B>(&options).await?));
+        }
+        amgi_bench::report("steady", &reports)?;
+        steady::table(&reports, &mut exceeded)
+    } else {
+        let mut reports = Vec::new();
+        for server in &options.servers {
+            reports.push(on!(server.as_str(), B => rounds::run::<B>(&options).await?));
+        }
+        amgi_bench::report("throughput", &reports)?;
+        rounds::table(&reports, &mut exceeded)
+    };
     Ok(amgi_bench::finish(&table, &[], &exceeded))
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options { servers: Vec::new(), python: None, messages: 50_000, rounds: 5 };
+    let mut options = Options { servers: Vec::new(), python: None, steady: false, messages: None, rounds: 5 };
     while let Some(arg) = args.next() {
         let mut number = || {
             let text = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
@@ -163,7 +250,8 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
         match arg.as_str() {
             "-h" | "--help" => return Ok(None),
             "--python" => options.python = Some(python::interpreter()?),
-            "--messages" => options.messages = number()?,
+            "--steady" => options.steady = true,
+            "--messages" => options.messages = Some(number()?),
             "--rounds" => options.rounds = number()?,
             _ => options.servers.push(arg),
         }
@@ -174,85 +262,83 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
     Ok(Some(options))
 }
 
-/// Measures every way in every round, each time beginning with another.
-async fn rounds<B: Broker>(options: &Options) -> Result<Report, String> {
-    let broker = B::start().await;
-    let mut ways = Way::OURS.to_vec();
-    ways.extend(options.python.is_some().then_some(Way::Python));
-    let mut rounds = Vec::new();
-    for round in 0..options.rounds {
-        for way in &ways {
-            let taken = process(&broker, *way, options).await?;
-            #[allow(clippy::cast_precision_loss)] // a count of messages is no large number
-            let messages = taken.messages as f64;
-            rounds.push(Round {
-                way: *way,
-                messages_a_second: messages / taken.seconds,
-                cpu_microseconds: taken.cpu * 1e6 / messages,
-                peak_kib: taken.peak_kib,
-            });
-        }
-        ways.rotate_left(1);
-        let _ = writeln!(std::io::stderr(), "{}: round {} of {}", B::NAME, round + 1, options.rounds);
-    }
-    Ok(Report { server: B::NAME, messages: options.messages, rounds })
+/// A process that is measured, and what it says.
+struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
-/// Runs the process that is measured.
-async fn process<B: Broker>(broker: &B, way: Way, options: &Options) -> Result<Taken, String> {
-    let fail = |what: &dyn std::fmt::Display| format!("{} {}: {what}", B::NAME, way.name());
-    let (url, messages) = (broker.url(), options.messages.to_string());
-    let mut command = match &options.python {
-        Some(interpreter) if way == Way::Python => {
-            let mut command = Command::new(interpreter);
-            command.arg(python::script()).args([B::NAME, &url, &messages]);
-            command
+impl Process {
+    /// Starts it and waits until it is ready.
+    async fn start(mut command: Command) -> Result<Self, String> {
+        command.stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(text)?;
+        let lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+        let mut process = Self { child, lines };
+        if process.line().await? == READY { Ok(process) } else { Err("it does not get ready".to_owned()) }
+    }
+
+    /// A service in Python, which does not say that it is ready.
+    async fn python(mut command: Command) -> Result<Self, String> {
+        command.stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(text)?;
+        let lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+        sleep(PYTHON_STARTS).await;
+        Ok(Self { child, lines })
+    }
+
+    /// What it says next.
+    async fn line(&mut self) -> Result<String, String> {
+        match self.lines.next_line().await.map_err(text)? {
+            Some(line) => Ok(line),
+            None => Err(text(self.child.wait().await.map_err(text)?)),
         }
-        _ => {
-            let mut command = Command::new(std::env::current_exe().map_err(|error| fail(&error))?);
-            command.args([MEASURED, B::NAME, way.name(), &url, &messages]);
-            command
-        }
-    };
-    if !B::LIVE {
-        broker.fill(options.messages).await?;
     }
-    command.stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| fail(&error))?;
-    let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
-    if way == Way::Python {
-        tokio::time::sleep(PYTHON_STARTS).await;
-    } else if lines.next_line().await.map_err(|error| fail(&error))?.as_deref() != Some(READY) {
-        return Err(fail(&"it does not get ready"));
+
+    /// Waits for its end.
+    async fn end(mut self) -> Result<(), String> {
+        let status = self.child.wait().await.map_err(text)?;
+        if status.success() { Ok(()) } else { Err(text(status)) }
     }
-    if B::LIVE {
-        broker.fill(options.messages).await?;
-    }
-    let line = lines.next_line().await.map_err(|error| fail(&error))?;
-    let status = child.wait().await.map_err(|error| fail(&error))?;
-    match line {
-        Some(line) if status.success() => serde_json::from_str(&line).map_err(|error| fail(&error)),
-        _ => Err(fail(&status)),
-    }
+}
+
+/// The command that is measured, with further arguments.
+fn measured_command<B: Broker>(way: Way, url: &str, messages: u64) -> Result<Command, String> {
+    let mut command = Command::new(std::env::current_exe().map_err(text)?);
+    command.args([MEASURED, B::NAME, way.name(), url, &messages.to_string()]);
+    Ok(command)
 }
 
 /// Is the process that is measured.
 async fn measure(args: Vec<String>) -> Result<(), String> {
-    let [server, way, url, messages] = args.as_slice() else {
+    let [server, way, url, messages, says @ ..] = args.as_slice() else {
         return Err(HELP.to_owned());
     };
     let way =
         Way::OURS.into_iter().find(|one| one.name() == way).ok_or_else(|| format!("`{way}` is no way"))?;
-    let meter = Meter::new(messages.parse().map_err(|_| format!("`{messages}` is no count"))?);
-    match server.as_str() {
-        Amqp::NAME => handle::<Amqp>(way, url, &meter).await?,
-        Mqtt::NAME => handle::<Mqtt>(way, url, &meter).await?,
-        AtMostOnce::NAME => handle::<AtMostOnce>(way, url, &meter).await?,
-        other => return Err(format!("`{other}` is no server")),
+    let messages = messages.parse().map_err(|_| format!("`{messages}` is no count"))?;
+    let says = says.first().map(String::as_str);
+    let meter = if says == Some(AGES) { Meter::with_latency(messages) } else { Meter::new(messages) };
+    if says.is_some() {
+        tokio::spawn(say_progress(meter.clone()));
     }
+    on!(server.as_str(), B => handle::<B>(way, url, &meter).await?);
     let taken = meter.taken().ok_or("it ended before the last message")?;
-    say(&serde_json::to_string(&taken).map_err(|error| error.to_string())?);
+    say(&serde_json::to_string(&taken).map_err(text)?);
     Ok(())
+}
+
+/// Says how many messages were handled, until the last.
+async fn say_progress(meter: Meter) {
+    let mut said = 0;
+    while meter.taken().is_none() {
+        sleep(Duration::from_millis(2)).await;
+        let seen = meter.seen();
+        if seen > said {
+            say(&seen.to_string());
+            said = seen;
+        }
+    }
 }
 
 async fn handle<B: Broker>(way: Way, url: &str, meter: &Meter) -> Result<(), String> {
@@ -265,8 +351,8 @@ async fn handle<B: Broker>(way: Way, url: &str, meter: &Meter) -> Result<(), Str
             ended = B::raw(url, meter, ready) => ended,
             () = stop.requested() => Ok(()),
         },
-        Way::Server => B::serve(url, Bare::new(meter.clone()), stop, ready).await.map_err(|e| e.to_string()),
-        _ => B::serve(url, measured::service(meter.clone()), stop, ready).await.map_err(|e| e.to_string()),
+        Way::Server => B::serve(url, Bare::new(meter.clone()), stop, ready).await.map_err(text),
+        _ => B::serve(url, measured::service(meter.clone()), stop, ready).await.map_err(text),
     }
 }
 
@@ -274,85 +360,4 @@ fn say(line: &str) {
     let mut out = std::io::stdout();
     // Without a reader there is nobody to tell.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-fn rows(report: &Report, table: &mut String, exceeded: &mut Vec<String>) {
-    let of = |way: Way, value: fn(&Round) -> f64| {
-        Spread::new(report.rounds.iter().filter(|round| round.way == way).map(value).collect())
-    };
-    let rate = |way| of(way, |round| round.messages_a_second);
-    let cpu = |way| of(way, |round| round.cpu_microseconds);
-    #[allow(clippy::cast_precision_loss)] // a size of memory in KiB
-    let peak = |way| of(way, |round| round.peak_kib as f64 / 1024.0).map_or(0.0, |peak| peak.median);
-    let (Some(raw_rate), Some(raw_cpu)) = (rate(Way::Raw), cpu(Way::Raw)) else { return };
-    let mut service_cpu = f64::NAN;
-    for way in Way::OURS.into_iter().chain([Way::Python]) {
-        let (Some(rate), Some(cpu)) = (rate(way), cpu(way)) else { continue };
-        let (of_rate, of_cpu) = (rate.median / raw_rate.median, cpu.median / raw_cpu.median);
-        let _ = writeln!(
-            table,
-            "{:<10} {:<8} {:>12.0} {:>19} {:>7.2} {:>9.1} {:>15} {:>7.2} {:>9.1}",
-            report.server,
-            way.name(),
-            rate.median,
-            format!("{:.0}–{:.0}", rate.least, rate.most),
-            of_rate,
-            cpu.median,
-            format!("{:.1}–{:.1}", cpu.least, cpu.most),
-            of_cpu,
-            peak(way),
-        );
-        let mut exceed = |what: String| exceeded.push(format!("{}: {what}", report.server));
-        match way {
-            Way::Service => {
-                service_cpu = cpu.median;
-                if of_rate < LEAST_RATE {
-                    exceed(format!("{of_rate:.2} of the raw client's messages a second"));
-                }
-                if of_cpu > MOST_CPU {
-                    exceed(format!("{of_cpu:.2} of the raw client's CPU time"));
-                }
-            }
-            Way::Python if cpu.median < LEAST_PYTHON * service_cpu => {
-                exceed(format!("Python takes {:.1} times the CPU time", cpu.median / service_cpu));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Several measurements of the same.
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Spread {
-    /// `None` of nothing.
-    fn new(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 {
-            values[middle]
-        } else {
-            f64::midpoint(values[middle - 1], values[middle])
-        };
-        Some(Self { median, least, most })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_lies_in_the_middle() {
-        let spread = Spread::new(vec![3.0, 1.0, 2.0, 10.0]).expect("there are some");
-        assert!((spread.median - 2.5).abs() < 1e-9, "{}", spread.median);
-        assert!((spread.least - 1.0).abs() < 1e-9 && (spread.most - 10.0).abs() < 1e-9);
-        assert!(Spread::new(vec![7.0]).is_some_and(|spread| (spread.median - 7.0).abs() < 1e-9));
-        assert!(Spread::new(Vec::new()).is_none());
-    }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -53,8 +53,30 @@ pub(crate) struct Taken {
     pub(crate) cpu: f64,
     /// Most memory it ever had, in KiB.
     pub(crate) peak_kib: u64,
+    /// From the publisher to the handler, where that was asked for.
+    #[serde(default)]
+    pub(crate) latency: Option<Latency>,
 }
 
+/// Time from publishing to the handler, in microseconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    pub(crate) p50: u32,
+    pub(crate) p99: u32,
+    pub(crate) most: u32,
+}
+
+impl Latency {
+    /// `None` of nothing.
+    pub(crate) fn of(mut all: Vec<u32>) -> Option<Self> {
+        all.sort_unstable();
+        let most = *all.last()?;
+        Some(Self { p50: all[(all.len() - 1) / 2], p99: all[(all.len() - 1) * 99 / 100], most })
+    }
+}
+
+/// Digits of the time in a note.
+pub(crate) const STAMP: usize = 20;
 /// How long nothing comes when nothing will come any more.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -78,6 +100,8 @@ struct Inner {
     /// When the newest message came, in microseconds after the first.
     last: AtomicU64,
     taken: OnceLock<Taken>,
+    /// Of every message, where that was asked for.
+    latencies: Option<Mutex<Vec<u32>>>,
     stop: Stop,
 }
 
@@ -96,8 +120,24 @@ impl Meter {
             began: OnceLock::new(),
             last: AtomicU64::new(0),
             taken: OnceLock::new(),
+            latencies: None,
             stop: Stop::new(),
         }))
+    }
+
+    /// One that also says how old messages are.
+    pub(crate) fn with_latency(messages: u64) -> Self {
+        let mut meter = Self::new(messages);
+        if let Some(inner) = Arc::get_mut(&mut meter.0) {
+            inner.latencies =
+                Some(Mutex::new(Vec::with_capacity(usize::try_from(messages).unwrap_or_default())));
+        }
+        meter
+    }
+
+    /// How many messages there were so far.
+    pub(crate) fn seen(&self) -> u64 {
+        self.0.seen.load(Ordering::Relaxed)
     }
 
     /// Ends it also when nothing came for a while after the first message: where nothing is redelivered some may be missing.
@@ -145,8 +185,11 @@ impl Meter {
         if let Some(began) = inner.began.get() {
             let seconds = Duration::from_micros(inner.last.load(Ordering::Relaxed)).as_secs_f64();
             let cpu = cpu().saturating_sub(began.cpu).as_secs_f64();
+            let peak_kib = status("self", "VmHWM:");
+            let all = inner.latencies.as_ref().map(|all| std::mem::take(&mut *lock(all)));
+            let latency = all.and_then(Latency::of);
             // Whoever is second has nothing to add.
-            let _ = inner.taken.set(Taken { messages, seconds, cpu, peak_kib: peak() });
+            let _ = inner.taken.set(Taken { messages, seconds, cpu, peak_kib, latency });
         }
         inner.stop.request();
     }
@@ -163,11 +206,21 @@ fn cpu() -> Duration {
     Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or_default())
 }
 
-/// `VmHWM`, in KiB; zero where there is no `/proc`.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+/// A line of a process' status, in KiB; zero where there is no `/proc`.
+pub(crate) fn status(process: &str, line: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|text| text.strip_prefix(line));
     line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or_default()
+}
+
+/// Nanoseconds since some moment that is the same for all processes.
+pub(crate) fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Decodes and acknowledges, and knows nothing of the document but its channel.
@@ -210,7 +263,25 @@ impl numbers::NumbersHandler for Service {
         _: &Context,
     ) -> Result<(), Failure> {
         std::hint::black_box((&channel.lane, &message));
+        if let Some(latencies) = &self.0.0.latencies {
+            // A note begins with when it was published.
+            let published = message.payload.note.as_deref().and_then(|note| note.get(..STAMP)?.parse().ok());
+            let age = now().saturating_sub(published.unwrap_or_default()) / 1000;
+            lock(latencies).push(u32::try_from(age).unwrap_or(u32::MAX));
+        }
         self.0.count();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_in_a_hundred_is_beyond_the_99th_percentile() {
+        let latency = Latency::of((1..=1000).rev().collect()).expect("there are some");
+        assert_eq!((latency.p50, latency.p99, latency.most), (500, 990, 1000));
+        assert!(Latency::of(Vec::new()).is_none());
     }
 }

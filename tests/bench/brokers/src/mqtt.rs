@@ -1,6 +1,6 @@
 //! MQTT 5 on mosquitto.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use amgi::{Application, server::Stop};
 use amgi_brokers_tests::Mosquitto;
@@ -12,20 +12,22 @@ use rumqttc::v5::{
     },
 };
 
-use crate::{Broker, LANES, measured::Meter, payload};
+use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
 
 /// Messages on their way without an acknowledgement: the default of our server.
 const INFLIGHT: u16 = 100;
 const CLIENT: &str = "measured";
-/// Messages a second at QoS 0, in parts of so many.
-const RATE: u64 = 5000;
-const PART: u64 = 10;
+/// Messages that are published before a confirmation is waited for.
+const TOGETHER: u64 = 10_000;
 
 /// At QoS 1. The broker has put all messages aside for the client that is measured.
 pub(crate) struct Mqtt(Mosquitto);
 
 impl Broker for Mqtt {
     const NAME: &'static str = "mqtt";
+    const MESSAGES: u64 = 50_000;
+
+    type Publisher = Session;
 
     async fn start() -> Self {
         Self(mosquitto())
@@ -35,13 +37,13 @@ impl Broker for Mqtt {
         self.0.url()
     }
 
-    async fn fill(&self, messages: u64) -> Result<(), String> {
+    async fn publisher(&self) -> Result<Session, String> {
         // The session is there, and nobody in it.
         let (client, mut events) = connect(&self.url(), CLIENT, true, 3600);
         subscribe(&client, &mut events, QoS::AtLeastOnce).await?;
-        client.try_disconnect().map_err(|error| error.to_string())?;
+        client.try_disconnect().map_err(text)?;
         while events.poll().await.is_ok() {}
-        publish(&self.url(), messages, QoS::AtLeastOnce).await
+        Ok(Session::new(&self.url(), QoS::AtLeastOnce))
     }
 
     async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String> {
@@ -63,6 +65,10 @@ pub(crate) struct AtMostOnce(Mosquitto);
 impl Broker for AtMostOnce {
     const NAME: &'static str = "mqtt-qos0";
     const LIVE: bool = true;
+    const MESSAGES: u64 = 50_000;
+    const PYTHON: bool = true;
+
+    type Publisher = Session;
 
     async fn start() -> Self {
         Self(mosquitto())
@@ -72,8 +78,8 @@ impl Broker for AtMostOnce {
         self.0.url()
     }
 
-    async fn fill(&self, messages: u64) -> Result<(), String> {
-        publish(&self.url(), messages, QoS::AtMostOnce).await
+    async fn publisher(&self) -> Result<Session, String> {
+        Ok(Session::new(&self.url(), QoS::AtMostOnce))
     }
 
     async fn raw(url: &str, meter: &Meter, ready: fn()) -> Result<(), String> {
@@ -96,40 +102,57 @@ fn mosquitto() -> Mosquitto {
 }
 
 async fn subscribe(client: &AsyncClient, events: &mut EventLoop, qos: QoS) -> Result<(), String> {
-    client.try_subscribe("numbers/+", qos).map_err(|error| error.to_string())?;
+    client.try_subscribe("numbers/+", qos).map_err(text)?;
     while !matches!(poll(events).await?, Event::Incoming(Incoming::SubAck(_))) {}
     Ok(())
 }
 
-/// Publishes all, and returns when the broker has them. At QoS 0 not faster than any way can take them, since the broker
-/// throws away what is not taken.
-async fn publish(url: &str, messages: u64, qos: QoS) -> Result<(), String> {
-    let (client, mut events) = connect(url, "publisher", true, 0);
-    let publishing = tokio::spawn(async move {
-        let began = tokio::time::Instant::now();
-        for id in 0..messages {
-            if qos == QoS::AtMostOnce && id % PART == 0 {
-                tokio::time::sleep_until(began + Duration::from_micros(id * 1_000_000 / RATE)).await;
-            }
-            client.publish(format!("numbers/{}", id % LANES), qos, false, payload(id)).await?;
-        }
-        // Confirmed, after all that came before it.
-        client.publish("end", QoS::AtLeastOnce, false, "").await?;
-        Ok::<_, rumqttc::v5::ClientError>(client)
-    });
-    let mut open = 1 + if qos == QoS::AtMostOnce { 0 } else { messages };
-    while open > 0 {
-        open -= u64::from(matches!(poll(&mut events).await?, Event::Incoming(Incoming::PubAck(_))));
+/// What publishes.
+pub(crate) struct Session {
+    client: AsyncClient,
+    events: EventLoop,
+    qos: QoS,
+}
+
+impl Session {
+    fn new(url: &str, qos: QoS) -> Self {
+        let (client, events) = connect(url, "publisher", true, 0);
+        Self { client, events, qos }
     }
-    publishing.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-    Ok(())
+
+    async fn confirmed(&mut self, mut open: u64) -> Result<(), String> {
+        while open > 0 {
+            open -= u64::from(matches!(poll(&mut self.events).await?, Event::Incoming(Incoming::PubAck(_))));
+        }
+        Ok(())
+    }
+}
+
+impl Publisher for Session {
+    async fn publish(&mut self, numbers: Range<u64>) -> Result<(), String> {
+        let (mut open, end) = (0, numbers.end);
+        for id in numbers {
+            let topic = format!("numbers/{}", id % LANES);
+            self.client.try_publish(topic, self.qos, false, payload(id)).map_err(text)?;
+            open += 1;
+            if open == TOGETHER || id + 1 == end {
+                if self.qos == QoS::AtMostOnce {
+                    // Confirmed, after all that came before it.
+                    self.client.try_publish("end", QoS::AtLeastOnce, false, "").map_err(text)?;
+                    open = 1;
+                }
+                self.confirmed(std::mem::take(&mut open)).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn receive(client: &AsyncClient, events: &mut EventLoop, meter: &Meter) -> Result<(), String> {
     loop {
         if let Event::Incoming(Incoming::Publish(publish)) = poll(events).await? {
             let done = meter.decode(&publish.payload);
-            client.try_ack(&publish).map_err(|error| error.to_string())?;
+            client.try_ack(&publish).map_err(text)?;
             if done {
                 return Ok(());
             }
@@ -138,7 +161,7 @@ async fn receive(client: &AsyncClient, events: &mut EventLoop, meter: &Meter) ->
 }
 
 async fn poll(events: &mut EventLoop) -> Result<Event, String> {
-    let event = events.poll().await.map_err(|error| error.to_string())?;
+    let event = events.poll().await.map_err(text)?;
     match &event {
         Event::Incoming(Incoming::ConnAck(ack)) if ack.code != ConnectReturnCode::Success => {
             Err(format!("the broker refuses: {:?}", ack.code))
