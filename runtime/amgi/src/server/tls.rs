@@ -158,7 +158,14 @@ impl Tls {
                 Some(WANTS_CERTIFICATE.to_owned())
             }
             None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
-                Some("the broker broke the TLS handshake off; is it another port that speaks TLS?".to_owned())
+                // It may have said more, which is lost when it does not wait until that is read.
+                let certificate = match self.client {
+                    Some(_) => "does it refuse the certificate of this client",
+                    None => "does it want a certificate of this client",
+                };
+                Some(format!(
+                    "the broker broke the TLS handshake off; is it another port that speaks TLS, or {certificate}?"
+                ))
             }
             _ => explain(error),
         }

@@ -57,6 +57,7 @@ Options:
                 Writes target/bench/steady.json, and exits with 1 when memory grows by more than 5 in a hundred
   --messages N  How many a round [default: 50000 to 400000, by server], or a long run [default: 2000000]
   --rounds N    How many rounds [default: 5]
+  --rate N      Messages a second where the broker holds none: mqtt-qos0, nats-core, redis-pubsub [default: 5000]
   -h, --help    Print help
 ";
 
@@ -74,8 +75,6 @@ const SERVERS: [&str; 8] = [
 
 /// How many lanes numbers come in.
 const LANES: u64 = 8;
-/// Messages a second where the broker throws away what is not taken.
-const RATE: u64 = 5000;
 /// How long the Python server takes to subscribe.
 const PYTHON_STARTS: Duration = Duration::from_secs(3);
 
@@ -163,6 +162,8 @@ struct Options {
     steady: bool,
     messages: Option<u64>,
     rounds: u64,
+    /// Messages a second where the broker throws away what is not taken.
+    rate: u64,
 }
 
 /// Evaluates an expression with `$broker` as the type of that name.
@@ -241,7 +242,8 @@ async fn compare(args: impl Iterator<Item = String>) -> Result<ExitCode, String>
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options { servers: Vec::new(), python: None, steady: false, messages: None, rounds: 5 };
+    let mut options =
+        Options { servers: Vec::new(), python: None, steady: false, messages: None, rounds: 5, rate: 5000 };
     while let Some(arg) = args.next() {
         let mut number = || {
             let text = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
@@ -253,6 +255,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
             "--steady" => options.steady = true,
             "--messages" => options.messages = Some(number()?),
             "--rounds" => options.rounds = number()?,
+            "--rate" => options.rate = number()?,
             _ => options.servers.push(arg),
         }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::process::Command;
 
 use crate::{
-    Broker, Options, Process, RATE,
+    Broker, Options, Process,
     measured::{Taken, Way},
     measured_command, paced, python, text,
 };
@@ -86,7 +86,7 @@ async fn process<B: Broker>(
         None => Process::start(measured_command::<B>(way, &url, messages)?).await?,
     };
     if B::LIVE {
-        paced(&mut broker.publisher().await?, messages, RATE).await?;
+        paced(&mut broker.publisher().await?, messages, options.rate).await?;
     }
     let line = process.line().await?;
     process.end().await?;

@@ -77,11 +77,11 @@ async fn tls_with_certificates_of_clients(version: Version) {
     works_and_works_again(&mut broker, with).await;
 
     let error = error_of(secure(&broker)).await;
-    assert!(error.contains(&url) && error.contains("wants a certificate of this client"), "{error}");
+    assert!(error.contains(&url) && error.contains("a certificate of this client"), "{error}");
     let strangers = Authority::new();
     let stranger = strangers.client();
     let error = error_of(secure(&broker).client_certificate(&stranger.certificate, &stranger.key)).await;
-    assert!(error.contains(&url) && error.contains("refuses the certificate of this client"), "{error}");
+    assert!(error.contains(&url) && error.contains("the certificate of this client"), "{error}");
     let error = error_of(secure(&broker).client_certificate(&client.certificate, &stranger.key)).await;
     assert!(error.contains("does not go with key-file"), "{error}");
 }
@@ -111,7 +111,7 @@ async fn a_broker_that_is_not_to_be_trusted_is_a_clear_error() {
 
     let plain = format!("mqtts://127.0.0.1:{}", broker.port());
     let error = error_of(here(&broker).url(plain).connect_timeout(Duration::from_secs(2))).await;
-    assert!(error.contains("is it another port that speaks TLS?"), "{error}");
+    assert!(error.contains("is it another port that speaks TLS"), "{error}");
 }
 
 #[tokio::test]
