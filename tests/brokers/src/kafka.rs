@@ -32,6 +32,7 @@ use tempfile::TempDir;
 
 pub use self::secure::SecureKafka;
 use crate::{free_port, program};
+use crate::{cache, free_port, program};
 
 /// As in `kafka/pom.xml`.
 const VERSION: &str = "4.1.0";
@@ -457,11 +458,7 @@ fn java() -> Command {
 
 /// The folder with Kafka's jars; Maven fetches them once.
 fn jars() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let cache = cache
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .expect("HOME is set")
-        .join("amgi-gen");
+    let cache = cache();
     let jars = cache.join(format!("kafka-{VERSION}"));
     if jars.is_dir() {
         return jars;

@@ -15,6 +15,7 @@ mod peer;
 mod process;
 pub mod rabbitmq;
 mod redis_server;
+pub mod sqs;
 mod subjects;
 mod websockets;
 
@@ -32,6 +33,8 @@ pub use self::{
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
     subjects::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, differing_pages},
+    sqs::{Emulator, Sqs},
+    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, SqsSubject, differing_pages},
     websockets::WebSockets,
 };
 
@@ -67,10 +70,21 @@ fn program(name: &str) -> PathBuf {
                 "java" => "openjdk-17-jre-headless",
                 "mvn" => "maven",
                 "epmd" => "rabbitmq-server",
+                "node" => "nodejs",
+                "python3" => "python3 python3-venv",
                 other => other,
             };
             panic!("`{name}` is not installed; on Debian: apt-get install {package}")
         })
+}
+
+/// The folder where what tests fetch is kept.
+fn cache() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    cache
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .expect("HOME is set")
+        .join("amgi-gen")
 }
 
 /// A port that is free when we look; another process may take it before the broker does.

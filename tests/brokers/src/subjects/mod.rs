@@ -9,15 +9,20 @@ mod memory;
 mod mqtt;
 mod nats;
 mod redis;
+mod sqs;
 
 use std::fs;
 
 use amgi_conformance::{Abilities, Report, Subject, reasons, table};
 use amgi_golden_tests::root;
 
+use crate::Emulator;
+
 pub use self::{
     amqp::Amqp, http::Http, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats,
     redis::Redis,
+    amqp::Amqp, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats, redis::Redis,
+    sqs::Sqs as SqsSubject,
 };
 
 /// A subject whose broker a process can use, too.
@@ -60,6 +65,8 @@ fn pages() -> Vec<Page> {
         Page::of(&Redis::new(amgi_redis::Via::PubSub), "runtime/amgi-redis/README.md"),
         Page::of(&Http::retried(), "runtime/amgi-http/README.md"),
         Page::of(&Http::once(), "runtime/amgi-http/README.md"),
+        Page::of(&SqsSubject::standard(Emulator::Fauxqs), "runtime/amgi-sqs/README.md"),
+        Page::of(&SqsSubject::fifo(Emulator::Fauxqs), "runtime/amgi-sqs/README.md"),
     ]
 }
 

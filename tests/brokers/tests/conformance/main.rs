@@ -1,6 +1,9 @@
 //! Every server under the conformance suite.
 
 use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages, init_logs};
+use amgi_brokers_tests::{
+    Amqp, Emulator, KafkaSubject, Memory, Mqtt, Nats, Redis, SqsSubject, differing_pages, init_logs,
+};
 use amgi_mqtt::Version;
 use amgi_redis::Via;
 
@@ -32,6 +35,14 @@ fn redis(via: Via) -> Redis {
 fn http(subject: Http) -> Http {
     init_logs();
     subject
+fn sqs() -> SqsSubject {
+    init_logs();
+    SqsSubject::standard(Emulator::Fauxqs)
+}
+
+fn sqs_fifo() -> SqsSubject {
+    init_logs();
+    SqsSubject::fifo(Emulator::Fauxqs)
 }
 
 fn kafka() -> KafkaSubject {
@@ -81,6 +92,12 @@ mod http_retried {
 
 mod http_once {
     amgi_conformance::suite!(super::http(amgi_brokers_tests::Http::once()));
+mod sqs {
+    amgi_conformance::suite!(super::sqs());
+}
+
+mod sqs_fifo {
+    amgi_conformance::suite!(super::sqs_fifo());
 }
 
 mod kafka {
