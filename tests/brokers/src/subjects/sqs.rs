@@ -340,6 +340,8 @@ impl Subject for Sqs {
 
     async fn break_broker(&self) {
         self.broker().await.1.shut();
+        // Between two requests nobody would notice.
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
     async fn restore_broker(&self) {
