@@ -61,6 +61,7 @@ const CRATES: &[&str] = &[
     "amgi_mqtt",
     "amgi_nats",
     "amgi_redis",
+    "amgi_sqs",
     "core",
     "proc_macro",
     "std",

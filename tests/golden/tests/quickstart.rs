@@ -133,6 +133,7 @@ fn the_command_line_is_as_shown() {
     assert_eq!(app(&["run", "memory", "--log", "json"], line).1, out);
     let (code, _, error) = app(&["run", "sqs"], "");
     assert!(code == 1 && error.contains("built for amqp, http, kafka, mqtt, nats, redis, memory"), "{error}");
+    assert!(code == 1 && error.contains("built for amqp, kafka, mqtt, nats, redis, sqs, memory"), "{error}");
     let (code, _, error) = app(&["run"], "");
     assert!(
         code == 1 && error.contains("several servers, say which: `kafka` (kafka), `mqtt` (mqtt)"),

@@ -18,6 +18,7 @@ const PUBLISHED: &[&str] = &[
     "amgi-mqtt",
     "amgi-nats",
     "amgi-redis",
+    "amgi-sqs",
     "amgi-telemetry",
     "amgi-templates",
 ];
@@ -99,6 +100,7 @@ fn what_is_published_can_be_packaged() {
         "runtime/amgi-mqtt",
         "runtime/amgi-nats",
         "runtime/amgi-redis",
+        "runtime/amgi-sqs",
         "runtime/amgi-telemetry",
         "templates",
     ] {

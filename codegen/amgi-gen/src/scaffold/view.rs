@@ -171,6 +171,7 @@ const PROTOCOLS: &[(&str, &str, &[&str])] = &[
     ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
     ("nats", "amgi-nats", &["nats", "natss"]),
     ("redis", "amgi-redis", &["redis", "rediss", "redis-secure"]),
+    ("sqs", "amgi-sqs", &["sqs", "sns"]),
 ];
 
 fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {

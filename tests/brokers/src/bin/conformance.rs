@@ -7,6 +7,9 @@ use std::{
 };
 
 use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages};
+use amgi_brokers_tests::{
+    Amqp, Emulator, KafkaSubject, Memory, Mqtt, Nats, Redis, SqsSubject, differing_pages,
+};
 use amgi_conformance::{run, table};
 use amgi_mqtt::Version;
 
@@ -32,6 +35,8 @@ async fn main() -> io::Result<ExitCode> {
         run(async || Redis::new(amgi_redis::Via::PubSub)).await,
         run(async || Http::retried()).await,
         run(async || Http::once()).await,
+        run(async || SqsSubject::standard(Emulator::Fauxqs)).await,
+        run(async || SqsSubject::fifo(Emulator::Fauxqs)).await,
     ];
     write!(out, "{}", table(&reports))?;
     let mut code = ExitCode::SUCCESS;

@@ -103,6 +103,7 @@ async fn main() -> ExitCode {
         .protocol(amgi_mqtt::protocol())
         .protocol(amgi_nats::protocol())
         .protocol(amgi_redis::protocol())
+        .protocol(amgi_sqs::protocol())
         .run()
         .await
 }

@@ -45,6 +45,11 @@ fn sqs_fifo() -> SqsSubject {
     SqsSubject::fifo(Emulator::Fauxqs)
 }
 
+fn sqs_on_moto(kind: fn(Emulator) -> SqsSubject) -> SqsSubject {
+    init_logs();
+    kind(Emulator::Moto)
+}
+
 fn kafka() -> KafkaSubject {
     init_logs();
     KafkaSubject::shared()
@@ -98,6 +103,15 @@ mod sqs {
 
 mod sqs_fifo {
     amgi_conformance::suite!(super::sqs_fifo());
+}
+
+/// The same on another emulator, which is slow.
+mod sqs_moto {
+    amgi_conformance::suite!(super::sqs_on_moto(amgi_brokers_tests::SqsSubject::standard));
+}
+
+mod sqs_fifo_moto {
+    amgi_conformance::suite!(super::sqs_on_moto(amgi_brokers_tests::SqsSubject::fifo));
 }
 
 mod kafka {

@@ -9,6 +9,7 @@ use std::{process::Stdio, time::Duration};
 
 use amgi::Message;
 use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Mqtt, Nats, Placed, Redis, within};
+use amgi_brokers_tests::{Amqp, Emulator, KafkaSubject, Mqtt, Nats, Placed, Redis, SqsSubject, within};
 use amgi_conformance::Watch;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -105,6 +106,12 @@ async fn on_nats_jetstream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_redis_streams() {
     scenario(Real(Redis::new(amgi_redis::Via::Stream), Some("userEvents=user.7.events,user.8.events"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqs() {
+    let broker = SqsSubject::standard(Emulator::Fauxqs);
+    scenario(Real(broker, Some("userEvents=user.7.events,user.8.events"))).await;
 }
 
 /// The service in a process of its own, which knows nothing but its place.
