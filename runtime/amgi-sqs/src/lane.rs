@@ -169,7 +169,7 @@ impl<A: Application> Lane<A> {
             loop {
                 put(&mut cx, &mut job);
                 let outcome = deliver(&*self.app, &cx, &job.queue.policies).await;
-                match self.settle(job, outcome) {
+                match self.settle(&job, &outcome) {
                     Some(next) => job = next,
                     None => break,
                 }
@@ -178,16 +178,16 @@ impl<A: Application> Lane<A> {
     }
 
     /// Settles a message; the next one of its group that is to be handled.
-    fn settle(&self, job: Job, outcome: Outcome) -> Option<Job> {
+    fn settle(&self, job: &Job, outcome: &Outcome) -> Option<Job> {
         let Some(group) = &job.group else {
-            tell(&job, outcome, self.stop.is_requested());
+            tell(job, outcome, self.stop.is_requested());
             return None;
         };
         let mut waiting = lock(&self.waiting);
         let stopped = self.stop.is_requested();
         let Some(behind) = waiting.behind.get_mut(group) else {
             drop(waiting);
-            tell(&job, outcome, stopped);
+            tell(job, outcome, stopped);
             return None;
         };
         if outcome.is_acked() && !stopped {
@@ -196,7 +196,7 @@ impl<A: Application> Lane<A> {
                 waiting.behind.remove(group);
             }
             drop(waiting);
-            tell(&job, outcome, stopped);
+            tell(job, outcome, stopped);
             return next;
         }
         let behind = waiting.behind.remove(group).unwrap_or_default();
@@ -206,7 +206,7 @@ impl<A: Application> Lane<A> {
         for job in behind.into_iter().rev() {
             job.queue.give_back(job.number, 0);
         }
-        tell(&job, outcome, stopped);
+        tell(job, outcome, stopped);
         None
     }
 
@@ -235,7 +235,7 @@ impl<A: Application> Lane<A> {
             deliver_batch(&*self.app, contexts, &policies, &mut settlements, done).await;
             let stopped = self.stop.is_requested();
             for (index, outcome) in outcomes.drain(..) {
-                tell(&jobs[index], outcome, stopped);
+                tell(&jobs[index], &outcome, stopped);
             }
         }
     }
@@ -283,11 +283,11 @@ fn put(cx: &mut Context, job: &mut Job) {
 }
 
 /// Tells the queue what became of a message.
-fn tell(job: &Job, outcome: Outcome, stopped: bool) {
+fn tell(job: &Job, outcome: &Outcome, stopped: bool) {
     if outcome.is_acked() {
         return job.queue.delete(job.number);
     }
-    let pause = match &outcome {
+    let pause = match outcome {
         Outcome::Nacked { disposition: Disposition::RetryAfter(pause), .. } => *pause,
         _ => job.queue.policies.base().backoff.pause(job.delivered),
     };

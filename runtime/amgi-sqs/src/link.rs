@@ -152,20 +152,24 @@ impl Link {
     }
 
     /// The answer to a request, `extra` longer than usual.
-    pub(crate) async fn ask<T, E, R>(
+    pub(crate) fn ask<T, E, R>(
         &self,
         extra: Duration,
         request: impl Future<Output = Result<T, SdkError<E, R>>>,
-    ) -> Result<T, Fault>
+    ) -> impl Future<Output = Result<T, Fault>>
     where
         E: ProvideErrorMetadata + StdError + 'static,
         R: std::fmt::Debug + 'static,
     {
         let limit = self.patience + extra;
-        match timeout(limit, request).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Fault::of(&error)),
-            Err(_) => Err(Fault::Passing(format!("no answer within {limit:?}"))),
+        // The SDK's are large, and would make everything large that waits for them.
+        let request = Box::pin(request);
+        async move {
+            match timeout(limit, request).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(error)) => Err(Fault::of(&error)),
+                Err(_) => Err(Fault::Passing(format!("no answer within {limit:?}"))),
+            }
         }
     }
 
@@ -288,7 +292,7 @@ impl Link {
 
 /// The name of a queue that must keep an order, or need not.
 pub(crate) fn named(name: &str, fifo: bool) -> String {
-    if fifo && !name.ends_with(".fifo") { format!("{name}.fifo") } else { name.to_owned() }
+    if fifo && name.strip_suffix(".fifo").is_none() { format!("{name}.fifo") } else { name.to_owned() }
 }
 
 /// Where messages go that were delivered too often, and how often that is.

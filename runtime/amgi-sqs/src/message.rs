@@ -108,11 +108,11 @@ pub(crate) fn outgoing(message: &Message, numbers: &[String]) -> Result<Parcel, 
     };
     match message.payload.as_deref() {
         None => {
-            parcel.body = " ".to_owned();
+            parcel.body.push(' ');
             mark(&mut parcel, "absent");
         }
         Some([]) => {
-            parcel.body = " ".to_owned();
+            parcel.body.push(' ');
             mark(&mut parcel, "empty");
         }
         Some(bytes) => match std::str::from_utf8(bytes) {

@@ -106,7 +106,7 @@ impl Outbox {
         let is_fifo = place.is_fifo();
         let mut deduplicates = false;
         let to = if let Place::Topic(arn) = &place {
-            topic(arn)?
+            To::Topic(arn.clone())
         } else if is_fifo {
             let known = self.link.known(&place).await?;
             deduplicates = known.deduplicates;
@@ -189,24 +189,11 @@ fn unique() -> String {
     format!("amgi-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
 }
 
-#[cfg(feature = "sns")]
-fn topic(arn: &str) -> Result<To, Fault> {
-    Ok(To::Topic(arn.to_owned()))
-}
-
-#[cfg(not(feature = "sns"))]
-fn topic(arn: &str) -> Result<To, Fault> {
-    Err(Fault::Refused(format!(
-        "`{arn}` is a topic of SNS, and amgi-sqs was built without its feature `sns`"
-    )))
-}
-
 /// Where a request goes.
 enum To {
     /// By its URL.
     Queue(String),
     /// By its ARN.
-    #[cfg(feature = "sns")]
     Topic(String),
 }
 
@@ -214,7 +201,6 @@ impl To {
     fn most(&self) -> usize {
         match self {
             Self::Queue(_) => MOST,
-            #[cfg(feature = "sns")]
             Self::Topic(_) => MOST_TOPIC,
         }
     }
@@ -283,6 +269,10 @@ impl Way {
                 };
                 Ok(answer.failed.into_iter().map(failure).collect())
             }
+            #[cfg(not(feature = "sns"))]
+            To::Topic(_) => Err(Fault::Refused(
+                "topics of SNS need the feature `sns` of amgi-sqs, without which it was built".to_owned(),
+            )),
             #[cfg(feature = "sns")]
             To::Topic(arn) => {
                 let entries = batch.iter().enumerate().map(|(id, sending)| published(id, &sending.parcel));

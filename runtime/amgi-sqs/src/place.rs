@@ -2,7 +2,11 @@
 //!
 //! What must hold: no two addresses have the same queue, unless somebody says so; `address(name(a)) == a`.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 type Translate = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
@@ -90,7 +94,10 @@ fn escape(address: &str) -> String {
             b'-' | b'_' if plain(at.checked_sub(1)) && plain(Some(at + 1)) => name.push(char::from(*byte)),
             b'.' => name.push_str("--"),
             b'/' => name.push_str("__"),
-            byte => name.push_str(&format!("_-{byte:02X}-_")),
+            byte => {
+                // A text takes everything.
+                let _ = write!(name, "_-{byte:02X}-_");
+            }
         }
     }
     name + ending
@@ -166,7 +173,7 @@ impl Place {
 
     /// Whether it keeps the order of message groups.
     pub(crate) fn is_fifo(&self) -> bool {
-        self.name().ends_with(".fifo")
+        self.name().strip_suffix(".fifo").is_some()
     }
 
     /// Why there can be no queue of that name.

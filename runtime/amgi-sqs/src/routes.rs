@@ -168,7 +168,7 @@ fn document(channel: &ChannelInfo) -> Result<Queue> {
     let fifo = wanted.fifo_queue.unwrap_or(false);
     let mut queue =
         Queue { name: wanted.name.as_deref().map(|name| self::named(name, fifo)), wanted, enveloped: false };
-    if queue.name.is_none() && fifo && !channel.address.ends_with(".fifo") {
+    if queue.name.is_none() && fifo && channel.address.strip_suffix(".fifo").is_none() {
         return Err(Error::Config(format!(
             "channel `{}`: its queue is a FIFO queue, so its address or the `name` in its binding must end in `.fifo`",
             channel.name

@@ -115,9 +115,10 @@ impl Startup<'_> {
             let address = named.clone().unwrap_or_else(|| format!("{}.dlq", source.address).into());
             let place = self.routes.place(&address);
             if !matches!(place, Place::Topic(_)) {
-                let wanted = source.wanted_dead_letters();
                 let what = format!("queue `{place}` for the dead letters of channel `{}`", channel.name);
-                problems.extend(self.there(&place, &wanted, self.config.declare, &what).await.err());
+                problems.extend(
+                    self.there(&place, &sqs::Queue::default(), self.config.declare, &what).await.err(),
+                );
             }
         }
         let known = match known {
@@ -174,12 +175,5 @@ impl Startup<'_> {
             }
         }
         self.link.known(place).await
-    }
-}
-
-impl Source {
-    /// What the document says of the queue of dead letters.
-    fn wanted_dead_letters(&self) -> sqs::Queue {
-        sqs::Queue::default()
     }
 }

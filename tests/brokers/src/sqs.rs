@@ -25,7 +25,7 @@ const MOTO: &str = "5.2.5";
 pub enum Emulator {
     /// From npm. It gives one message a group of a FIFO queue at a time.
     Fauxqs,
-    /// From PyPI.
+    /// From `PyPI`.
     Moto,
 }
 

@@ -262,6 +262,8 @@ impl Subject for Sqs {
     async fn serve<A: Application>(&self, app: A, run: Run) -> amgi::Result<()> {
         let quick =
             Backoff { first: Duration::from_millis(10), most: Duration::from_millis(100), jitter: false };
+        // It takes 200 ms for ten messages.
+        let patience = if self.emulator == Emulator::Moto { 4 } else { 1 };
         let mut addresses = Vec::new();
         for channel in app.channels().iter().filter(|channel| channel.address.contains('{')) {
             let pattern = Pattern::parse(&channel.address).expect("the suite's own");
@@ -284,7 +286,7 @@ impl Subject for Sqs {
             .concurrency(run.concurrency)
             .policy(run.policy)
             .shutdown_deadline(run.shutdown_deadline)
-            .send_timeout(run.send_timeout)
+            .send_timeout(run.send_timeout * patience)
             .reconnect(quick)
             .stop(&run.stop)
             .on_ready(move || run.ready.tell());
