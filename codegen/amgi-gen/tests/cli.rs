@@ -275,8 +275,6 @@ fn protocols_of_the_document_are_features() {
         for part in [
             default,
             "amqp = [\"dep:amgi-amqp\"]\nhttp = [\"dep:amgi-http\"]\nkafka = [\"dep:amgi-kafka\"]\nmqtt = [\"dep:amgi-mqtt\"]\n",
-            "nats = [\"dep:amgi-nats\"]\nredis = [\"dep:amgi-redis\"]\n",
-            "amqp = [\"dep:amgi-amqp\"]\nkafka = [\"dep:amgi-kafka\"]\nmqtt = [\"dep:amgi-mqtt\"]\n",
             "nats = [\"dep:amgi-nats\"]\nredis = [\"dep:amgi-redis\"]\nsqs = [\"dep:amgi-sqs\"]\n",
             "amgi-amqp = { version = \"0.1.0\", optional = true }\n",
             "amgi-mqtt = { version = \"0.1.0\", optional = true }\n",

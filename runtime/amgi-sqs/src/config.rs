@@ -178,9 +178,8 @@ pub(crate) fn seconds(time: Duration) -> u32 {
 /// Puts the sources together and fills in the defaults.
 pub(crate) fn resolve(server: Option<&ServerInfo>, builder: Options, given: Options) -> Result<Config> {
     let document = server.map_or_else(Options::default, |server| {
-        // Some documents write the whole URL where the host belongs.
-        let host = server.host.split_once("://").map_or(server.host, |(_, host)| host);
-        Options { url: Some(format!("sqs://{host}{}", server.path)), ..Options::default() }
+        let scheme = if server.scheme == "http" { "sqs+http" } else { INFO.document_scheme(server, "sqs") };
+        Options { url: Some(format!("{scheme}://{}{}", server.host, server.path)), ..Options::default() }
     });
     let options = given.over(builder).over(document);
     let url = Url::parse(options.url.as_deref().unwrap_or("sqs://"))?;
@@ -219,6 +218,7 @@ mod tests {
         protocol: "sqs",
         host: "sqs.eu-west-1.amazonaws.com",
         path: "",
+        scheme: "",
         bindings: &[],
     };
 

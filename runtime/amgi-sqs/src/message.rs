@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use amgi::{BindingValue, ByteString, Bytes, Headers, Message};
 use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue, MessageSystemAttributeName};
-use aws_smithy_types::base64;
+use base64::prelude::{BASE64_STANDARD as BASE64, Engine as _};
 use serde::Deserialize;
 
 /// What the body stands for, where it is not the payload: `base64`, `empty` or `absent`.
@@ -118,7 +118,7 @@ pub(crate) fn outgoing(message: &Message, numbers: &[String]) -> Result<Parcel, 
         Some(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) if is_text(text) => text.clone_into(&mut parcel.body),
             _ => {
-                parcel.body = base64::encode(bytes);
+                parcel.body = BASE64.encode(bytes);
                 mark(&mut parcel, "base64");
             }
         },
@@ -173,7 +173,7 @@ fn attributes(headers: &Headers, numbers: &[String], parcel: &mut Parcel) -> Res
     if !packed.is_empty() {
         let pair = |(name, value): &(&str, &Bytes)| match std::str::from_utf8(value) {
             Ok(text) => serde_json::json!([name, text]),
-            Err(_) => serde_json::json!([name, { "base64": base64::encode(value) }]),
+            Err(_) => serde_json::json!([name, { "base64": BASE64.encode(value) }]),
         };
         // JSON escapes what SQS does not take as text.
         let json = serde_json::Value::Array(packed.iter().map(pair).collect()).to_string();
@@ -230,7 +230,7 @@ pub(crate) fn incoming(address: &ByteString, received: Received, unwrap: bool) -
         Some(Ok(envelope)) if envelope.r#type == "Notification" => {
             let values =
                 envelope.message_attributes.into_iter().map(|(name, Enveloped { r#type, value })| {
-                    let bytes = if r#type.starts_with("Binary") { base64::decode(&value).ok() } else { None };
+                    let bytes = if r#type.starts_with("Binary") { BASE64.decode(&value).ok() } else { None };
                     (name, bytes.map_or_else(|| Bytes::from(value), Bytes::from))
                 });
             fill(&mut message, envelope.message, values.collect());
@@ -273,7 +273,7 @@ fn fill(message: &mut Message, body: String, mut attributes: HashMap<String, Byt
     message.payload = match attributes.remove(PAYLOAD).as_deref() {
         Some(b"absent") => None,
         Some(b"empty") => Some(Bytes::new()),
-        Some(b"base64") => Some(base64::decode(&body).map_or_else(|_| Bytes::from(body), Bytes::from)),
+        Some(b"base64") => Some(BASE64.decode(&body).map_or_else(|_| Bytes::from(body), Bytes::from)),
         _ => Some(Bytes::from(body)),
     };
     let packed = attributes.remove(HEADERS);
@@ -292,7 +292,7 @@ fn fill(message: &mut Message, body: String, mut attributes: HashMap<String, Byt
         match value {
             Packed::Text(text) => message.headers.push(name, text),
             Packed::Binary { base64: text } => {
-                message.headers.push(name, base64::decode(text).unwrap_or_default());
+                message.headers.push(name, BASE64.decode(text).unwrap_or_default());
             }
         }
     }

@@ -270,9 +270,9 @@ impl Way {
                 Ok(answer.failed.into_iter().map(failure).collect())
             }
             #[cfg(not(feature = "sns"))]
-            To::Topic(_) => Err(Fault::Refused(
-                "topics of SNS need the feature `sns` of amgi-sqs, without which it was built".to_owned(),
-            )),
+            To::Topic(arn) => Err(Fault::Refused(format!(
+                "`{arn}` is a topic of SNS, and amgi-sqs was built without its feature `sns`"
+            ))),
             #[cfg(feature = "sns")]
             To::Topic(arn) => {
                 let entries = batch.iter().enumerate().map(|(id, sending)| published(id, &sending.parcel));

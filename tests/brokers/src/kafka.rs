@@ -31,7 +31,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub use self::secure::SecureKafka;
-use crate::{free_port, program};
 use crate::{cache, free_port, program};
 
 /// As in `kafka/pom.xml`.

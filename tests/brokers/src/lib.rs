@@ -32,9 +32,8 @@ pub use self::{
     process::Process,
     rabbitmq::RabbitMq,
     redis_server::RedisServer,
-    subjects::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, differing_pages},
     sqs::{Emulator, Sqs},
-    subjects::{Amqp, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, SqsSubject, differing_pages},
+    subjects::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, SqsSubject, differing_pages},
     websockets::WebSockets,
 };
 

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use amgi_brokers_tests::{Kafka, Mosquitto, NatsServer, RabbitMq, within};
+use amgi_brokers_tests::{Emulator, Kafka, Mosquitto, NatsServer, RabbitMq, Sqs, within};
 use tokio::process::Command;
 
 /// Runs an example, which ends by itself: what it says.
@@ -50,4 +50,10 @@ async fn on_mqtt() {
 async fn on_nats() {
     let broker = NatsServer::start();
     all_are_done(&said(env!("CARGO_BIN_EXE_example-nats"), &broker.url()).await);
+}
+
+#[tokio::test]
+async fn on_sqs() {
+    let broker = Sqs::shared(Emulator::Fauxqs);
+    all_are_done(&said(env!("CARGO_BIN_EXE_example-sqs"), &broker.url()).await);
 }

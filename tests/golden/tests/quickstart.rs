@@ -117,9 +117,14 @@ fn the_command_line_is_as_shown() {
     let (code, out, _) = app(&["--help"], "");
     assert_eq!((code, out), (0, block("app-help")));
     let (_, out, _) = app(&["run", "--help"], "");
-    for option in
-        ["--group <NAME>", "AMGI_MQTT_GROUP", "AMGI_KAFKA_GROUP", "AMGI_REDIS_CONCURRENCY", "payload_base64"]
-    {
+    for option in [
+        "--group <NAME>",
+        "AMGI_MQTT_GROUP",
+        "AMGI_KAFKA_GROUP",
+        "AMGI_REDIS_CONCURRENCY",
+        "AMGI_SQS_POLLERS",
+        "payload_base64",
+    ] {
         assert!(out.contains(option), "`{option}` is missing:\n{out}");
     }
     assert!(!out.contains("PASSWORD"), "others would see it");
@@ -131,9 +136,8 @@ fn the_command_line_is_as_shown() {
     let (code, out, _) = app(&[], line);
     assert_eq!((code, out.lines().count()), (0, 2), "{out}");
     assert_eq!(app(&["run", "memory", "--log", "json"], line).1, out);
-    let (code, _, error) = app(&["run", "sqs"], "");
-    assert!(code == 1 && error.contains("built for amqp, http, kafka, mqtt, nats, redis, memory"), "{error}");
-    assert!(code == 1 && error.contains("built for amqp, kafka, mqtt, nats, redis, sqs, memory"), "{error}");
+    let (code, _, error) = app(&["run", "gopher://localhost"], "");
+    assert!(code == 1 && error.contains("no server here knows URLs with `gopher://`"), "{error}");
     let (code, _, error) = app(&["run"], "");
     assert!(
         code == 1 && error.contains("several servers, say which: `kafka` (kafka), `mqtt` (mqtt)"),

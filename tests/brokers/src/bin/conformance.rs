@@ -6,9 +6,8 @@ use std::{
     process::ExitCode,
 };
 
-use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages};
 use amgi_brokers_tests::{
-    Amqp, Emulator, KafkaSubject, Memory, Mqtt, Nats, Redis, SqsSubject, differing_pages,
+    Amqp, Emulator, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, SqsSubject, differing_pages,
 };
 use amgi_conformance::{run, table};
 use amgi_mqtt::Version;

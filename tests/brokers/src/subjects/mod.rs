@@ -20,9 +20,7 @@ use crate::Emulator;
 
 pub use self::{
     amqp::Amqp, http::Http, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats,
-    redis::Redis,
-    amqp::Amqp, kafka::Kafka as KafkaSubject, memory::Memory, mqtt::Mqtt, nats::Nats, redis::Redis,
-    sqs::Sqs as SqsSubject,
+    redis::Redis, sqs::Sqs as SqsSubject,
 };
 
 /// A subject whose broker a process can use, too.

@@ -13,6 +13,7 @@ use aws_sdk_sqs::{
         SendMessageBatchRequestEntry,
     },
 };
+use base64::prelude::{BASE64_STANDARD as BASE64, Engine as _};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex, OnceCell, mpsc},
@@ -106,7 +107,7 @@ impl Sqs {
             None => (" ".to_owned(), Some("absent")),
             Some(Ok("")) => (" ".to_owned(), Some("empty")),
             Some(Ok(text)) if !text.contains('\0') => (text.to_owned(), None),
-            Some(_) => (base64(payload.unwrap_or_default()), Some("base64")),
+            Some(_) => (BASE64.encode(payload.unwrap_or_default()), Some("base64")),
         };
         if let Some(mark) = mark {
             entry = attribute(entry, "amgi-payload", mark.as_bytes());
@@ -138,34 +139,6 @@ impl Sqs {
     }
 }
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let number = chunk.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let letter = char::from(BASE64[number >> (18 - 6 * place) & 63]);
-            text.push(if place > chunk.len() { '=' } else { letter });
-        }
-    }
-    text
-}
-
-fn unbase64(text: &str) -> Vec<u8> {
-    let digit = |c: u8| BASE64.iter().position(|known| *known == c).expect("a digit");
-    let digits: Vec<usize> = text.bytes().filter(|c| *c != b'=').map(digit).collect();
-    let mut bytes = Vec::new();
-    for chunk in digits.chunks(4) {
-        let number = chunk.iter().fold(0, |number, digit| number << 6 | digit) << (6 * (4 - chunk.len()));
-        bytes.extend(
-            (0..chunk.len() - 1).map(|place| u8::try_from(number >> (16 - 8 * place) & 255).expect("a byte")),
-        );
-    }
-    bytes
-}
-
 /// What came, by what SQS says of it.
 fn message(address: &ByteString, received: Received) -> Message {
     let mut message = Message::new(address.clone());
@@ -175,7 +148,7 @@ fn message(address: &ByteString, received: Received) -> Message {
     message.payload = match text("amgi-payload") {
         Some("absent") => None,
         Some("empty") => Some("".into()),
-        Some("base64") => Some(unbase64(&body).into()),
+        Some("base64") => Some(BASE64.decode(&body).expect("base64").into()),
         _ => Some(body.into()),
     };
     let mut names: Vec<&String> =

@@ -1,8 +1,7 @@
 //! Every server under the conformance suite.
 
-use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, differing_pages, init_logs};
 use amgi_brokers_tests::{
-    Amqp, Emulator, KafkaSubject, Memory, Mqtt, Nats, Redis, SqsSubject, differing_pages, init_logs,
+    Amqp, Emulator, Http, KafkaSubject, Memory, Mqtt, Nats, Redis, SqsSubject, differing_pages, init_logs,
 };
 use amgi_mqtt::Version;
 use amgi_redis::Via;
@@ -35,6 +34,8 @@ fn redis(via: Via) -> Redis {
 fn http(subject: Http) -> Http {
     init_logs();
     subject
+}
+
 fn sqs() -> SqsSubject {
     init_logs();
     SqsSubject::standard(Emulator::Fauxqs)
@@ -97,6 +98,8 @@ mod http_retried {
 
 mod http_once {
     amgi_conformance::suite!(super::http(amgi_brokers_tests::Http::once()));
+}
+
 mod sqs {
     amgi_conformance::suite!(super::sqs());
 }

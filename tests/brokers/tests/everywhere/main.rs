@@ -8,8 +8,7 @@ mod lines;
 use std::{process::Stdio, time::Duration};
 
 use amgi::Message;
-use amgi_brokers_tests::{Amqp, Http, KafkaSubject, Mqtt, Nats, Placed, Redis, within};
-use amgi_brokers_tests::{Amqp, Emulator, KafkaSubject, Mqtt, Nats, Placed, Redis, SqsSubject, within};
+use amgi_brokers_tests::{Amqp, Emulator, Http, KafkaSubject, Mqtt, Nats, Placed, Redis, SqsSubject, within};
 use amgi_conformance::Watch;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
