@@ -186,6 +186,10 @@ impl<A: Application> Lane<A> {
             loop {
                 let Some(job) = self.next(&mut source).await else { return };
                 let Some(mut job) = self.enter(job).await else { continue };
+                if self.is_over(&cx) {
+                    self.hand_back(job).await;
+                    continue;
+                }
                 let message = std::mem::take(&mut job.message);
                 self.put(&mut cx, message, job.delivered);
                 let kept = {
@@ -289,16 +293,29 @@ impl<A: Application> Lane<A> {
     async fn follow(&self, cx: &mut Context, number: usize, job: &Job) {
         let Some(order) = &self.order else { return };
         while let Some(mut next) = order.leave(&job.subject) {
-            if self.setting.jetstream && cx.stop().is_requested() {
-                if let Some(reply) = next.reply {
-                    self.tell(reply, AckKind::Nak(None)).await;
-                }
-                continue;
+            if self.is_over(cx) {
+                return self.hand_back(next).await;
             }
             let message = std::mem::take(&mut next.message);
             self.put(cx, message, next.delivered);
             self.take_in_hand(number, next.reply.iter());
             self.handle(cx, &next).await;
+        }
+    }
+
+    /// Whether nothing is begun any more.
+    fn is_over(&self, cx: &Context) -> bool {
+        self.setting.jetstream && cx.stop().is_requested()
+    }
+
+    /// Gives a message back to the broker, and those that wait behind it.
+    async fn hand_back(&self, job: Job) {
+        let mut next = Some(job);
+        while let Some(job) = next {
+            if let Some(reply) = job.reply {
+                self.tell(reply, AckKind::Nak(None)).await;
+            }
+            next = self.order.as_ref().and_then(|order| order.leave(&job.subject));
         }
     }
 

@@ -138,7 +138,11 @@ impl Source {
                     Some(pull) if message.status.is_none() => {
                         pull.heard = true;
                         pull.asked = pull.asked.saturating_sub(1);
-                        return Some(message);
+                        if !self.stop.is_requested() {
+                            return Some(message);
+                        }
+                        // Handed back, with all that come.
+                        self.waiting.push_back(message);
                     }
                     Some(pull) => pull.status(&message),
                 },

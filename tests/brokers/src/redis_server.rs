@@ -1,10 +1,15 @@
 //! The server `redis-server`.
 
-use std::process::{Child, Command};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
-use crate::{free_port, launch, program};
+use crate::{PATIENCE, free_port, launch, program};
 
 /// A Redis of one's own.
 pub struct RedisServer {
@@ -62,6 +67,24 @@ impl RedisServer {
         command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--dir"]).arg(self.dir.path());
         command.args(self.args.iter().skip_while(|arg| !arg.starts_with("--")));
         self.child = launch(command, self.port);
+        // It listens before it has read what is on its disk.
+        let until = Instant::now() + PATIENCE;
+        while self.child.is_some() && self.is_loading() {
+            assert!(Instant::now() < until, "redis-server does not finish loading");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn is_loading(&self) -> bool {
+        let ask = || -> std::io::Result<bool> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"PING\r\n")?;
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer)?;
+            Ok(&answer == b"-LOAD")
+        };
+        ask().unwrap_or(true)
     }
 
     /// `redis://127.0.0.1:PORT`
