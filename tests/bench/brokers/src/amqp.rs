@@ -51,7 +51,7 @@ impl Broker for Amqp {
 
     async fn fill_for_python(&self, messages: u64) -> Result<(), String> {
         let mut exchange = self.publisher().await?;
-        bind(&exchange.0, PYTHON).await.map_err(text)?;
+        bind(&exchange.channel, PYTHON).await.map_err(text)?;
         exchange.publish(0..messages).await
     }
 
@@ -73,7 +73,11 @@ async fn connect(url: &str) -> lapin::Result<(Connection, Channel)> {
 }
 
 /// What publishes, with its connection.
-pub(crate) struct Exchange(Channel, #[allow(dead_code)] Connection); // it closes when it is dropped
+pub(crate) struct Exchange {
+    channel: Channel,
+    /// Closes when it is dropped.
+    _connection: Connection,
+}
 
 async fn declare(url: &str) -> lapin::Result<Exchange> {
     let (connection, channel) = connect(url).await?;
@@ -84,7 +88,7 @@ async fn declare(url: &str) -> lapin::Result<Exchange> {
     bind(&channel, QUEUE).await?;
     // What a round before left unacknowledged at its end.
     channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
-    Ok(Exchange(channel, connection))
+    Ok(Exchange { channel, _connection: connection })
 }
 
 /// Has the numbers put into a queue.
@@ -97,7 +101,7 @@ async fn bind(channel: &Channel, queue: &str) -> lapin::Result<()> {
 
 impl Publisher for Exchange {
     async fn publish(&mut self, numbers: Range<u64>) -> Result<(), String> {
-        publish(&self.0, numbers).await.map_err(text)
+        publish(&self.channel, numbers).await.map_err(text)
     }
 }
 
