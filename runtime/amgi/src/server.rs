@@ -3,6 +3,7 @@
 //! A server receives, hands each message to [`deliver`] and settles it with the broker by the [`Outcome`]. That keeps the
 //! meaning of a [`Disposition`] the same on every broker.
 
+pub mod aws;
 mod insist;
 mod instance;
 mod policy;
