@@ -285,6 +285,9 @@ async fn failed(
 async fn dead_letter(cx: &Context, rule: &Rule, attempts: u32, reason: Reason) -> Outcome {
     let address = match &rule.policy.dead_letter {
         Some(address) => address.clone(),
+        None if rule.puts_aside => {
+            return Outcome::Nacked { reason, disposition: Disposition::DeadLetter };
+        }
         None => format!("{}.dlq", cx.address()).into(),
     };
     match send_dead_letter(cx, address, attempts, &reason).await {
