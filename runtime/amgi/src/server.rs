@@ -6,6 +6,7 @@
 pub mod aws;
 mod insist;
 mod instance;
+mod lanes;
 mod policy;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -20,6 +21,7 @@ use self::policy::Rule;
 pub use self::{
     insist::{insist, insist_again},
     instance::program_name,
+    lanes::{Jobs, Lanes},
     policy::{Exhausted, Policies, Policy, dead_letter_address},
 };
 use crate::{
