@@ -103,7 +103,8 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Takes only messages of channels that the document puts on this server, by its key. Default: those of all channels.
+    /// Takes only messages of channels that the document puts on this server, by its key; those of others fail. Default: takes
+    /// those of all channels.
     pub fn server(mut self, name: impl Into<String>) -> Self {
         self.named = Some(name.into());
         self
