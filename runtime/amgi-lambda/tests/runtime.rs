@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use amgi::{Application, ChannelInfo, Context, Settlement, StartupError, State};
+use amgi::{Application, ChannelInfo, Context, Message, Outgoing, Settlement, StartupError, State};
 use axum::{
     Router,
     extract::{Path, State as Given},
@@ -57,6 +57,15 @@ impl Application for App {
         if payload == "slow" {
             tokio::time::sleep(Duration::from_millis(800)).await;
         }
+        if payload == "send" {
+            let answer = Message::new("answer").payload("for one");
+            Outgoing::new(cx.sender(), Ok(answer)).on(&["one"]).await.unwrap();
+            cx.send(Message::new("answer").payload("for the first")).await.unwrap();
+            Outgoing::new(cx.sender(), Ok(Message::new("answer").payload("for two")))
+                .on(&["two"])
+                .await
+                .unwrap();
+        }
         say(&format!("ends {payload}"));
         if payload == "fail" { Settlement::Unsettled } else { Settlement::Ack }
     }
@@ -67,11 +76,75 @@ impl Application for App {
     }
 }
 
+/// A document with two servers, of which one is sent to by an operation.
+mod cli {
+    use amgi::{
+        Application, Document, Result, ServerInfo,
+        contract::{Place, SendInfo},
+        memory::{Event, Hub, Server},
+        protocol::{Endpoint, Protocol, ProtocolInfo},
+    };
+
+    const SERVERS: &[ServerInfo] = &[server("one"), server("two"), server("unspoken")];
+
+    const fn server(name: &'static str) -> ServerInfo {
+        ServerInfo { name, protocol: name, scheme: "", host: "localhost", path: "", bindings: &[] }
+    }
+
+    pub(crate) const DOCUMENT: Document = Document {
+        title: "Test",
+        version: "1",
+        json: "{}",
+        servers: SERVERS,
+        receives: &[],
+        sends: &[SendInfo {
+            name: "answer",
+            channel: Place { name: "answer", address: Some("answer"), servers: &["one"], check: |_| Ok(()) },
+            messages: &[],
+            bindings: |_| (),
+        }],
+    };
+
+    static ONE: ProtocolInfo =
+        ProtocolInfo { name: "one", protocols: &["one"], schemes: &["one"], options: &[] };
+    static TWO: ProtocolInfo =
+        ProtocolInfo { name: "two", protocols: &["two"], schemes: &["two"], options: &[] };
+
+    /// Says what it sends.
+    pub(crate) struct Out(pub(crate) &'static str);
+
+    impl Protocol for Out {
+        fn info(&self) -> &'static ProtocolInfo {
+            if self.0 == "one" { &ONE } else { &TWO }
+        }
+
+        async fn serve<A: Application>(&self, app: A, endpoint: Endpoint) -> Result<()> {
+            let name = self.0;
+            assert!(endpoint.passing && app.channels().is_empty(), "it is for sends alone");
+            super::say(&format!("{name} starts"));
+            let says = move |event: Event<'_>| {
+                if let Event::Sent(message) = event {
+                    let payload = message.payload.as_deref().unwrap_or_default();
+                    super::say(&format!("{name} sends {}", String::from_utf8_lossy(payload)));
+                }
+            };
+            let served = Server::new(app).hub(&Hub::new()).observe(says).stop(&endpoint.stop).serve().await;
+            super::say(&format!("{name} stops"));
+            served
+        }
+    }
+}
+
 /// The function's process: this program again, with only this test. Without Lambda it does nothing.
 #[tokio::test]
 async fn bootstrap() {
     if std::env::var_os("AMGI_TEST_BOOTSTRAP").is_none() {
         return;
+    }
+    if std::env::var_os("AMGI_TEST_CLI").is_some() {
+        let app = amgi::cli::App::new(cli::DOCUMENT, || App).protocol(amgi_lambda::protocol());
+        let code = app.protocol(cli::Out("one")).protocol(cli::Out("two")).run_with(["app"]).await;
+        return say(&format!("{code:?}"));
     }
     let served = amgi_lambda::Server::new(App).env().on_ready(|| say("ready")).serve().await;
     match served {
@@ -327,4 +400,39 @@ async fn a_lambda_that_does_not_answer_is_an_error() {
     assert_eq!(said, "shutdown");
     let said = process.says().await;
     assert!(said.starts_with("failed: "), "{said}");
+}
+
+/// The same binary on a command line that has nothing to say.
+#[tokio::test]
+async fn the_command_line_needs_no_arguments_under_lambda() {
+    let api = Api::default();
+    let place = api.serve(true).await;
+    let mut process = Process::start(&place, &[("AMGI_TEST_CLI", "1")]);
+    let mut said = [process.says().await, process.says().await];
+    said.sort();
+    assert_eq!(said, ["one starts", "startup"], "what no operation sends to is not started yet");
+    api.push(&event(&["send"]), PATIENCE);
+    assert_eq!(api.told("response").await, json!({"batchItemFailures": []}));
+    for said in [
+        "begins send",
+        "one sends for one",
+        "one sends for the first",
+        "two starts",
+        "two sends for two",
+        "ends send",
+    ] {
+        assert_eq!(process.says().await, said);
+    }
+    // Who sends stops after who receives.
+    api.push(&event(&["slow"]), PATIENCE);
+    assert_eq!(process.says().await, "begins slow");
+    process.terminate();
+    assert_eq!(process.says().await, "ends slow");
+    api.told("response").await;
+    let mut said = [process.says().await, process.says().await];
+    said.sort();
+    assert_eq!(said, ["one stops", "two stops"]);
+    assert_eq!(process.says().await, "shutdown");
+    let code = process.says().await;
+    assert!(code.contains("(0)"), "{code}");
 }

@@ -188,6 +188,12 @@ async fn names_are_found_in_every_partition_of_aws() {
 
 #[tokio::test]
 async fn envelopes_are_opened_on_request() {
+    static BINDINGS: &[BindingInfo] = &[BindingInfo {
+        protocol: "sns",
+        json: r#"{"consumers":[{"protocol":"sqs","endpoint":{"name":"q"}}]}"#,
+    }];
+    static OPERATIONS: &[OperationInfo] =
+        &[OperationInfo { name: "receive", bindings: BINDINGS, messages: &[] }];
     let body = r#"{"Type":"Notification","TopicArn":"t","Message":"hi","MessageAttributes":{
         "a":{"Type":"String","Value":"1"}}}"#;
     let event = json!({"Records": [record("1", "q", body)]});
@@ -197,12 +203,6 @@ async fn envelopes_are_opened_on_request() {
     let (app, seen) = App::with([]);
     invoke(&start(Server::new(app)).await, &event).await.unwrap();
     assert_eq!(seen.payloads(), [body]);
-    static BINDINGS: &[BindingInfo] = &[BindingInfo {
-        protocol: "sns",
-        json: r#"{"consumers":[{"protocol":"sqs","endpoint":{"name":"q"}}]}"#,
-    }];
-    static OPERATIONS: &[OperationInfo] =
-        &[OperationInfo { name: "receive", bindings: BINDINGS, messages: &[] }];
     let channel = ChannelInfo { operations: OPERATIONS, ..ChannelInfo::new("news", "news") };
     let (app, seen) = App::with([channel]);
     invoke(&start(Server::new(app)).await, &event).await.unwrap();
@@ -331,21 +331,21 @@ async fn sends_go_where_the_channel_is() {
 #[tokio::test]
 async fn channels_of_other_servers_are_left_out() {
     let server = |name| ServerInfo { name, protocol: "sqs", scheme: "", host: "h", path: "", bindings: &[] };
-    let make = || {
+    let fresh = || {
         let there = ChannelInfo { servers: &["there"], ..ChannelInfo::new("there", "there") };
         let (mut app, seen) = App::with([there, ChannelInfo::new("q", "q")]);
         app.servers = vec![server("here"), server("there")];
         (Server::new(app), seen)
     };
-    let (made, seen) = make();
+    let (made, seen) = fresh();
     let function = start(made.server("here").address("there", "t")).await;
     let answer = invoke(&function, &json!({"Records": [record("1", "t", "x"), record("2", "q", "y")]})).await;
     assert_eq!((failed(&answer.unwrap()), seen.payloads()), (vec![json!("1")], vec!["y".to_owned()]));
-    let (made, seen) = make();
+    let (made, seen) = fresh();
     let function = start(made.address("there", "t")).await;
     invoke(&function, &json!({"Records": [record("1", "t", "x")]})).await.unwrap();
     assert_eq!(seen.all()[0].address, "there");
-    let (made, _) = make();
+    let (made, _) = fresh();
     let error = made.server("nowhere").start().await.unwrap_err();
     assert_eq!(error.to_string(), "configuration: the document has no server `nowhere`");
 }
