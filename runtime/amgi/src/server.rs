@@ -3,6 +3,7 @@
 //! A server receives, hands each message to [`deliver`] and settles it with the broker by the [`Outcome`]. That keeps the
 //! meaning of a [`Disposition`] the same on every broker.
 
+pub mod aws;
 mod insist;
 mod instance;
 mod lanes;
@@ -286,6 +287,9 @@ async fn failed(
 async fn dead_letter(cx: &Context, rule: &Rule, attempts: u32, reason: Reason) -> Outcome {
     let address = match &rule.policy.dead_letter {
         Some(address) => address.clone(),
+        None if rule.puts_aside => {
+            return Outcome::Nacked { reason, disposition: Disposition::DeadLetter };
+        }
         None => format!("{}.dlq", cx.address()).into(),
     };
     match send_dead_letter(cx, address, attempts, &reason).await {
