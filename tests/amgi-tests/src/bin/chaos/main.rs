@@ -40,13 +40,14 @@ journal and the logs, and exits with 1 when a number was lost, came in a wrong o
 the dead-letter address.
 
 SQS runs on an emulator, which has everything in memory. It is not killed: the connection is held for twelve seconds
-instead, four times as long as messages are hidden.
+instead, longer than messages are hidden.
 
 Options:
   --messages N       How many numbers [default: 20000]
   --rate N           How many a second [default: 1000; sqs and sqs-fifo 200, on moto 20]
   --emulator NAME    What sqs and sqs-fifo run on: fauxqs, which gives one message of a group at a time and takes any
-                     receipt for a delete; or moto, which does neither, and is slow [default: fauxqs]
+                     receipt for a delete; or moto, which does neither, but is slow and loses the order of a group
+                     whose messages are shown again, so that it does not count there [default: fauxqs]
   --redrive          For sqs and sqs-fifo: queues have a redrive policy, and the service names no dead-letter address.
                      A dead letter that comes twice is a failure then
   -h, --help         Print help

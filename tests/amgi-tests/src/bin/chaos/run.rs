@@ -228,7 +228,7 @@ impl<B: Broker> Chaos<B> {
         let handled = numbers(&lines);
         let dead = self.dead_letters.all();
         let dead_set: BTreeSet<u64> = dead.iter().copied().collect();
-        let ordered = match B::ORDER {
+        let ordered = match B::order(self.kind) {
             Order::Always => lines.len(),
             Order::Alone => self.shared.min(lines.len()),
             Order::None => 0,

@@ -26,6 +26,11 @@ pub(crate) trait Broker: Sized + Send + 'static {
     /// Whether nothing of it is on a disk. Then it lives on, and the connection to it is held once more, for longer.
     const IN_MEMORY: bool = false;
 
+    /// When the numbers of a lane are handled in their order, on a broker of this kind.
+    fn order(_: Kind) -> Order {
+        Self::ORDER
+    }
+
     /// How many messages a second are published, where nobody says it.
     fn rate(_: Kind) -> u64 {
         1000

@@ -9,13 +9,12 @@ use super::{Broker, DeadLetters, Kind, LANES, Order, Publisher, payload};
 
 /// Pause before a client tries again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long messages are hidden.
-const VISIBILITY: Duration = Duration::from_secs(3);
 /// After how many deliveries SQS moves a message, where it does.
 const DELIVERIES: u32 = 5;
 
 pub(crate) struct Sqs<const FIFO: bool> {
     fixture: Fixture,
+    kind: Kind,
     /// URLs of the lanes' queues, and of that of dead letters.
     lanes: Vec<String>,
     dead_letters: String,
@@ -43,10 +42,19 @@ impl<const FIFO: bool> Broker for Sqs<FIFO> {
     const ORDER: Order = if FIFO { Order::Always } else { Order::None };
     const IN_MEMORY: bool = true;
 
+    fn order(kind: Kind) -> Order {
+        match kind.emulator {
+            Emulator::Fauxqs => Self::ORDER,
+            // When ten messages that nobody has deleted are shown again, moto 5.2.5 gives the tenth and those after it before the
+            // nine: it looks at each in turn, and the group is free only when it comes to the last.
+            Emulator::Moto => Order::None,
+        }
+    }
+
     fn rate(kind: Kind) -> u64 {
         match kind.emulator {
             Emulator::Fauxqs => 200,
-            // It has a queue of its own for each poll.
+            // It takes some 20 ms for a message.
             Emulator::Moto => 20,
         }
     }
@@ -68,7 +76,7 @@ impl<const FIFO: bool> Broker for Sqs<FIFO> {
             let name = named(&format!("numbers-{lane}"), FIFO);
             lanes.push(make(&client, &name, kind.redrive.then_some(&policy)).await);
         }
-        Self { fixture, lanes, dead_letters }
+        Self { fixture, kind, lanes, dead_letters }
     }
 
     fn port(&self) -> u16 {
@@ -80,7 +88,11 @@ impl<const FIFO: bool> Broker for Sqs<FIFO> {
         let url = format!("sqs+http://test:test@127.0.0.1:{port}");
         let addresses = format!("numbers={}", lanes.join(","));
         let queues = format!("numbers.{{lane}}={}", named("numbers-{lane}", FIFO));
-        let visibility = VISIBILITY.as_secs().to_string();
+        // How long messages are hidden, and an answer may take, which moto does when it is asked much.
+        let (visibility, patience) = match self.kind.emulator {
+            Emulator::Fauxqs => ("3", "2"),
+            Emulator::Moto => ("6", "5"),
+        };
         [
             &url,
             "--addresses",
@@ -88,12 +100,12 @@ impl<const FIFO: bool> Broker for Sqs<FIFO> {
             "--queues",
             &queues,
             "--visibility",
-            &visibility,
+            visibility,
             // An emulator answers a poll that nobody waits for any more; what it gives is hidden.
             "--wait",
             "1",
             "--connect-timeout",
-            "2",
+            patience,
         ]
         .map(str::to_owned)
         .into()
