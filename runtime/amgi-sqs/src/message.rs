@@ -23,6 +23,7 @@ mod field {
 
     pub(super) const GROUP: ByteString = ByteString::from_static("message_group_id");
     pub(super) const DEDUPLICATION: ByteString = ByteString::from_static("message_deduplication_id");
+    pub(super) const ID: ByteString = ByteString::from_static("message_id");
     pub(super) const DELAY: &str = "delay_seconds";
 }
 
@@ -132,6 +133,19 @@ pub(crate) fn outgoing(message: &Message, numbers: &[String]) -> Result<Parcel, 
     Ok(parcel)
 }
 
+/// The same of a dead letter, which has the bindings of the message that it was.
+///
+/// That message's deduplication id means nothing where it goes now: messages of other queues may have the same, and so has one that
+/// comes back from there and fails once more. That it comes from one message is what makes it the same.
+pub(crate) fn aside(message: &Message, parcel: &mut Parcel, to_fifo: bool) -> Result<(), String> {
+    parcel.deduplication = text(message, &field::ID)?;
+    if !to_fifo {
+        // An ordinary queue need not know of groups.
+        parcel.group = None;
+    }
+    Ok(())
+}
+
 fn text(message: &Message, name: &str) -> Result<Option<String>, String> {
     match message.bindings.get("sqs", name) {
         None | Some(BindingValue::Null) => Ok(None),
@@ -201,7 +215,7 @@ pub(crate) struct Incoming {
 
 /// A message that came to `address`; out of its envelope where `unwrap` says so and it has one.
 pub(crate) fn incoming(address: &ByteString, received: Received, unwrap: bool) -> Incoming {
-    let Received { body, receipt_handle, attributes, message_attributes, .. } = received;
+    let Received { message_id, body, receipt_handle, attributes, message_attributes, .. } = received;
     let mut attributes = attributes.unwrap_or_default();
     let mut message = Message::new(address.clone());
     let body = body.unwrap_or_default();
@@ -213,6 +227,9 @@ pub(crate) fn incoming(address: &ByteString, received: Received, unwrap: bool) -
         }
     };
     aws::fill(&mut message, body, values);
+    if let Some(id) = message_id {
+        message.bindings.set(SQS, field::ID, ByteString::from(id));
+    }
     let mut text =
         |name| attributes.remove(&name).filter(|text: &String| !text.is_empty()).map(ByteString::from);
     let group = text(MessageSystemAttributeName::MessageGroupId);
