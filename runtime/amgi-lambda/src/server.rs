@@ -183,7 +183,11 @@ impl<A: Application> Server<A> {
     /// Runs startup, handles events until a stop is asked for, and runs shutdown.
     ///
     /// It must have been started by Lambda, or by an emulator of it, which say by `AWS_LAMBDA_RUNTIME_API` and others where
-    /// events come from: otherwise that is an error, before startup. So is a Lambda that does not answer.
+    /// events come from.
+    ///
+    /// # Errors
+    /// [`Error::Config`](amgi::Error::Config) when it was not, or options do not fit; what startup or shutdown fails with; and
+    /// [`Error::Broker`](amgi::Error::Broker) when Lambda does not answer.
     pub async fn serve(self) -> Result<()> {
         runtime::check_environment()?;
         self.stop.on_signal()?;
