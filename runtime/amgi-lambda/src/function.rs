@@ -36,24 +36,30 @@ pub struct Function<A> {
     /// Of those that count their deliveries.
     counted: Policies,
     context: Context,
-    /// What handlers of a channel send with.
-    senders: Vec<Arc<dyn MessageSend>>,
+    /// Of each source, the document's servers that its messages are answered by.
+    answers: [(Source, &'static [&'static str]); 6],
     stop: Stop,
 }
 
-/// Sends of a handler go to the server that its message came from, unless the document says otherwise.
+/// What the handlers of a message send with: what they send goes where it came from, as far as the document leaves that open.
 struct Origin {
     sender: Arc<dyn MessageSend>,
-    servers: &'static [&'static str],
+    /// Servers of its channel; none for all.
+    channel: &'static [&'static str],
+    /// Servers by which it may be answered, the likeliest first.
+    answers: &'static [&'static str],
 }
 
 impl MessageSend for Origin {
     fn send(&self, message: Message) -> SendFuture<'_> {
-        self.sender.send_on(self.servers, message)
+        self.send_on(&[], message)
     }
 
     fn send_on(&self, servers: &'static [&'static str], message: Message) -> SendFuture<'_> {
-        self.sender.send_on(servers, message)
+        let servers = if servers.is_empty() { self.channel } else { servers };
+        let fits = |name: &&str| servers.is_empty() || servers.contains(name);
+        let likely = self.answers.iter().position(fits).map(|at| &self.answers[at..=at]);
+        self.sender.send_on(likely.unwrap_or(servers), message)
     }
 }
 
@@ -98,15 +104,9 @@ impl<A: Application> Function<A> {
         let state = lifespan::startup(&app, sender.clone()).await?;
         // Startup may have put another in its place.
         let sender = state.sender().cloned().unwrap_or(sender);
-        let senders = names.channels.iter().map(|channel| -> Arc<dyn MessageSend> {
-            match channel.servers {
-                [] => sender.clone(),
-                servers => Arc::new(Origin { sender: sender.clone(), servers }),
-            }
-        });
-        let senders = senders.collect();
+        let answers = Source::ALL.map(|source| (source, servers(&app, source)));
         let context = Context::new(Message::default(), state, sender).with_stop(stop);
-        Ok(Self { app, config, names, policies, counted, context, senders, stop: stop.clone() })
+        Ok(Self { app, config, names, policies, counted, context, answers, stop: stop.clone() })
     }
 
     /// Handles an event, which is JSON as Lambda hands it over, and gives the answer, JSON too: what failed, where its source can
@@ -190,9 +190,13 @@ impl<A: Application> Function<A> {
     async fn work(&self, source: Source, line: Line, outcomes: &Mutex<Outcomes>) {
         let policies = if source.counts() { &self.counted } else { &self.policies };
         let Line { mut jobs, channel, is_ordered, .. } = line;
+        let servers = channel.map_or(&[][..], |channel| self.names.channels[channel].servers);
+        let answers =
+            self.answers.iter().find(|(known, _)| *known == source).map_or(&[][..], |(_, names)| names);
         let mut base = self.context.clone();
-        if let Some(channel) = channel {
-            base = base.with_sender(self.senders[channel].clone());
+        if !servers.is_empty() || !answers.is_empty() {
+            let sender = self.context.sender().clone();
+            base = base.with_sender(Arc::new(Origin { sender, channel: servers, answers }));
         }
         let put = |cx: &mut Context, job: &mut Job| {
             drop(cx.replace(std::mem::take(&mut job.message)));
@@ -283,6 +287,18 @@ impl<A> fmt::Debug for Function<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function").field("names", &self.names).finish_non_exhaustive()
     }
+}
+
+/// The document's servers that messages of a source are answered by. They are as long as the process is.
+fn servers<A: Application>(app: &A, source: Source) -> &'static [&'static str] {
+    let speaking = |protocol| app.servers().iter().filter(move |server| server.protocol == protocol);
+    let names: Vec<&'static str> = source
+        .answered_by()
+        .iter()
+        .flat_map(|protocol| speaking(*protocol))
+        .map(|server| server.name)
+        .collect();
+    if names.is_empty() { &[] } else { names.leak() }
 }
 
 /// Why the source has to deliver a message again; `None` when it has not.

@@ -322,6 +322,24 @@ async fn sends_go_where_the_channel_is() {
     let answer = invoke(&function, &json!({"Records": records})).await.unwrap();
     assert!(failed(&answer).is_empty());
     assert_eq!(*by.0.lock().unwrap(), [r#"sent on ["here"]"#, "sent on []"]);
+
+    // What the document leaves open goes where the message came from.
+    let server =
+        |name, protocol| ServerInfo { name, protocol, scheme: "", host: "h", path: "", bindings: &[] };
+    let on = |servers| ChannelInfo { servers, ..ChannelInfo::new("c", "c") };
+    for (servers, expected) in [
+        (&[][..], r#"sent on ["queues"]"#),
+        (&["kafka", "others"], r#"sent on ["others"]"#),
+        (&["kafka"], r#"sent on ["kafka"]"#),
+    ] {
+        let (mut app, _) = App::with([on(servers)]);
+        app.servers = vec![server("kafka", "kafka"), server("queues", "sqs"), server("others", "sqs")];
+        let by = By::default();
+        let function = start(Server::new(app).sender(Arc::new(by.clone()))).await;
+        invoke(&function, &json!({"Records": [record("1", "c", "send")]})).await.unwrap();
+        assert_eq!(*by.0.lock().unwrap(), [expected]);
+    }
+
     // With nothing to send with, the message is not handled.
     let function = start(Server::new(App::default())).await;
     let answer = invoke(&function, &json!({"Records": [record("1", "q", "send")]})).await.unwrap();
