@@ -11,11 +11,12 @@ use std::{
 };
 
 use amgi::{
-    Application, ByteString, Context, Message, MessageSend, Result, SendFuture, lifespan,
+    Application, ByteString, ChannelInfo, Context, Disposition, Message, MessageSend, Reason, Result,
+    SendFuture, Settlement, lifespan,
     server::{Outcome, Policies, Policy, Stop, deliver, deliver_batch},
 };
 use futures_util::stream::{self, StreamExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
 
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 /// An application that has started, as [`Server::start`](crate::Server::start) gives it: it takes events, one after the other or
 /// several at a time.
 pub struct Function<A> {
-    app: A,
+    app: Arc<A>,
     config: Config,
     names: Names,
     /// Of sources that deliver once, as far as anybody knows.
@@ -60,6 +61,52 @@ impl MessageSend for Origin {
         let fits = |name: &&str| servers.is_empty() || servers.contains(name);
         let likely = self.answers.iter().position(fits).map(|at| &self.answers[at..=at]);
         self.sender.send_on(likely.unwrap_or(servers), message)
+    }
+}
+
+/// When handlers are cut off, and when everything is.
+struct Limit {
+    soft: Instant,
+    hard: Instant,
+}
+
+impl Limit {
+    fn new(left: Duration, margin: Duration) -> Self {
+        let now = Instant::now();
+        let soft = left.saturating_sub(margin).max(left / 2);
+        let hard = soft + left.saturating_sub(soft) / 2;
+        // Nobody waits for years.
+        let at = |time: Duration| now + time.min(Duration::from_secs(365 * 86_400));
+        Self { soft: at(soft), hard: at(hard) }
+    }
+}
+
+/// The application until a deadline: handlers that are not done then have failed, and what was made for them is cleaned up.
+struct Limited<A> {
+    app: Arc<A>,
+    until: Instant,
+}
+
+/// Why what was not done has failed.
+const DEADLINE: &str = "the invocation is at its deadline";
+
+fn cut_off() -> Settlement {
+    Settlement::Fail { disposition: Disposition::Retry, reason: Reason::Failed(DEADLINE.to_owned()) }
+}
+
+impl<A: Application> Application for Limited<A> {
+    fn channels(&self) -> &[ChannelInfo] {
+        self.app.channels()
+    }
+
+    async fn message(&self, cx: &Context) -> Settlement {
+        timeout_at(self.until, self.app.message(cx)).await.unwrap_or_else(|_| cut_off())
+    }
+
+    async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
+        if timeout_at(self.until, self.app.batch(contexts, settlements)).await.is_err() {
+            settlements.resize(contexts.len(), cut_off());
+        }
     }
 }
 
@@ -105,8 +152,17 @@ impl<A: Application> Function<A> {
         // Startup may have put another in its place.
         let sender = state.sender().cloned().unwrap_or(sender);
         let answers = Source::ALL.map(|source| (source, servers(&app, source)));
-        let context = Context::new(Message::default(), state, sender).with_stop(stop);
-        Ok(Self { app, config, names, policies, counted, context, answers, stop: stop.clone() })
+        let context = Context::new(Message::default(), state, sender);
+        Ok(Self {
+            app: Arc::new(app),
+            config,
+            names,
+            policies,
+            counted,
+            context,
+            answers,
+            stop: stop.clone(),
+        })
     }
 
     /// Handles an event, which is JSON as Lambda hands it over, and gives the answer, JSON too: what failed, where its source can
@@ -118,12 +174,35 @@ impl<A: Application> Function<A> {
         let Event { source, records } = event::read(event, &self.names, &self.config)?;
         let (known, lines, outcomes) = self.arrange(records);
         let outcomes = Mutex::new(outcomes);
-        let work = stream::iter(lines)
-            .for_each_concurrent(self.config.concurrency, |line| self.work(source, line, &outcomes));
-        let time = left.saturating_sub(self.config.margin).max(left / 2);
-        let in_time = timeout(time, work).await.is_ok();
+        let limit = Limit::new(left, self.config.margin);
+        // Waits of handlers and between attempts end with the server, and with the time.
+        let stop = Stop::ignoring_signals();
+        let app = Limited { app: self.app.clone(), until: limit.soft };
+        let work = stream::iter(lines).for_each_concurrent(self.config.concurrency, |line| {
+            self.work(source, line, &app, &stop, &outcomes)
+        });
+        let handled = async {
+            tokio::select! {
+                // First: then nothing more is begun.
+                biased;
+                () = self.over(&limit, &stop) => {}
+                () = work => {}
+            }
+        };
+        // What does not even clean up in time is left behind.
+        let in_time = timeout_at(limit.hard, handled).await.is_ok() && Instant::now() < limit.soft;
         let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.answer(source, &known, outcomes, in_time)
+    }
+
+    /// Asks for a stop when the server is asked to, or at the deadline; never ends.
+    async fn over(&self, limit: &Limit, stop: &Stop) {
+        tokio::select! {
+            () = self.stop.requested() => {}
+            () = sleep_until(limit.soft) => {}
+        }
+        stop.request();
+        std::future::pending::<()>().await;
     }
 
     /// Runs shutdown.
@@ -135,7 +214,7 @@ impl<A: Application> Function<A> {
     }
 
     pub(crate) async fn end(&self) -> Result<()> {
-        lifespan::shutdown(&self.app).await
+        lifespan::shutdown(&*self.app).await
     }
 
     fn batch(&self, channel: Option<usize>) -> Option<usize> {
@@ -187,13 +266,20 @@ impl<A: Application> Function<A> {
         (known, lines, outcomes)
     }
 
-    async fn work(&self, source: Source, line: Line, outcomes: &Mutex<Outcomes>) {
+    async fn work(
+        &self,
+        source: Source,
+        line: Line,
+        app: &Limited<A>,
+        stop: &Stop,
+        outcomes: &Mutex<Outcomes>,
+    ) {
         let policies = if source.counts() { &self.counted } else { &self.policies };
         let Line { mut jobs, channel, is_ordered, .. } = line;
         let servers = channel.map_or(&[][..], |channel| self.names.channels[channel].servers);
         let answers =
             self.answers.iter().find(|(known, _)| *known == source).map_or(&[][..], |(_, names)| names);
-        let mut base = self.context.clone();
+        let mut base = self.context.clone().with_stop(stop);
         if !servers.is_empty() || !answers.is_empty() {
             let sender = self.context.sender().clone();
             base = base.with_sender(Arc::new(Origin { sender, channel: servers, answers }));
@@ -212,11 +298,11 @@ impl<A: Application> Function<A> {
         };
         let Some(size) = self.batch(channel) else {
             for mut job in jobs {
-                if self.stop.is_requested() {
+                if stop.is_requested() {
                     return;
                 }
                 put(&mut base, &mut job);
-                let outcome = deliver(&self.app, &base, policies).await;
+                let outcome = deliver(app, &base, policies).await;
                 if note(&job, outcome) && is_ordered {
                     return;
                 }
@@ -224,7 +310,7 @@ impl<A: Application> Function<A> {
             return;
         };
         let mut settlements = Vec::new();
-        while !jobs.is_empty() && !self.stop.is_requested() {
+        while !jobs.is_empty() && !stop.is_requested() {
             let mut batch: Vec<Job> = jobs.drain(..size.min(jobs.len())).collect();
             let mut contexts = Vec::with_capacity(batch.len());
             for job in &mut batch {
@@ -234,7 +320,7 @@ impl<A: Application> Function<A> {
             }
             let mut failed = false;
             let done = |index: usize, outcome| failed |= note(&batch[index], outcome);
-            deliver_batch(&self.app, &contexts, policies, &mut settlements, done).await;
+            deliver_batch(app, &contexts, policies, &mut settlements, done).await;
             if failed && is_ordered {
                 return;
             }
@@ -260,7 +346,7 @@ impl<A: Application> Function<A> {
                 Some(Err(reason)) => reason,
                 _ if behind => "one before it failed".to_owned(),
                 _ if in_time => "the server is stopping".to_owned(),
-                _ => "the invocation is at its deadline".to_owned(),
+                _ => DEADLINE.to_owned(),
             };
             let shown = id.as_ref().map(ToString::to_string).unwrap_or_default();
             warn!(%source, id = shown, %address, reason, "record failed");
