@@ -49,6 +49,7 @@ async fn a_scope_has_it_all() {
     let headers: Vec<_> = message.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
     assert_eq!(headers, [(&b"a"[..], &b"1"[..]), (b"b", b"\xff")]);
     let binding = |field| message.bindings.get("sqs", field).cloned();
+    assert_eq!(binding("message_id"), Some(BindingValue::from("1")));
     assert_eq!(binding("message_group_id"), Some(BindingValue::from("g")));
     assert_eq!(binding("message_deduplication_id"), Some(BindingValue::from("d")));
 }
