@@ -157,12 +157,16 @@ impl Lambda {
             .iter()
             .filter_map(|source| Some((source.queue.as_ref()?.name.clone(), format!("{}Queue", source.id))))
             .collect();
+        let targets: BTreeSet<String> = self.sources.iter().filter_map(letters).collect();
         for source in &mut self.sources {
             let named = letters(source);
             let Some(queue) = &mut source.queue else { continue };
             // A FIFO queue gives up to FIFO queues alone, and others to others.
             let named = named.filter(|name| is_fifo(name) == queue.fifo);
-            if let Some((_, id)) = made.iter().find(|(name, _)| Some(name) == named.as_ref()) {
+            // Queues that give up to each other cannot be made, so what is given up a second time goes to the queue of all.
+            let own = made.iter().find(|(name, _)| Some(name) == named.as_ref());
+            let named = named.filter(|_| own.is_none() || !targets.contains(&queue.name));
+            if let Some((_, id)) = own.filter(|_| named.is_some()) {
                 queue.dead_letters.clone_from(id);
                 continue;
             }

@@ -1,0 +1,3 @@
+//! AWS Lambda: `amgi-lambda` under real runtime APIs.
+
+mod template;
