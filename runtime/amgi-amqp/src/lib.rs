@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
-mod lane;
 mod link;
 mod message;
 mod reader;
@@ -19,12 +18,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use amgi::{
     Application, BindingValue, Context, Message, MessageSend, Result, lifespan,
     protocol::{Endpoint, Protocol, ProtocolInfo, Values},
-    server::{Backoff, Exhausted, Policies, Policy, Stop},
+    server::{Backoff, Exhausted, Lanes, Policies, Policy, Stop},
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::task::JoinSet;
 
 use crate::{
-    config::Options, lane::Lanes, reader::Takers, session::Session, topology::Topology, worker::Worker,
+    config::Options,
+    session::Session,
+    topology::Topology,
+    worker::{Job, Worker},
 };
 
 /// What went wrong between us and the broker.
@@ -210,23 +212,32 @@ impl<A: Application> Server<A> {
             policies: policies.clone(),
         };
         let mut workers = JoinSet::new();
-        let lanes = Some(Lanes::start(config.concurrency, &mut workers, |jobs| worker(&drain).work(jobs)));
+        let lanes =
+            Lanes::start(config.concurrency, Job::address, &mut workers, |jobs| worker(&drain).work(jobs));
         let own = topology.sources.iter().map(|source| {
-            if source.replies {
+            let lane = if source.replies {
                 // Not one of the workers, whose end is the end of a drain.
-                let lanes = Lanes::start(1, &mut background, |jobs| worker(&ended).work(jobs));
-                return Some(Takers::Lanes(lanes));
-            }
-            let batch = source.batch?;
-            let (lane, jobs) = mpsc::unbounded_channel();
-            workers.spawn(worker(&drain).batches(batch, jobs));
-            Some(Takers::Batches(lane))
+                Lanes::start(1, Job::address, &mut background, |jobs| worker(&ended).work(jobs))
+            } else {
+                let batch = source.batch?;
+                Lanes::start(1, Job::address, &mut workers, |jobs| worker(&drain).batches(batch, jobs))
+            };
+            Some(Arc::new(lane))
         });
         let own = own.collect();
         let finish = Stop::ignoring_signals();
         let on_ready = self.on_ready;
-        let session =
-            Session { config, topology, lanes, own, workers, stop: self.stop, drain, finish, on_ready };
+        let session = Session {
+            config,
+            topology,
+            lanes: Some(Arc::new(lanes)),
+            own,
+            workers,
+            stop: self.stop,
+            drain,
+            finish,
+            on_ready,
+        };
         let ran = session.run().await;
         let shut = lifespan::shutdown(&*app).await;
         ended.request();

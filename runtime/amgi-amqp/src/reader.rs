@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use amgi::server::Stop;
+use amgi::server::{Lanes, Stop};
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::{
     Channel, Consumer,
@@ -13,7 +13,6 @@ use lapin::{
     options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions},
 };
 use tokio::{
-    sync::mpsc::UnboundedSender,
     task::coop::consume_budget,
     time::{Instant, sleep_until, timeout},
 };
@@ -21,7 +20,6 @@ use tracing::debug;
 
 use crate::{
     config::Config,
-    lane::Lanes,
     link::LinkError,
     message,
     ticket::{Done, Tray},
@@ -35,25 +33,6 @@ const LINGER: Duration = Duration::from_millis(2);
 /// How many wait for each other, at most.
 const TOGETHER: usize = 64;
 
-/// Who handles messages.
-#[derive(Clone)]
-pub(crate) enum Takers {
-    /// An address belongs to one of these.
-    Lanes(Arc<Lanes>),
-    /// All of the queue's messages go to this one, which handles several at a time.
-    Batches(UnboundedSender<Job>),
-}
-
-impl Takers {
-    fn give(&self, job: Job) {
-        match self {
-            Self::Lanes(lanes) => lanes.give(job),
-            // A loop that has ended was given up; what it does not take stays with the broker.
-            Self::Batches(lane) => drop(lane.send(job)),
-        }
-    }
-}
-
 /// Consumes one queue on one connection.
 pub(crate) struct Reader {
     pub(crate) topology: Arc<Topology>,
@@ -61,7 +40,8 @@ pub(crate) struct Reader {
     pub(crate) config: Arc<Config>,
     pub(crate) channel: Channel,
     pub(crate) consumer: Consumer,
-    pub(crate) takers: Takers,
+    /// Who handles its messages.
+    pub(crate) lanes: Arc<Lanes<Job>>,
     /// Ends it: what is in handlers' hands is waited for.
     pub(crate) stop: Stop,
 }
@@ -125,7 +105,7 @@ impl Reader {
     pub(crate) async fn run(self) -> Result<(), LinkError> {
         let together = usize::from(self.config.prefetch / 2).clamp(1, TOGETHER);
         let tray = Closing(Tray::new(together));
-        let Self { topology, source, config, channel, consumer, takers, stop } = self;
+        let Self { topology, source, config, channel, consumer, lanes, stop } = self;
         let (queue, tag) = (consumer.queue(), consumer.tag());
         let mut settling = Settling::default();
         let mut deliveries = consumer.ready_chunks(TOGETHER);
@@ -147,7 +127,7 @@ impl Reader {
                 chunk = deliveries.next() => {
                     let Some(chunk) = chunk else { return Err(LinkError::Cancelled(queue.to_string())) };
                     for delivery in chunk {
-                        begin(delivery?, source, &config, &takers, &tray.0, &mut settling);
+                        begin(delivery?, source, &config, &lanes, &tray.0, &mut settling);
                     }
                     if tray.0.is_full() {
                         settling.settle(&tray.0, &channel);
@@ -204,7 +184,7 @@ fn begin(
     delivery: Delivery,
     source: &Source,
     config: &Config,
-    takers: &Takers,
+    lanes: &Lanes<Job>,
     tray: &Arc<Tray>,
     settling: &mut Settling,
 ) {
@@ -215,7 +195,7 @@ fn begin(
     match source.address(delivery.routing_key.as_str()) {
         Some(address) => {
             let before = message::deliveries(&delivery.properties).unwrap_or(0);
-            takers.give(Job { message: message::incoming(address, delivery, config), before, ticket });
+            lanes.give(Job { message: message::incoming(address, delivery, config), before, ticket });
         }
         None => {
             debug!(key = %delivery.routing_key, "no channel has this address; the wildcard took it");

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amgi::{Error, Result, server::Stop};
+use amgi::{
+    Error, Result,
+    server::{Lanes, Stop},
+};
 use futures_util::StreamExt as _;
 use lapin::Connection;
 use tokio::{
@@ -20,10 +23,10 @@ use tracing::{info, warn};
 use crate::{
     BrokerError,
     config::Config,
-    lane::Lanes,
     link::{self, LinkError},
-    reader::{Reader, Takers},
+    reader::Reader,
     topology::Topology,
+    worker::Job,
 };
 
 /// A connection that lasted this long was a good one: the next pause is short again.
@@ -33,9 +36,9 @@ pub(crate) struct Session {
     pub(crate) config: Arc<Config>,
     pub(crate) topology: Arc<Topology>,
     /// For channels whose messages are handled one by one.
-    pub(crate) lanes: Option<Arc<Lanes>>,
+    pub(crate) lanes: Option<Arc<Lanes<Job>>>,
     /// By source: those that have a loop of their own.
-    pub(crate) own: Vec<Option<Takers>>,
+    pub(crate) own: Vec<Option<Arc<Lanes<Job>>>>,
     /// The loops; that for replies is not one of them.
     pub(crate) workers: JoinSet<()>,
     pub(crate) stop: Stop,
@@ -118,16 +121,15 @@ impl Session {
         let mut reading = Vec::new();
         for (index, source) in self.topology.sources.iter().enumerate() {
             let (channel, consumer) = link::subscribe(&connection, source, &self.config).await?;
-            let shared = || self.lanes.clone().map(Takers::Lanes);
             // Nothing is opened when all is over.
-            let Some(takers) = self.own[index].clone().or_else(shared) else { continue };
+            let Some(lanes) = self.own[index].clone().or_else(|| self.lanes.clone()) else { continue };
             reading.push(Reader {
                 topology: self.topology.clone(),
                 source: index,
                 config: self.config.clone(),
                 channel,
                 consumer,
-                takers,
+                lanes,
                 stop: if source.replies { self.finish.clone() } else { self.drain.clone() },
             });
         }

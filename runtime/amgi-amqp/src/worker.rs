@@ -7,15 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use amgi::{
     Application, BatchInfo, Context, Disposition, Message,
-    server::{Outcome, Policies, deliver, deliver_batch},
+    server::{Jobs, Outcome, Policies, deliver, deliver_batch},
 };
-use tokio::{
-    sync::mpsc::UnboundedReceiver,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
-use crate::{lane::Jobs, ticket::Ticket};
+use crate::ticket::Ticket;
 
 /// A message on its way to a loop.
 pub(crate) struct Job {
@@ -23,6 +20,13 @@ pub(crate) struct Job {
     /// How often it was delivered before.
     pub(crate) before: u32,
     pub(crate) ticket: Ticket,
+}
+
+impl Job {
+    /// What comes to one address is handled in order.
+    pub(crate) fn address(&self) -> &str {
+        &self.message.address
+    }
 }
 
 /// What the broker is told.
@@ -43,7 +47,7 @@ pub(crate) struct Worker<A> {
 impl<A: Application> Worker<A> {
     /// Handles one job after the other until there can be no more. When a drain is asked for, what is not begun yet stays with
     /// the broker.
-    pub(crate) async fn work(mut self, mut jobs: Jobs) {
+    pub(crate) async fn work(mut self, mut jobs: Jobs<Job>) {
         while let Some(Job { message, before, ticket }) = jobs.next().await {
             if ticket.is_void() || self.cx.stop().is_requested() {
                 continue;
@@ -55,11 +59,11 @@ impl<A: Application> Worker<A> {
     }
 
     /// The same for a channel whose messages are handled together.
-    pub(crate) async fn batches(self, info: BatchInfo, mut jobs: UnboundedReceiver<Job>) {
+    pub(crate) async fn batches(self, info: BatchInfo, mut jobs: Jobs<Job>) {
         let mut contexts = vec![self.cx.clone()];
         let mut settlements = Vec::new();
         let mut tickets = Vec::new();
-        while let Some(job) = jobs.recv().await {
+        while let Some(job) = jobs.next().await {
             tickets.clear();
             let until = Instant::now() + info.wait;
             let mut next = Some(job);
@@ -74,13 +78,12 @@ impl<A: Application> Worker<A> {
                 if tickets.len() >= info.size.max(1) {
                     break;
                 }
-                next = match jobs.try_recv() {
-                    Ok(job) => Some(job),
-                    Err(_) if tickets.is_empty() => None,
-                    Err(_) => tokio::select! {
-                        job = timeout_at(until, jobs.recv()) => job.ok().flatten(),
+                next = match jobs.try_next() {
+                    None if !tickets.is_empty() => tokio::select! {
+                        job = timeout_at(until, jobs.next()) => job.ok().flatten(),
                         () = self.cx.stop().requested() => None,
                     },
+                    job => job,
                 };
             }
             let contexts = &contexts[..tickets.len()];

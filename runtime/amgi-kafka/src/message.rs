@@ -26,26 +26,31 @@ mod field {
     pub(super) const TIMESTAMP: &str = "timestamp";
 }
 
-fn set(bindings: &mut Bindings, field: &'static str, value: impl Into<BindingValue>) {
-    bindings.set(ByteString::from_static(KAFKA), ByteString::from_static(field), value);
+/// Sets a field, or takes it away.
+fn set(bindings: &mut Bindings, field: &'static str, value: Option<BindingValue>) {
+    match (bindings.get_mut(KAFKA, field), value) {
+        (Some(place), Some(value)) => *place = value,
+        (Some(_), None) => bindings.remove(KAFKA, field),
+        (None, Some(value)) => {
+            bindings.set(ByteString::from_static(KAFKA), ByteString::from_static(field), value);
+        }
+        (None, None) => {}
+    }
 }
 
-/// What the application sees of a message that came in. Payload, key and headers are copied once: librdkafka's memory goes
-/// with its message. `room` is a message that is over, whose memory is used again.
-pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>, room: Message) -> Message {
-    let mut message = Message { address: address.clone(), ..room };
+/// What the application sees of a message that came in, put in the place of one that is over, whose memory is used again.
+/// Payload, key and headers are copied once: librdkafka's memory goes with its message.
+pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>, message: &mut Message) {
+    if message.address != *address {
+        message.address = address.clone();
+    }
     message.headers.clear();
-    message.bindings.clear();
     message.payload = from.payload().map(Bytes::copy_from_slice);
     let bindings = &mut message.bindings;
-    if let Some(key) = from.key() {
-        set(bindings, field::KEY, Bytes::copy_from_slice(key));
-    }
-    set(bindings, field::PARTITION, from.partition());
-    set(bindings, field::OFFSET, from.offset());
-    if let Some(millis) = from.timestamp().to_millis() {
-        set(bindings, field::TIMESTAMP, millis);
-    }
+    set(bindings, field::KEY, from.key().map(|key| Bytes::copy_from_slice(key).into()));
+    set(bindings, field::PARTITION, Some(from.partition().into()));
+    set(bindings, field::OFFSET, Some(from.offset().into()));
+    set(bindings, field::TIMESTAMP, from.timestamp().to_millis().map(Into::into));
     if let Some(headers) = from.headers() {
         let count = headers.count();
         message.headers.reserve(count);
@@ -60,7 +65,6 @@ pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>, room: M
             }
         }
     }
-    message
 }
 
 fn number<T: std::str::FromStr + TryFrom<i64>>(message: &Message, field: &str) -> Result<Option<T>, String> {

@@ -79,12 +79,12 @@ impl<A: Application> Shared<A> {
 
     async fn in_order(&self, queue: &Queue, source: &Source, mut cx: Context) {
         let mut stream = queue.stream();
-        let mut room = Message::default();
+        let mut message = Message::default();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         loop {
-            let (offset, message) = tokio::select! {
+            let offset = tokio::select! {
                 biased;
-                next = next(&mut stream, &source.address, &mut room) => next,
+                offset = next(&mut stream, &source.address, &mut message) => offset,
                 () = &mut stopped => return,
             };
             // Messages may come without end; the rest of the process has a turn, too.
@@ -96,7 +96,7 @@ impl<A: Application> Shared<A> {
             if source.stop.is_requested() {
                 return;
             }
-            room = cx.replace(message);
+            cx.swap(&mut message);
             if !insist(&*self.app, &cx, &self.policies).await {
                 return;
             }
@@ -106,7 +106,7 @@ impl<A: Application> Shared<A> {
 
     async fn batches(&self, queue: &Queue, source: &Source, batch: BatchInfo, cx: &Context) {
         let mut stream = queue.stream();
-        let mut room = Message::default();
+        let mut message = Message::default();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         let size = batch.size.max(1);
         // A clone shares what belongs to a message with the context that it is a clone of, until it gets one of its own.
@@ -114,30 +114,32 @@ impl<A: Application> Shared<A> {
         let (mut offsets, mut settlements, mut acked) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             offsets.clear();
-            let mut take = |(offset, message), offsets: &mut Vec<i64>| {
+            let mut take = |offset, message: &mut Message, offsets: &mut Vec<i64>| {
                 if contexts.len() == offsets.len() {
                     contexts.push(cx.clone());
                 }
+                contexts[offsets.len()].swap(message);
                 offsets.push(offset);
-                contexts[offsets.len() - 1].replace(message)
             };
             let first = tokio::select! {
                 biased;
-                next = next(&mut stream, &source.address, &mut room) => next,
+                offset = next(&mut stream, &source.address, &mut message) => offset,
                 () = &mut stopped => return,
             };
-            room = take(first, &mut offsets);
+            take(first, &mut message, &mut offsets);
             let until = Instant::now() + batch.wait;
             while offsets.len() < size {
-                if let Some(more) = next(&mut stream, &source.address, &mut room).now_or_never() {
-                    room = take(more, &mut offsets);
+                if let Some(more) = next(&mut stream, &source.address, &mut message).now_or_never() {
+                    take(more, &mut message, &mut offsets);
                     continue;
                 }
                 if batch.wait.is_zero() {
                     break;
                 }
                 tokio::select! {
-                    more = next(&mut stream, &source.address, &mut room) => room = take(more, &mut offsets),
+                    more = next(&mut stream, &source.address, &mut message) => {
+                        take(more, &mut message, &mut offsets);
+                    }
                     () = sleep_until(until) => break,
                     () = &mut stopped => return,
                 }
@@ -176,17 +178,17 @@ impl<A: Application> Shared<A> {
         let mut stream = queue.stream();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         let mut turn = 0;
-        // Lanes keep their messages: this stays empty.
-        let mut room = Message::default();
         loop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
                 () = window.has_room() => {}
             }
-            let (offset, message) = tokio::select! {
+            // Lanes keep their messages.
+            let mut message = Message::default();
+            let offset = tokio::select! {
                 biased;
-                next = next(&mut stream, &source.address, &mut room) => next,
+                offset = next(&mut stream, &source.address, &mut message) => offset,
                 () = &mut stopped => break,
             };
             consume_budget().await;
@@ -233,16 +235,13 @@ impl<A: Application> Shared<A> {
     }
 }
 
-/// The next message and its offset. `room` is a message that is over.
-async fn next(
-    stream: &mut MessageStream<'_, Callbacks>,
-    address: &ByteString,
-    room: &mut Message,
-) -> (i64, Message) {
+/// Puts the next message in the place of one that is over, and gives its offset. Nothing is lost when it is dropped.
+async fn next(stream: &mut MessageStream<'_, Callbacks>, address: &ByteString, message: &mut Message) -> i64 {
     loop {
         match stream.next().await {
-            Some(Ok(message)) => {
-                return (message.offset(), message::incoming(address, &message, std::mem::take(room)));
+            Some(Ok(from)) => {
+                message::incoming(address, &from, message);
+                return from.offset();
             }
             Some(Err(error)) => warn!(%address, %error, "a partition cannot be read; it is tried again"),
             // The stream has no end.

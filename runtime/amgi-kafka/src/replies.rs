@@ -94,8 +94,10 @@ impl<A: Application> Replies<A> {
             match received {
                 Ok(message) => {
                     if let Some(address) = self.address(message.topic()) {
-                        cx.replace(message::incoming(&address, &message, amgi::Message::default()));
+                        let mut incoming = Message::default();
+                        message::incoming(&address, &message, &mut incoming);
                         drop(message);
+                        cx.replace(incoming);
                         // A reply that nobody waits for is discarded and logged.
                         let _ = deliver(&*self.app, &cx, &self.policies).await;
                     }

@@ -22,12 +22,18 @@ use std::{
 use amgi::{
     Application, Bytes, Context, Message, MessageSend, Result, lifespan,
     protocol::{Endpoint, Protocol, ProtocolInfo, Values},
-    server::{Backoff, Exhausted, Policies, Policy, Stop},
+    server::{Backoff, Exhausted, Lanes, Policies, Policy, Stop},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
 pub use crate::topic::Mapping;
-use crate::{config::Options, message::Sender, session::Session, topic::Routes};
+use crate::{
+    config::Options,
+    message::Sender,
+    session::Session,
+    topic::Routes,
+    worker::{Job, work},
+};
 
 /// Version of MQTT that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -288,22 +294,19 @@ impl<A: Application> Server<A> {
         let sender = state.sender().cloned().unwrap_or(sender);
         let policies = Arc::new(Policies::new(app.channels(), self.policy));
         let drain = Stop::new();
+        let worker = |stop: &Stop, jobs| {
+            let cx = Context::new(Message::default(), state.clone(), sender.clone()).with_stop(stop);
+            work(app.clone(), cx, policies.clone(), jobs, done.clone())
+        };
         let mut workers = JoinSet::new();
-        let mut lanes = Vec::with_capacity(config.concurrency);
-        for _ in 0..config.concurrency {
-            let (lane, jobs) = mpsc::unbounded_channel();
-            let cx = Context::new(Message::default(), state.clone(), sender.clone()).with_stop(&drain);
-            workers.spawn(worker::work(app.clone(), cx, policies.clone(), jobs, done.clone()));
-            lanes.push(lane);
-        }
-        // Not one of the workers, whose end is the end of a drain: it ends with the session.
-        let (replies, jobs) = mpsc::unbounded_channel();
-        let cx = Context::new(Message::default(), state.clone(), sender.clone());
-        tokio::spawn(worker::work(app.clone(), cx, policies.clone(), jobs, done));
+        let lanes = Lanes::start(config.concurrency, Job::topic, &mut workers, |jobs| worker(&drain, jobs));
+        // Not one of the workers, whose end is the end of a drain: it ends with this future.
+        let (mut background, ended) = (JoinSet::new(), Stop::ignoring_signals());
+        let replies = Lanes::start(1, Job::topic, &mut background, |jobs| worker(&ended, jobs));
         let session = Session {
             config,
             routes,
-            lanes,
+            lanes: Some(lanes),
             replies,
             done: settled,
             requests: requested,

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amgi::{Error, Result, server::Stop};
+use amgi::{
+    Error, Result,
+    server::{Lanes, Stop},
+};
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
@@ -26,7 +29,7 @@ use crate::{
     outbox::{Again, Outbox, Request},
     topic::{Found, Routes},
     wire::{ConnAck, Incoming, Outgoing, Publish},
-    worker::{Done, Job, lane},
+    worker::{Done, Job},
 };
 
 /// Bytes that may wait to be written before no more sends are taken.
@@ -76,10 +79,10 @@ struct Limits {
 pub(crate) struct Session {
     pub(crate) config: Arc<Config>,
     pub(crate) routes: Arc<Routes>,
-    /// One for each worker; none once the server is draining.
-    pub(crate) lanes: Vec<mpsc::UnboundedSender<Job>>,
+    /// None once the server is draining.
+    pub(crate) lanes: Option<Lanes<Job>>,
     /// For replies, which handlers wait for, also while the server is draining.
-    pub(crate) replies: mpsc::UnboundedSender<Job>,
+    pub(crate) replies: Lanes<Job>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) workers: JoinSet<()>,
@@ -172,7 +175,7 @@ impl Session {
             info!("stopping: finishing what is in flight");
             self.state.draining = true;
             self.state.deadline = Some(Instant::now() + self.config.shutdown_deadline);
-            self.lanes.clear();
+            self.lanes = None;
             self.drain.request();
         }
     }
@@ -195,6 +198,22 @@ impl Session {
         }
         self.state.idle = self.workers.is_empty();
         Ok(())
+    }
+
+    /// Whether handlers are, by so much that nothing more is kept for them.
+    fn is_behind(&mut self) -> bool {
+        let most = 4 * self.config.inflight;
+        self.state.inbox.running() >= most && {
+            self.settled();
+            self.state.inbox.running() >= most
+        }
+    }
+
+    /// Takes note of what is over.
+    fn settled(&mut self) {
+        while let Ok(done) = self.done.try_recv() {
+            self.settle(&done);
+        }
     }
 
     fn settle(&mut self, done: &Done) {
@@ -251,9 +270,7 @@ impl Session {
             while let Some(packet) = link.reader.packet()? {
                 self.handle(packet, &mut link.writer)?;
             }
-            while let Ok(done) = self.done.try_recv() {
-                self.settle(&done);
-            }
+            self.settled();
             self.acknowledge(&mut link.writer)?;
             if self.state.idle {
                 return Self::say_goodbye(link).await;
@@ -436,8 +453,7 @@ impl Session {
         let found = self.routes.address(&publish.topic);
         if let Found::Reply(address) = found {
             if let Received::New(number) = self.state.inbox.received(&publish) {
-                // The worker ends with this session.
-                let _ = self.replies.send(Job { number, address, publish });
+                self.replies.give(Job { number, address, publish });
             }
             return;
         }
@@ -445,7 +461,7 @@ impl Session {
         if self.state.draining {
             return;
         }
-        if publish.qos == 0 && self.state.inbox.running() >= 4 * self.config.inflight {
+        if publish.qos == 0 && self.is_behind() {
             self.state.dropped += 1;
             if self.state.dropped.is_power_of_two() {
                 warn!(
@@ -461,9 +477,10 @@ impl Session {
         };
         match found {
             Found::Address(address) | Found::Reply(address) => {
-                let lane = &self.lanes[lane(&publish.topic, self.lanes.len())];
                 // A worker that is gone ends the session by itself.
-                let _ = lane.send(Job { number, address, publish });
+                if let Some(lanes) = &self.lanes {
+                    lanes.give(Job { number, address, publish });
+                }
             }
             Found::DeadLetter => {
                 debug!(topic = %publish.topic, "a dead letter is not delivered to the channel it comes from");

@@ -3,17 +3,14 @@
 //! What must hold: a topic belongs to one loop, so its messages are handled one after the other, or together as a batch; a loop
 //! never passes over a message that is not settled.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use amgi::{
     Application, ByteString, ChannelMap, Context,
-    server::{Outcome, Policies, Stop, deliver_batch, insist, insist_again},
+    server::{Jobs, Outcome, Policies, Stop, deliver_batch, insist, insist_again},
 };
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    sync::mpsc::UnboundedSender,
     time::{Instant, sleep_until},
 };
 
@@ -27,6 +24,13 @@ pub(crate) struct Job {
     pub(crate) publish: Publish,
 }
 
+impl Job {
+    /// What comes to one topic is handled in order.
+    pub(crate) fn topic(&self) -> &str {
+        &self.publish.topic
+    }
+}
+
 /// A job that is over.
 #[derive(Debug)]
 pub(crate) struct Done {
@@ -35,27 +39,19 @@ pub(crate) struct Done {
     pub(crate) acked: bool,
 }
 
-/// The loop that a topic belongs to.
-pub(crate) fn lane(topic: &str, lanes: usize) -> usize {
-    let mut hasher = DefaultHasher::new();
-    topic.hash(&mut hasher);
-    // The remainder is below `lanes`, which is a usize.
-    usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0)
-}
-
 /// Handles one job after the other until the session closes the lane. When a drain is asked for, what is not begun yet stays
 /// with the broker, unless the broker has forgotten it already (QoS 0).
 pub(crate) async fn work<A: Application>(
     app: Arc<A>,
     mut cx: Context,
     policies: Arc<Policies>,
-    mut jobs: UnboundedReceiver<Job>,
+    mut jobs: Jobs<Job>,
     done: UnboundedSender<Done>,
 ) {
     if app.channels().iter().any(|channel| channel.batch.is_some()) {
         return Box::pin(batches(&*app, cx, &policies, jobs, &done)).await;
     }
-    while let Some(job) = jobs.recv().await {
+    while let Some(job) = jobs.next().await {
         if !one(&*app, &mut cx, &policies, job, &done).await {
             break;
         }
@@ -86,7 +82,7 @@ async fn batches<A: Application>(
     app: &A,
     cx: Context,
     policies: &Policies,
-    mut jobs: UnboundedReceiver<Job>,
+    mut jobs: Jobs<Job>,
     done: &UnboundedSender<Done>,
 ) {
     let channels = app.channels();
@@ -98,7 +94,7 @@ async fn batches<A: Application>(
     loop {
         let job = match behind.take() {
             Some(job) => job,
-            None => match jobs.recv().await {
+            None => match jobs.next().await {
                 Some(job) => job,
                 None => return,
             },
@@ -157,11 +153,11 @@ fn put(contexts: &mut Vec<Context>, numbers: &mut Vec<inbox::Job>, Job { number,
 }
 
 /// The next job of the lane, if there is one by then, and before a drain is asked for.
-async fn another(jobs: &mut UnboundedReceiver<Job>, stop: &Stop, until: Instant) -> Option<Job> {
+async fn another(jobs: &mut Jobs<Job>, stop: &Stop, until: Instant) -> Option<Job> {
     tokio::select! {
         biased;
         () = stop.requested() => None,
-        job = jobs.recv() => job,
+        job = jobs.next() => job,
         () = sleep_until(until) => None,
     }
 }

@@ -4,7 +4,7 @@
 //! are handled one after the other.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,10 +13,13 @@ use std::{
 
 use amgi::{
     Application, ByteString, Bytes, Context, Message,
-    server::{Policies, Stop, deliver},
+    server::{Jobs, Lanes, Policies, Stop, deliver},
 };
 use redis::cmd;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep},
+};
 use tracing::{debug, warn};
 
 use crate::{
@@ -38,12 +41,22 @@ pub(crate) struct Job {
     room: OwnedSemaphorePermit,
 }
 
+impl Job {
+    /// What is published to one address is handled in order.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
 pub(crate) struct Subscriber {
     pub(crate) place: Place,
     pub(crate) routes: Arc<Routes>,
     /// Those of replies, or the others.
     pub(crate) replies: bool,
-    pub(crate) lanes: Vec<mpsc::UnboundedSender<Job>>,
+    /// None before startup.
+    pub(crate) lanes: Option<Lanes<Job>>,
+    /// What came before it.
+    pub(crate) early: Vec<Job>,
     pub(crate) room: Arc<Semaphore>,
     /// Bytes.
     pub(crate) buffer: usize,
@@ -57,8 +70,14 @@ impl Subscriber {
         if self.replies { &self.routes.reply_subscriptions } else { &self.routes.subscriptions }
     }
 
+    /// From now on messages are handled.
+    pub(crate) fn begin(&mut self, lanes: Lanes<Job>) {
+        self.early.drain(..).for_each(|job| lanes.give(job));
+        self.lanes = Some(lanes);
+    }
+
     /// Hands a message on, and waits for room when there is none.
-    async fn publish(&self, channel: &Bytes, filter: &Bytes, payload: Bytes) {
+    async fn publish(&mut self, channel: &Bytes, filter: &Bytes, payload: Bytes) {
         let (Ok(channel), Ok(filter)) = (std::str::from_utf8(channel), std::str::from_utf8(filter)) else {
             return;
         };
@@ -76,17 +95,13 @@ impl Subscriber {
                 room
             }
         };
-        let lane = lane(&address, self.lanes.len());
-        // A loop that is gone ends the server by itself.
-        let _ = self.lanes[lane].send(Job { address, payload, room });
+        let job = Job { address, payload, room };
+        match &self.lanes {
+            // A loop that is gone ends the server by itself.
+            Some(lanes) => lanes.give(job),
+            None => self.early.push(job),
+        }
     }
-}
-
-fn lane(address: &str, lanes: usize) -> usize {
-    let mut hasher = DefaultHasher::new();
-    address.hash(&mut hasher);
-    // The remainder is below `lanes`, which is a usize.
-    usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0)
 }
 
 impl Part for Subscriber {
@@ -134,22 +149,33 @@ impl Part for Subscriber {
         let stop = self.stop.clone();
         let patience = self.place.timeout();
         let received = async {
-            let mut asked = false;
+            // One timer, not one for each message.
+            let mut timer = pin!(sleep(patience));
+            let (mut heard, mut asked) = (false, false);
             loop {
-                match wire.read(patience).await {
-                    Ok(Reply::Error(text)) => return Err(Lost::of(&text)),
-                    Ok(reply) => {
-                        asked = false;
-                        let mut parts = reply.into_array().into_iter();
-                        let kind = parts.next().and_then(Reply::into_text);
-                        self.take(kind.as_deref(), parts).await;
+                let reply = tokio::select! {
+                    biased;
+                    reply = wire.next() => reply?,
+                    () = &mut timer => {
+                        if asked {
+                            return Err(Lost::Timeout(patience));
+                        }
+                        if !heard {
+                            wire.write(&cmd("PING").get_packed_command()).await?;
+                            asked = true;
+                        }
+                        heard = false;
+                        timer.as_mut().reset(Instant::now() + patience);
+                        continue;
                     }
-                    Err(Lost::Timeout(_)) if !asked => {
-                        wire.write(&cmd("PING").get_packed_command()).await?;
-                        asked = true;
-                    }
-                    Err(error) => return Err(error),
+                };
+                (heard, asked) = (true, false);
+                if let Reply::Error(text) = reply {
+                    return Err(Lost::of(&text));
                 }
+                let mut parts = reply.into_array().into_iter();
+                let kind = parts.next().and_then(Reply::into_text);
+                self.take(kind.as_deref(), parts).await;
             }
         };
         tokio::select! {
@@ -160,7 +186,7 @@ impl Part for Subscriber {
 }
 
 impl Subscriber {
-    async fn take(&self, kind: Option<&[u8]>, parts: impl Iterator<Item = Reply>) {
+    async fn take(&mut self, kind: Option<&[u8]>, parts: impl Iterator<Item = Reply>) {
         let mut parts = parts.map_while(Reply::into_text);
         match kind {
             Some(b"message") => {
@@ -185,10 +211,10 @@ pub(crate) async fn work<A: Application>(
     app: Arc<A>,
     mut cx: Context,
     policies: Arc<Policies>,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
+    mut jobs: Jobs<Job>,
     dropped: Arc<AtomicU64>,
 ) {
-    while let Some(Job { address, payload, room }) = jobs.recv().await {
+    while let Some(Job { address, payload, room }) = jobs.next().await {
         if cx.stop().is_requested() {
             dropped.fetch_add(1, Ordering::Relaxed);
             continue;

@@ -9,15 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amgi::{Application, Context, Error, Message, MessageSend, Result, lifespan, server::Stop};
-use redis::cmd;
-use tokio::{
-    sync::{
-        Semaphore,
-        mpsc::{self, UnboundedReceiver},
-    },
-    task::JoinSet,
+use amgi::{
+    Application, Context, Error, Message, MessageSend, Result, lifespan,
+    server::{Lanes, Stop},
 };
+use redis::cmd;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -75,9 +72,9 @@ fn divide(streams: &[Stream], config: &Config) -> Vec<(String, u16, Vec<Stream>)
 /// What is connected before the application starts.
 struct Connected<A> {
     lanes: Vec<Lane<A>>,
-    published: Option<(Subscriber, Vec<UnboundedReceiver<Job>>)>,
+    published: Option<Subscriber>,
     /// What is published in reply to requests.
-    replies: Option<(Subscriber, Vec<UnboundedReceiver<Job>>)>,
+    replies: Option<Subscriber>,
     streams: Vec<Replies<A>>,
 }
 
@@ -151,14 +148,14 @@ impl Running {
             connected.lanes.push(lane);
         }
         if !self.routes.subscriptions.is_empty() {
-            let (mut subscriber, jobs) = self.subscriber(shared, false);
+            let mut subscriber = self.subscriber(shared, false);
             subscriber.connect().await?;
-            connected.published = Some((subscriber, jobs));
+            connected.published = Some(subscriber);
         }
         if !self.routes.reply_subscriptions.is_empty() {
-            let (mut subscriber, jobs) = self.subscriber(shared, true);
+            let mut subscriber = self.subscriber(shared, true);
             subscriber.connect().await?;
-            connected.replies = Some((subscriber, jobs));
+            connected.replies = Some(subscriber);
         }
         for (slot, streams) in by_slot(&self.routes.reply_streams, &shared.config) {
             let mut replies = Replies::new(shared.clone(), slot, streams);
@@ -168,24 +165,22 @@ impl Running {
         Ok(connected)
     }
 
-    fn subscriber<A>(&self, shared: &Shared<A>, replies: bool) -> (Subscriber, Vec<UnboundedReceiver<Job>>) {
+    fn subscriber<A>(&self, shared: &Shared<A>, replies: bool) -> Subscriber {
         let config = &shared.config;
-        let lanes = if replies { 1 } else { config.concurrency };
-        let (lanes, jobs) = (0..lanes).map(|_| mpsc::unbounded_channel()).unzip();
         let buffer = config.buffer.min(Semaphore::MAX_PERMITS);
-        let subscriber = Subscriber {
+        Subscriber {
             place: config.place.clone(),
             routes: self.routes.clone(),
             replies,
-            lanes,
+            lanes: None,
+            early: Vec::new(),
             room: Arc::new(Semaphore::new(buffer)),
             buffer,
             // Replies are waited for while the server drains.
             stop: if replies { Stop::ignoring_signals() } else { shared.drain.clone() },
             wire: None,
             connected: false,
-        };
-        (subscriber, jobs)
+        }
     }
 
     /// Begins to receive.
@@ -204,10 +199,9 @@ impl Running {
         let work = |cx: Context, jobs| {
             pubsub::work(shared.app.clone(), cx, shared.policies.clone(), jobs, tasks.dropped.clone())
         };
-        if let Some((mut subscriber, jobs)) = connected.replies {
-            for jobs in jobs {
-                tasks.background.spawn(work(cx.clone(), jobs));
-            }
+        if let Some(mut subscriber) = connected.replies {
+            let lanes = Lanes::start(1, Job::address, &mut tasks.background, |jobs| work(cx.clone(), jobs));
+            subscriber.begin(lanes);
             let config = config.clone();
             tasks.background.spawn(async move {
                 let (parts, stop) = (Parts::none(), subscriber.stop.clone());
@@ -230,10 +224,11 @@ impl Running {
                 lane.finish().await;
             });
         }
-        if let Some((mut subscriber, jobs)) = connected.published {
-            for jobs in jobs {
-                tasks.workers.spawn(work(cx.clone(), jobs));
-            }
+        if let Some(mut subscriber) = connected.published {
+            let lanes = Lanes::start(config.concurrency, Job::address, &mut tasks.workers, |jobs| {
+                work(cx.clone(), jobs)
+            });
+            subscriber.begin(lanes);
             let (parts, shared) = (parts.clone(), shared.clone());
             tasks.workers.spawn(async move {
                 let config = &shared.config;

@@ -119,8 +119,11 @@ impl Wire {
             if let Some(reply) = self.decoder.next()? {
                 return Ok(reply);
             }
-            self.decoder.buffer.reserve(ROOM);
-            if self.socket.read_buf(&mut self.decoder.buffer).await? == 0 {
+            let buffer = &mut self.decoder.buffer;
+            if buffer.capacity() - buffer.len() < ROOM / 8 {
+                buffer.reserve(ROOM);
+            }
+            if self.socket.read_buf(buffer).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }

@@ -3,17 +3,13 @@
 //! What must hold: what goes out comes back, whatever SQS has no place for. Payloads that are no text, and headers that are no
 //! attributes, go in two attributes of ours.
 
-use std::collections::{BTreeMap, HashMap};
-
-use amgi::{BindingValue, ByteString, Bytes, Headers, Message};
+use amgi::{
+    BindingValue, ByteString, Bytes, Headers, Message,
+    server::aws::{self, HEADERS, PAYLOAD},
+};
 use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue, MessageSystemAttributeName};
 use base64::prelude::{BASE64_STANDARD as BASE64, Engine as _};
-use serde::Deserialize;
 
-/// What the body stands for, where it is not the payload: `base64`, `empty` or `absent`.
-pub(crate) const PAYLOAD: &str = "amgi-payload";
-/// Headers that are no attributes: `[["name", "value"], ["name", {"base64": "…"}]]`.
-pub(crate) const HEADERS: &str = "amgi-headers";
 /// How many attributes a message may have.
 const MOST: usize = 10;
 /// The longest name of an attribute.
@@ -27,6 +23,7 @@ mod field {
 
     pub(super) const GROUP: ByteString = ByteString::from_static("message_group_id");
     pub(super) const DEDUPLICATION: ByteString = ByteString::from_static("message_deduplication_id");
+    pub(super) const ID: ByteString = ByteString::from_static("message_id");
     pub(super) const DELAY: &str = "delay_seconds";
 }
 
@@ -136,6 +133,19 @@ pub(crate) fn outgoing(message: &Message, numbers: &[String]) -> Result<Parcel, 
     Ok(parcel)
 }
 
+/// The same of a dead letter, which has the bindings of the message that it was.
+///
+/// That message's deduplication id means nothing where it goes now: messages of other queues may have the same, and so has one that
+/// comes back from there and fails once more. That it comes from one message is what makes it the same.
+pub(crate) fn aside(message: &Message, parcel: &mut Parcel, to_fifo: bool) -> Result<(), String> {
+    parcel.deduplication = text(message, &field::ID)?;
+    if !to_fifo {
+        // An ordinary queue need not know of groups.
+        parcel.group = None;
+    }
+    Ok(())
+}
+
 fn text(message: &Message, name: &str) -> Result<Option<String>, String> {
     match message.bindings.get("sqs", name) {
         None | Some(BindingValue::Null) => Ok(None),
@@ -203,47 +213,22 @@ pub(crate) struct Incoming {
     pub(crate) group: Option<ByteString>,
 }
 
-/// What SNS wraps a message in, when it does not deliver it raw.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Envelope {
-    r#type: String,
-    message: String,
-    #[serde(default)]
-    message_attributes: BTreeMap<String, Enveloped>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Enveloped {
-    r#type: String,
-    value: String,
-}
-
 /// A message that came to `address`; out of its envelope where `unwrap` says so and it has one.
 pub(crate) fn incoming(address: &ByteString, received: Received, unwrap: bool) -> Incoming {
-    let Received { body, receipt_handle, attributes, message_attributes, .. } = received;
+    let Received { message_id, body, receipt_handle, attributes, message_attributes, .. } = received;
     let mut attributes = attributes.unwrap_or_default();
     let mut message = Message::new(address.clone());
     let body = body.unwrap_or_default();
-    let plain = match unwrap.then(|| serde_json::from_str::<Envelope>(&body)) {
-        Some(Ok(envelope)) if envelope.r#type == "Notification" => {
-            let values =
-                envelope.message_attributes.into_iter().map(|(name, Enveloped { r#type, value })| {
-                    let bytes = if r#type.starts_with("Binary") { BASE64.decode(&value).ok() } else { None };
-                    (name, bytes.map_or_else(|| Bytes::from(value), Bytes::from))
-                });
-            fill(&mut message, envelope.message, values.collect());
-            true
+    let (body, values) = match unwrap.then(|| aws::unwrap(&body)).flatten() {
+        Some(enveloped) => enveloped,
+        None => {
+            let values = message_attributes.unwrap_or_default().into_iter();
+            (body, values.filter_map(|(name, value)| Some((name, bytes(value)?))).collect())
         }
-        _ => false,
     };
-    if !plain {
-        let values = message_attributes
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, bytes(value)?)));
-        fill(&mut message, body, values.collect());
+    aws::fill(&mut message, body, values);
+    if let Some(id) = message_id {
+        message.bindings.set(SQS, field::ID, ByteString::from(id));
     }
     let mut text =
         |name| attributes.remove(&name).filter(|text: &String| !text.is_empty()).map(ByteString::from);
@@ -266,43 +251,6 @@ pub(crate) fn incoming(address: &ByteString, received: Received, unwrap: bool) -
 fn bytes(value: MessageAttributeValue) -> Option<Bytes> {
     let MessageAttributeValue { string_value, binary_value, .. } = value;
     string_value.map(Bytes::from).or_else(|| binary_value.map(|blob| Bytes::from(blob.into_inner())))
-}
-
-/// Puts body and attributes where they belong. Attributes have no order: they come sorted by name.
-fn fill(message: &mut Message, body: String, mut attributes: HashMap<String, Bytes>) {
-    message.payload = match attributes.remove(PAYLOAD).as_deref() {
-        Some(b"absent") => None,
-        Some(b"empty") => Some(Bytes::new()),
-        Some(b"base64") => Some(BASE64.decode(&body).map_or_else(|_| Bytes::from(body), Bytes::from)),
-        _ => Some(Bytes::from(body)),
-    };
-    let packed = attributes.remove(HEADERS);
-    let mut sorted: Vec<_> = attributes.into_iter().collect();
-    sorted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    message.headers.reserve(sorted.len());
-    for (name, value) in sorted {
-        message.headers.push(name, value);
-    }
-    let Some(packed) = packed else { return };
-    let Ok(pairs) = serde_json::from_slice::<Vec<(String, Packed)>>(&packed) else {
-        message.headers.push(HEADERS, packed);
-        return;
-    };
-    for (name, value) in pairs {
-        match value {
-            Packed::Text(text) => message.headers.push(name, text),
-            Packed::Binary { base64: text } => {
-                message.headers.push(name, BASE64.decode(text).unwrap_or_default());
-            }
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Packed {
-    Text(String),
-    Binary { base64: String },
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use tracing::debug;
 use crate::{
     batch::{self, Rule},
     link::{Fault, Link},
-    message::{Parcel, Value, outgoing},
+    message::{Parcel, Value, aside, outgoing},
     place::Place,
     routes::Routes,
 };
@@ -352,9 +352,8 @@ impl MessageSend for Outbox {
         let place = self.routes.place(&message.address);
         let most = if matches!(place, Place::Topic(_)) { MOST_TOPIC } else { MOST };
         let parcel = outgoing(&message, &self.numbers).and_then(|mut parcel| {
-            // A dead letter keeps its bindings, and an ordinary queue need not know of groups.
-            if !place.is_fifo() && message.headers.get("amgi-dead-letter-address").is_some() {
-                parcel.group = None;
+            if message.headers.get("amgi-dead-letter-address").is_some() {
+                aside(&message, &mut parcel, place.is_fifo())?;
             }
             let size = parcel.size();
             if size > most {

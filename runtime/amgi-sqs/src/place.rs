@@ -2,11 +2,9 @@
 //!
 //! What must hold: no two addresses have the same queue, unless somebody says so; `address(name(a)) == a`.
 
-use std::{
-    borrow::Cow,
-    fmt::{self, Write as _},
-    sync::Arc,
-};
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use amgi::server::aws::{queue_address as unescape, queue_name as escape};
 
 type Translate = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
@@ -77,60 +75,6 @@ impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mapping").finish_non_exhaustive()
     }
-}
-
-fn escape(address: &str) -> String {
-    let (body, ending) = match address.strip_suffix(".fifo") {
-        Some(body) if !body.is_empty() => (body, ".fifo"),
-        _ => (address, ""),
-    };
-    let bytes = body.as_bytes();
-    let plain = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-    let mut name = String::with_capacity(address.len() + 8);
-    for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            byte if byte.is_ascii_alphanumeric() => name.push(char::from(*byte)),
-            // Beside anything else they would be part of what stands for it.
-            b'-' | b'_' if plain(at.checked_sub(1)) && plain(Some(at + 1)) => name.push(char::from(*byte)),
-            b'.' => name.push_str("--"),
-            b'/' => name.push_str("__"),
-            byte => {
-                // A text takes everything.
-                let _ = write!(name, "_-{byte:02X}-_");
-            }
-        }
-    }
-    name + ending
-}
-
-fn unescape(name: &str) -> String {
-    let (body, ending) = match name.strip_suffix(".fifo") {
-        Some(body) => (body, ".fifo"),
-        None => (name, ""),
-    };
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = body;
-    while let Some(first) = rest.chars().next() {
-        let hex = rest
-            .strip_prefix("_-")
-            .and_then(|rest| Some((rest.get(..2)?, rest.get(2..)?.strip_prefix("-_")?)));
-        if let Some((byte, behind)) =
-            hex.and_then(|(hex, behind)| Some((u8::from_str_radix(hex, 16).ok()?, behind)))
-        {
-            bytes.push(byte);
-            rest = behind;
-        } else if let Some(behind) = rest.strip_prefix("--") {
-            bytes.push(b'.');
-            rest = behind;
-        } else if let Some(behind) = rest.strip_prefix("__") {
-            bytes.push(b'/');
-            rest = behind;
-        } else {
-            bytes.extend_from_slice(first.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = &rest[first.len_utf8()..];
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned() + ending
 }
 
 /// What a queue or a topic is known by.

@@ -126,17 +126,16 @@ impl Startup<'_> {
             Ok(_) => return Err(problems),
             Err(problem) => return Err(vec![problem]),
         };
-        let is_fifo = source.place.is_fifo();
-        // The queue counts, and moves what was delivered too often.
-        let counts = redrive.is_some() && named.is_none();
+        // Where order is kept, trying again in process keeps what is behind from being delivered in vain, and from being moved
+        // with what fails, since deliveries count for all that a poll gives.
+        let by_delivery = !source.place.is_fifo() && !channel.replies;
         let mut policy = self.policy.clone();
-        if let (true, Some((arn, times))) = (counts, redrive) {
+        if let (None, Some((arn, times))) = (named, redrive) {
             policy.dead_letter = Some(arn.into());
             policy.attempts = times;
-            policy.exhausted = Exhausted::Nack;
+            // Where the queue counts, it moves what was delivered too often.
+            policy.exhausted = if by_delivery { Exhausted::Nack } else { Exhausted::DeadLetter };
         }
-        // Where order is kept, trying again in process keeps what is behind from being delivered in vain.
-        let by_delivery = (!is_fifo || counts) && !channel.replies;
         let mut policies = Policies::new(self.channels, policy);
         if by_delivery {
             policies = policies.redelivered();

@@ -63,6 +63,11 @@ impl Context {
         std::mem::replace(self.message_mut(), message)
     }
 
+    /// [`replace`](Self::replace) in place: `message` is the last one afterwards.
+    pub fn swap(&mut self, message: &mut Message) {
+        std::mem::swap(self.message_mut(), message);
+    }
+
     /// Where the next message goes, for the worker that owns this context.
     pub(crate) fn message_mut(&mut self) -> &mut Message {
         // A clone that somebody kept stays with its own message. Nothing has a weak reference.

@@ -19,6 +19,18 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// Serves `app` on one server until `endpoint.stop` is requested.
     fn serve<A: Application>(&self, app: A, endpoint: Endpoint) -> impl Future<Output = Result<()>> + Send;
+
+    /// Whether messages are brought to it and it cannot send, as under AWS Lambda. A command line then starts the document's
+    /// servers beside it, for sends alone ([`Servers::sender`](crate::Servers::sender)).
+    fn only_receives(&self) -> bool {
+        false
+    }
+
+    /// Whether whoever started this process brings messages to it by this protocol: a command line without arguments then runs
+    /// on it.
+    fn is_here(&self) -> bool {
+        false
+    }
 }
 
 /// Names and options of a protocol. Constant data.

@@ -3,8 +3,10 @@
 //! A server receives, hands each message to [`deliver`] and settles it with the broker by the [`Outcome`]. That keeps the
 //! meaning of a [`Disposition`] the same on every broker.
 
+pub mod aws;
 mod insist;
 mod instance;
+mod lanes;
 mod policy;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -19,6 +21,7 @@ use self::policy::Rule;
 pub use self::{
     insist::{insist, insist_again},
     instance::program_name,
+    lanes::{Jobs, Lanes},
     policy::{Exhausted, Policies, Policy, dead_letter_address},
 };
 use crate::{
@@ -284,6 +287,9 @@ async fn failed(
 async fn dead_letter(cx: &Context, rule: &Rule, attempts: u32, reason: Reason) -> Outcome {
     let address = match &rule.policy.dead_letter {
         Some(address) => address.clone(),
+        None if rule.puts_aside => {
+            return Outcome::Nacked { reason, disposition: Disposition::DeadLetter };
+        }
         None => format!("{}.dlq", cx.address()).into(),
     };
     match send_dead_letter(cx, address, attempts, &reason).await {

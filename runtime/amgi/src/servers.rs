@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use tokio::{
-    sync::{OnceCell, SetOnce},
+    sync::{Notify, OnceCell, SetOnce},
     task::JoinSet,
 };
 use tracing::{debug, error};
@@ -27,6 +27,9 @@ use crate::{
 /// A server that is called as one of the document's is subscribed only to the channels that the document puts there. What a
 /// handler sends goes to the server that its message came from, unless the document puts the channel on other servers: then
 /// to the first of those that runs here. A send to a server that has stopped already is an error.
+///
+/// A server may be there [for sends alone](Self::sender): then what handlers send goes to the first such server that the document
+/// puts the channel on. They stop after the others, so that what is being handled then can still send.
 ///
 /// ```
 /// # use amgi::{Application, ChannelInfo, Context, Message, Settlement};
@@ -52,8 +55,19 @@ use crate::{
 #[must_use = "servers do nothing until they are served"]
 pub struct Servers<A> {
     app: A,
-    members: Vec<(String, Start<A>)>,
+    members: Vec<(String, Kind, Start<A>)>,
     stop: Stop,
+}
+
+/// What a server is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Receives and sends.
+    Whole,
+    /// Sends, from the start.
+    Sender,
+    /// Sends, and is started when something is sent to it.
+    LazySender,
 }
 
 type Serving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -75,8 +89,68 @@ impl<A: Application> Servers<A> {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        self.members.push((name.into(), Box::new(move |app, stop| Box::pin(start(app, stop)))));
+        self.push(name.into(), Kind::Whole, start);
         self
+    }
+
+    /// Adds a server for sends alone: of its channels it receives only replies to requests of this application. `name` and `start`
+    /// are those of [`server`](Self::server).
+    ///
+    /// ```
+    /// # use amgi::{Application, ChannelInfo, Context, Message, Settlement};
+    /// # struct App;
+    /// # impl Application for App {
+    /// #     fn channels(&self) -> &[ChannelInfo] { &[] }
+    /// #     async fn message(&self, cx: &Context) -> Settlement {
+    /// #         cx.send(Message::new("copies")).await.unwrap();
+    /// #         Settlement::Ack
+    /// #     }
+    /// # }
+    /// use amgi::{Servers, memory::{Hub, Queue, Server}};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> amgi::Result<()> {
+    /// let (queue, hub) = (Queue::new(), Hub::new());
+    /// # queue.push(Message::new("orders"));
+    /// # queue.close();
+    /// Servers::new(App)
+    ///     .server("from", move |app, stop| Server::new(app).queue(&queue).stop(&stop).serve())
+    ///     .sender("to", move |app, stop| Server::new(app).hub(&hub).stop(&stop).serve())
+    ///     .serve()
+    ///     .await
+    /// # }
+    /// ```
+    pub fn sender<F>(
+        mut self,
+        name: impl Into<String>,
+        start: impl FnOnce(Shared<A>, Stop) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.push(name.into(), Kind::Sender, start);
+        self
+    }
+
+    /// The same, but it is started when something is sent to it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn lazy_sender<F>(
+        mut self,
+        name: impl Into<String>,
+        start: impl FnOnce(Shared<A>, Stop) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.push(name.into(), Kind::LazySender, start);
+        self
+    }
+
+    fn push<F>(&mut self, name: String, kind: Kind, start: impl FnOnce(Shared<A>, Stop) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.members.push((name, kind, Box::new(move |app, stop| Box::pin(start(app, stop)))));
     }
 
     /// Stops all of them when this handle is asked to. Default: a handle of its own.
@@ -91,27 +165,57 @@ impl<A: Application> Servers<A> {
     /// The first error of a server, else that of shutdown.
     pub async fn serve(self) -> Result<()> {
         let members = self.members.iter();
-        let members = members.map(|(name, _)| Member { name: name.clone(), sender: SetOnce::new() });
+        let members = members.map(|(name, kind, _)| Member {
+            name: name.clone(),
+            sends_only: *kind != Kind::Whole,
+            wanted: Notify::new(),
+            sender: SetOnce::new(),
+        });
         let all = Arc::new(All { members: members.collect(), stop: self.stop.clone() });
         let once = Arc::new(Once { app: self.app, started: OnceCell::new() });
+        // What is being handled when the others stop may still send.
+        let last = Stop::ignoring_signals();
+        let mut receiving = self.members.iter().filter(|(_, kind, _)| *kind == Kind::Whole).count();
         let mut running = JoinSet::new();
-        for (index, (name, start)) in self.members.into_iter().enumerate() {
+        for (index, (name, kind, start)) in self.members.into_iter().enumerate() {
             let app = Shared::new(once.clone(), all.clone(), index);
-            let serving = start(app, self.stop.clone());
-            running.spawn(async move { (name, serving.await) });
+            let stop = if kind == Kind::Whole { self.stop.clone() } else { last.clone() };
+            let all = all.clone();
+            running.spawn(async move {
+                if kind == Kind::LazySender {
+                    tokio::select! {
+                        () = all.members[index].wanted.notified() => {}
+                        () = stop.requested() => return (name, kind, Ok(())),
+                    }
+                }
+                (name, kind, start(app, stop).await)
+            });
         }
         let several = all.members.len() > 1;
         let mut result = Ok(());
+        if receiving == 0 {
+            last.request();
+        }
         while let Some(ended) = running.join_next().await {
             match ended {
-                Ok((name, Ok(()))) => debug!(server = name, "server ended"),
-                Ok((name, Err(error))) => {
-                    // Only the first error is given back.
-                    if several {
-                        error!(server = name, %error, "server failed");
+                Ok((name, kind, ended)) => {
+                    if kind == Kind::Whole {
+                        receiving -= 1;
+                        if receiving == 0 {
+                            last.request();
+                        }
                     }
-                    self.stop.request();
-                    result = result.and(Err(error));
+                    match ended {
+                        Ok(()) => debug!(server = name, "server ended"),
+                        Err(error) => {
+                            // Only the first error is given back.
+                            if several {
+                                error!(server = name, %error, "server failed");
+                            }
+                            self.stop.request();
+                            result = result.and(Err(error));
+                        }
+                    }
                 }
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
@@ -129,7 +233,7 @@ impl<A: Application> Servers<A> {
 
 impl<A> fmt::Debug for Servers<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.members.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.members.iter().map(|(name, ..)| name)).finish()
     }
 }
 
@@ -153,6 +257,9 @@ struct All {
 /// A server, and its `send` once it has begun.
 struct Member {
     name: String,
+    sends_only: bool,
+    /// Something is to be sent to it.
+    wanted: Notify,
     sender: SetOnce<Arc<dyn MessageSend>>,
 }
 
@@ -167,10 +274,13 @@ pub struct Shared<A> {
 
 impl<A: Application> Shared<A> {
     fn new(once: Arc<Once<A>>, all: Arc<All>, index: usize) -> Self {
-        let name = all.members[index].name.as_str();
+        let Member { name, sends_only, .. } = &all.members[index];
+        let name = name.as_str();
         let servers: Vec<ServerInfo> =
             once.app.servers().iter().filter(|server| server.name == name).cloned().collect();
-        let is_here = |channel: &&ChannelInfo| servers.is_empty() || is_on(channel.servers, name);
+        let is_here = |channel: &&ChannelInfo| {
+            (servers.is_empty() || is_on(channel.servers, name)) && (channel.replies || !sends_only)
+        };
         let channels = once.app.channels().iter().filter(is_here).cloned().collect();
         Self { once, all, index, channels, servers }
     }
@@ -249,25 +359,38 @@ struct Others {
     index: usize,
 }
 
+impl Others {
+    /// The server that a send is for; `None` for this one.
+    fn meant(&self, servers: &'static [&'static str]) -> Result<Option<&Member>, String> {
+        let (members, own) = (&self.all.members, &self.all.members[self.index]);
+        let sender = members.iter().find(|member| member.sends_only && is_on(servers, &member.name));
+        // Where there are servers for it, nobody else sends what they can.
+        if is_on(servers, &own.name) && (own.sends_only || sender.is_none()) {
+            return Ok(None);
+        }
+        let named = || servers.iter().find_map(|name| members.iter().find(|member| member.name == *name));
+        sender.or_else(named).map(Some).ok_or_else(|| {
+            let running: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+            format!("its channel is on {}, and here run {}", list(servers), list(&running))
+        })
+    }
+}
+
 impl MessageSend for Others {
     fn send(&self, message: Message) -> SendFuture<'_> {
-        self.own.send(message)
+        self.send_on(&[], message)
     }
 
     fn send_on(&self, servers: &'static [&'static str], message: Message) -> SendFuture<'_> {
-        if is_on(servers, &self.all.members[self.index].name) {
-            return self.own.send(message);
-        }
-        let meant =
-            servers.iter().find_map(|name| self.all.members.iter().find(|member| member.name == *name));
-        let Some(member) = meant else {
-            let running: Vec<&str> = self.all.members.iter().map(|member| member.name.as_str()).collect();
-            let text = format!("its channel is on {}, and here run {}", list(servers), list(&running));
-            return SendFuture::ready(Err(SendError::new(message.address.to_string(), text)));
+        let member = match self.meant(servers) {
+            Ok(None) => return self.own.send(message),
+            Ok(Some(member)) => member,
+            Err(text) => return SendFuture::ready(Err(SendError::new(message.address.to_string(), text))),
         };
         if let Some(sender) = member.sender.get() {
             return sender.send(message);
         }
+        member.wanted.notify_one();
         SendFuture::pending(async move {
             tokio::select! {
                 sender = member.sender.wait() => sender.send(message).await,

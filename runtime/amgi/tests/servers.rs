@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use amgi::{
     Application, ChannelInfo, Context, Error, Message, MessageSend, Outgoing, SendError, ServerInfo, Servers,
     Settlement, StartupError, State,
-    memory::{Event, Queue, Server},
+    memory::{Event, Hub, Queue, Server},
     server::Stop,
 };
 
@@ -162,6 +162,39 @@ async fn sends_go_to_the_server_of_their_channel() {
         "handled to the right",
         "could not send to `answer`: its channel is on `third`, and here run `left`, `right`",
         "left sends answer",
+        "handled here",
+        "shutdown",
+    ];
+    assert_eq!(seen.all(), expected);
+}
+
+#[tokio::test]
+async fn servers_for_sends_send_what_others_handle() {
+    let seen = Seen::default();
+    let (from, hub) = (queue(&["to the right", "to the third", "here"]), Hub::new());
+    let (at_left, at_right, at_other) =
+        (observer(&seen, "left"), observer(&seen, "right"), observer(&seen, "other"));
+    let (right, other) = (hub.clone(), hub);
+    Servers::new(App::new(&seen))
+        .server("left", move |app, stop| Server::new(app).queue(&from).stop(&stop).observe(at_left).serve())
+        .sender("other", move |app, stop| {
+            assert!(app.channels().is_empty(), "{:?}", app.channels());
+            Server::new(app).hub(&other).stop(&stop).observe(at_other).serve()
+        })
+        .sender("right", move |app, stop| async move {
+            // It begins late, and stops last.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            Server::new(app).hub(&right).stop(&stop).observe(at_right).serve().await
+        })
+        .serve()
+        .await
+        .unwrap();
+    let expected = [
+        "startup",
+        "right sends answer",
+        "handled to the right",
+        "could not send to `answer`: its channel is on `third`, and here run `left`, `other`, `right`",
+        "other sends answer",
         "handled here",
         "shutdown",
     ];

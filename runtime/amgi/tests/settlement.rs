@@ -386,6 +386,15 @@ fn pauses_have_jitter() {
     assert!(pauses.iter().any(|pause| *pause != pauses[0]));
 }
 
+/// Takes dead letters.
+struct Letters(Mutex<Vec<Message>>);
+impl MessageSend for Letters {
+    fn send(&self, message: Message) -> SendFuture<'_> {
+        self.0.lock().unwrap().push(message);
+        SendFuture::ready(Ok(()))
+    }
+}
+
 /// Where the broker delivers again, an attempt is a delivery.
 #[tokio::test]
 async fn a_broker_that_delivers_again_does_the_waiting() {
@@ -397,13 +406,6 @@ async fn a_broker_that_delivers_again_does_the_waiting() {
         async fn message(&self, cx: &Context) -> Settlement {
             let reason = Reason::Failed(format!("attempt {}", cx.attempt()));
             Settlement::Fail { disposition: Disposition::Retry, reason }
-        }
-    }
-    struct Letters(Mutex<Vec<Message>>);
-    impl MessageSend for Letters {
-        fn send(&self, message: Message) -> SendFuture<'_> {
-            self.0.lock().unwrap().push(message);
-            SendFuture::ready(Ok(()))
         }
     }
     let backoff = Backoff { first: Duration::from_secs(1), jitter: false, ..Backoff::default() };
@@ -426,4 +428,31 @@ async fn a_broker_that_delivers_again_does_the_waiting() {
     assert!(matches!(outcome, Outcome::DeadLettered(_)), "{outcome:?}");
     let letters = letters.0.lock().unwrap();
     assert_eq!(letters[0].headers.get("amgi-dead-letter-attempts"), Some(&b"3"[..]));
+}
+
+/// A broker that puts messages aside itself is left to do it, unless somebody names an address.
+#[tokio::test]
+async fn what_the_broker_puts_aside_is_nacked() {
+    struct Gives;
+    impl Application for Gives {
+        fn channels(&self) -> &[ChannelInfo] {
+            &[]
+        }
+        async fn message(&self, _: &Context) -> Settlement {
+            Settlement::Fail { disposition: Disposition::DeadLetter, reason: Reason::Failed("bad".into()) }
+        }
+    }
+    let letters = Arc::new(Letters(Mutex::default()));
+    let cx = Context::new(Message::new("a"), State::default(), letters.clone());
+    let policies = Policies::new(&[], Policy::default()).put_aside_by_broker();
+    let outcome = deliver(&Gives, &cx, &policies).await;
+    assert!(
+        matches!(outcome, Outcome::Nacked { disposition: Disposition::DeadLetter, .. }),
+        "nothing is sent: {outcome:?}"
+    );
+    assert!(letters.0.lock().unwrap().is_empty());
+    let policy = Policy { dead_letter: Some("aside".into()), ..Policy::default() };
+    let outcome = deliver(&Gives, &cx, &Policies::new(&[], policy).put_aside_by_broker()).await;
+    assert!(matches!(outcome, Outcome::DeadLettered(_)), "{outcome:?}");
+    assert_eq!(letters.0.lock().unwrap()[0].address, "aside");
 }

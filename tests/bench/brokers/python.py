@@ -3,6 +3,7 @@
 Says what handling so many messages took, as the measured process of `throughput` does.
 """
 
+import asyncio
 import json
 import os
 import resource
@@ -20,7 +21,9 @@ LANES = 8
 SILENCE = 2.0
 
 server, url, messages = sys.argv[1], sys.argv[2], int(sys.argv[3])
-separator = "/" if server.startswith("mqtt") else "."
+separator = "/" if server.startswith("mqtt") else "-" if server.startswith("sqs") else "."
+# How long a handler takes, in seconds.
+pause = 0.2 if server == "sqs-slow" else 0.0
 
 
 class Number(BaseModel):
@@ -44,6 +47,8 @@ def end() -> None:
 @app.channel(f"numbers{separator}{{lane}}")
 async def on_number(lane: str, payload: Number) -> None:
     global seen, began, used, last
+    if pause:
+        await asyncio.sleep(pause)
     seen += 1
     last = time.monotonic()
     if seen == 1:
@@ -70,6 +75,13 @@ elif server == "redis-pubsub":
     from amgi_redis import run
 
     run(app, *addresses, url=url)
+elif server.startswith("sqs"):
+    from amgi_aiobotocore.sqs import run
+
+    # All that there is of a poller, with one queue.
+    queues = addresses[:1] if pause else addresses
+    keys = {"aws_access_key_id": at.username, "aws_secret_access_key": at.password}
+    run(app, *queues, region_name="us-east-1", endpoint_url=f"http://{at.hostname}:{at.port}", **keys)
 elif server == "amqp":
     from amgi_aio_pika import run
 

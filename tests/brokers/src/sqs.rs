@@ -11,7 +11,7 @@ use std::{
 
 use aws_sdk_sqs::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig},
 };
 use aws_smithy_http_client::Builder;
 
@@ -88,14 +88,7 @@ impl Sqs {
 
     /// A client that shares nothing with servers.
     pub fn client(&self) -> Client {
-        let config = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(Builder::new().build_http())
-            .endpoint_url(format!("http://127.0.0.1:{}", self.port))
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .retry_config(RetryConfig::disabled());
-        Client::from_conf(config.build())
+        client(self.port)
     }
 
     /// The same for SNS.
@@ -116,6 +109,20 @@ impl Drop for Sqs {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A client of what listens on that port.
+pub fn client(port: u16) -> Client {
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(Builder::new().build_http())
+        .endpoint_url(format!("http://127.0.0.1:{port}"))
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        // As in our server, which has limits of its own.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    Client::from_conf(config.build())
 }
 
 /// What a server is told of an emulator, or of a door before it.

@@ -22,12 +22,12 @@
 //!
 //! | command | |
 //! |---|---|
-//! | `app run [SERVER]...` | receives from these servers, several at once: names from the document's `servers`, URLs, `NAME=URL`, or `memory` |
+//! | `app run [SERVER]...` | receives from these servers, several at once: names from the document's `servers`, URLs, `NAME=URL`, `memory`, or `lambda` where that is built in |
 //! | `app send OPERATION < payload` | sends by hand what the document describes, checked |
 //! | `app validate CHANNEL < payload` | says which message it is, or everything that is wrong with it |
 //! | `app asyncapi` | prints the document, YAML or `--json` |
 //! | `app completions SHELL` | |
-//! | `app`, `app --examples` | as `app run memory`: JSON lines from standard input, or the document's examples |
+//! | `app`, `app --examples` | as `app run memory`: JSON lines from standard input, or the document's examples; under AWS Lambda `app` is `app run lambda` |
 //!
 //! What a protocol can be told stands in one table ([`ProtocolInfo`]): each option is a flag
 //! (`--client-id`), an environment variable (`AMGI_MQTT_CLIENT_ID`), and may stand behind a server
@@ -57,7 +57,7 @@ use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::
 use self::{memory::Memory, target::Target};
 use crate::{
     Result,
-    contract::{Application, Document},
+    contract::{Application, Document, SendInfo},
     error::Error,
     protocol::{Endpoint, Protocol, ProtocolInfo},
     server::Stop,
@@ -153,7 +153,10 @@ impl<A: Application> App<A> {
             }
             _ => {
                 let examples = matches.get_flag("examples");
-                Ok(self.serve(&["memory".to_owned()], &matches, examples).await?)
+                // Whoever started the process may bring the messages.
+                let here = self.protocols.iter().find(|protocol| !examples && protocol.is_here());
+                let name = here.map_or("memory", |protocol| protocol.info().name).to_owned();
+                Ok(self.serve(&[name], &matches, examples).await?)
             }
         }
     }
@@ -171,13 +174,29 @@ impl<A: Application> App<A> {
                 .map(|text| target::target(&document, &protocols, text))
                 .collect::<Result<Vec<Target<A>>>>()?
         };
+        let receiving = targets.len();
+        if targets.iter().any(|target| target.protocol.only_receives()) {
+            target::add_senders(&document, &protocols, &mut targets)?;
+        }
         target::settle(&mut targets, matches)?;
         let mut servers = Servers::new(make(&Addresses::given(&document, matches)?)?).stop(&stop);
-        for target in targets {
+        for (index, target) in targets.into_iter().enumerate() {
             let Target { name, url, protocol, values, .. } = target;
-            servers = servers.server(name, move |app, stop| async move {
-                protocol.serve(app, Endpoint { url, values, stop, passing: false }).await
-            });
+            // For sends there may be as many instances as there are.
+            let passing = index >= receiving;
+            let start = move |app, stop| async move {
+                protocol.serve(app, Endpoint { url, values, stop, passing }).await
+            };
+            let is_sent_to =
+                |send: &SendInfo| send.channel.servers.is_empty() || send.channel.servers.contains(&&*name);
+            servers = if !passing {
+                servers.server(name, start)
+            } else if document.sends.iter().any(is_sent_to) {
+                servers.sender(name, start)
+            } else {
+                // Replies and dead letters may go there, or nothing.
+                servers.lazy_sender(name, start)
+            };
         }
         servers.serve().await
     }
@@ -186,6 +205,8 @@ impl<A: Application> App<A> {
 /// A protocol for one type of application.
 trait Served<A>: Send + Sync {
     fn info(&self) -> &'static ProtocolInfo;
+    fn only_receives(&self) -> bool;
+    fn is_here(&self) -> bool;
     fn serve(&self, app: Shared<A>, endpoint: Endpoint) -> Serving<'_>;
     fn pass(&self, app: hand::Passing, endpoint: Endpoint) -> Serving<'_>;
 }
@@ -195,6 +216,14 @@ type Serving<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 impl<A: Application, P: Protocol> Served<A> for P {
     fn info(&self) -> &'static ProtocolInfo {
         Protocol::info(self)
+    }
+
+    fn only_receives(&self) -> bool {
+        Protocol::only_receives(self)
+    }
+
+    fn is_here(&self) -> bool {
+        Protocol::is_here(self)
     }
 
     fn serve(&self, app: Shared<A>, endpoint: Endpoint) -> Serving<'_> {

@@ -58,6 +58,21 @@ pub(super) fn only_of<A>(
     }
 }
 
+/// Adds the document's other servers, as far as there are protocols for them: for sends of those that cannot.
+pub(super) fn add_senders<A>(
+    document: &Document,
+    protocols: &Protocols<A>,
+    targets: &mut Vec<Target<A>>,
+) -> Result<()> {
+    for server in document.servers {
+        let is_there = targets.iter().any(|target| target.name == server.name);
+        if !is_there && speaks(protocols, server.protocol).is_some() {
+            targets.push(target(document, protocols, server.name)?);
+        }
+    }
+    Ok(())
+}
+
 /// `NAME`, `URL` or `NAME=URL`, with `?option=value&…` behind it.
 pub(super) fn target<A>(document: &Document, protocols: &Protocols<A>, text: &str) -> Result<Target<A>> {
     let (place, query) = text.split_once('?').unwrap_or((text, ""));
@@ -68,14 +83,22 @@ pub(super) fn target<A>(document: &Document, protocols: &Protocols<A>, text: &st
             None => (None, Some(place)),
         },
     };
+    // What messages are brought by has no place.
+    let brought =
+        name.filter(|name| url.is_none() && document.servers.iter().all(|server| server.name != *name));
+    let brought = brought.and_then(|name| {
+        protocols.iter().find(|known| known.only_receives() && known.info().name == name).cloned()
+    });
     let server = match (name, url) {
+        _ if brought.is_some() => None,
         (Some(name), _) => find(document, name)?,
         (None, Some(url)) => meant(document, protocols, url)?,
         (None, None) => None,
     };
-    let protocol = match url.and_then(|url| url.split_once("://")) {
-        Some((scheme, _)) => scheme_of(protocols, scheme)?,
-        None => {
+    let protocol = match (brought, url.and_then(|url| url.split_once("://"))) {
+        (Some(protocol), _) => protocol,
+        (None, Some((scheme, _))) => scheme_of(protocols, scheme)?,
+        (None, None) => {
             let name = server.map_or("memory", |server| server.protocol);
             speaks(protocols, name).ok_or_else(|| unspoken(protocols, name))?
         }

@@ -114,6 +114,16 @@ impl Bindings {
         }
     }
 
+    /// Value of a field, to change it.
+    pub fn get_mut(&mut self, protocol: &str, field: &str) -> Option<&mut BindingValue> {
+        self.0.iter_mut().find(|b| b.field == field && b.protocol == protocol).map(|b| &mut b.value)
+    }
+
+    /// Removes a field, if it is there.
+    pub fn remove(&mut self, protocol: &str, field: &str) {
+        self.0.retain(|b| b.field != field || b.protocol != protocol);
+    }
+
     /// Removes all, and keeps their room.
     pub fn clear(&mut self) {
         self.0.clear();

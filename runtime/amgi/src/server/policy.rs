@@ -119,6 +119,8 @@ pub(super) struct Rule {
     pub(super) guard: Option<(Location, &'static str, Guard)>,
     /// Whether the broker delivers again what failed.
     pub(super) redelivered: bool,
+    /// Whether the broker puts aside what fails, where nobody names an address.
+    pub(super) puts_aside: bool,
 }
 
 impl Rule {
@@ -130,7 +132,7 @@ impl Rule {
             guard.remember = idempotency.remember;
             (idempotency.key, channel.name, guard)
         });
-        Self { policy, breaker, guard, redelivered: false }
+        Self { policy, breaker, guard, redelivered: false, puts_aside: false }
     }
 
     /// Whether there is more to it than attempts.
@@ -171,6 +173,16 @@ impl Policies {
     pub fn redelivered(mut self) -> Self {
         for rule in self.own.iter_mut().flatten().chain([&mut self.base]) {
             rule.redelivered = true;
+        }
+        self
+    }
+
+    /// The same for a broker that itself puts aside what fails for good: where neither the document nor the policy names a
+    /// dead-letter address, what would go to `<address>.dlq` is nacked.
+    #[must_use]
+    pub fn put_aside_by_broker(mut self) -> Self {
+        for rule in self.own.iter_mut().flatten().chain([&mut self.base]) {
+            rule.puts_aside = true;
         }
         self
     }

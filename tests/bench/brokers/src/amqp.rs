@@ -33,7 +33,7 @@ pub(crate) struct Amqp(RabbitMq);
 impl Broker for Amqp {
     const NAME: &'static str = "amqp";
     const MESSAGES: u64 = 50_000;
-    const PYTHON: bool = true;
+    const PYTHON: Option<f64> = Some(10.0);
 
     type Publisher = Exchange;
 

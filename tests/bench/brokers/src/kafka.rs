@@ -38,7 +38,7 @@ pub(crate) struct Kafka {
 impl Broker for Kafka {
     const NAME: &'static str = "kafka";
     const MESSAGES: u64 = 400_000;
-    const PYTHON: bool = true;
+    const PYTHON: Option<f64> = Some(10.0);
 
     type Publisher = Producer;
 

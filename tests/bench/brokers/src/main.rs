@@ -9,6 +9,7 @@ mod nats;
 mod python;
 mod redis;
 mod rounds;
+mod sqs;
 mod steady;
 
 use std::{
@@ -34,6 +35,7 @@ use crate::{
     mqtt::{AtMostOnce, Mqtt},
     nats::{Core, Nats},
     redis::{PubSub, Redis},
+    sqs::{Slow, Sqs},
 };
 
 const HELP: &str = "\
@@ -41,28 +43,31 @@ Measures what a message costs on real brokers: messages a second, and CPU time o
 
 Usage: cargo run --release -p amgi-bench-brokers -- [SERVER...] [OPTIONS]
 
-Servers: amqp, kafka, mqtt, mqtt-qos0, nats (JetStream), nats-core, redis (streams), redis-pubsub [default: all]
+Servers: amqp, kafka, mqtt, mqtt-qos0, nats (JetStream), nats-core, redis (streams), redis-pubsub, sqs, sqs-slow
+         [default: all]
 
 Messages have 300 bytes. The broker's client in a loop (raw), our server with a bare application (server), and a generated
 service with payload checks (service) handle them in turn, for several rounds. The broker holds all messages before a process
-begins; brokers that hold none get them when it is ready. Prints medians and spreads, writes all rounds to
+begins; brokers that hold none get them when it is ready. SQS is an emulator, fauxqs, which is slower than what it is
+emptied by; the handlers of sqs-slow take 200 ms, on one queue with one poll at a time, ten at a time. Prints medians and spreads, writes all rounds to
 target/bench/throughput.json, and exits with 1 when the service handles less than 0.95 of the raw client's messages a
-second or takes more than 1.15 of its CPU time, or the Python server takes less than 10 times the CPU time of the service.
+second or takes more than 1.15 of its CPU time, or the Python server takes less than 10 times the CPU time of the service, 20 times on sqs.
+Of sqs-slow only one thing counts: that the service handles 40 messages a second.
 
 Options:
   --python      Beside them the same service in Python, on the broker's Python server (python3 with venv, and pip), with a
-                quarter of the messages: amqp, kafka, mqtt-qos0, redis-pubsub
+                quarter of the messages: amqp, kafka, mqtt-qos0, redis-pubsub, sqs, sqs-slow
   --steady      Instead, a long run of the generated service: messages as fast as they are handled, with its memory, and then
                 at half that rate for 20 s, with the time from publishing to the handler. Not on brokers that hold nothing.
-                Writes target/bench/steady.json, and exits with 1 when memory grows by more than 5 in a hundred
-  --messages N  How many a round [default: 50000 to 400000, by server], or a long run [default: 2000000]
+                Writes target/bench/steady.json, and exits with 1 when memory grows by more than 5 in a hundred. Not on sqs-slow
+  --messages N  How many a round [default: 400 to 400000, by server], or a long run [default: 2000000, sqs 100000]
   --rounds N    How many rounds [default: 5]
   --rate N      Messages a second where the broker holds none: mqtt-qos0, nats-core, redis-pubsub [default: 5000]
   -h, --help    Print help
 ";
 
 /// What is measured when nothing is named.
-const SERVERS: [&str; 8] = [
+const SERVERS: [&str; 10] = [
     Amqp::NAME,
     Kafka::NAME,
     Mqtt::NAME,
@@ -71,6 +76,8 @@ const SERVERS: [&str; 8] = [
     Core::NAME,
     Redis::NAME,
     PubSub::NAME,
+    Sqs::NAME,
+    Slow::NAME,
 ];
 
 /// How many lanes numbers come in.
@@ -94,8 +101,12 @@ trait Broker: Sized {
     const LIVE: bool = false;
     /// How many messages make a round.
     const MESSAGES: u64;
-    /// Whether there is a Python server to compare with.
-    const PYTHON: bool = false;
+    /// How many messages make a long run; none where it would say nothing.
+    const STEADY: u64 = if Self::LIVE { 0 } else { 2_000_000 };
+    /// Where there is a Python server to compare with: how many times the CPU time of the service it takes at least.
+    const PYTHON: Option<f64> = None;
+    /// How long a handler waits, where it does. Then the service must handle so many messages a second, and nothing else counts.
+    const PAUSE: Option<(Duration, f64)> = None;
 
     /// What publishes.
     type Publisher: Publisher;
@@ -200,6 +211,14 @@ macro_rules! on {
             }
             PubSub::NAME => {
                 type $broker = PubSub;
+                $run
+            }
+            Sqs::NAME => {
+                type $broker = Sqs;
+                $run
+            }
+            Slow::NAME => {
+                type $broker = Slow;
                 $run
             }
             other => return Err(format!("`{other}` is no server\n\n{HELP}")),
@@ -321,7 +340,11 @@ async fn measure(args: Vec<String>) -> Result<(), String> {
         Way::OURS.into_iter().find(|one| one.name() == way).ok_or_else(|| format!("`{way}` is no way"))?;
     let messages = messages.parse().map_err(|_| format!("`{messages}` is no count"))?;
     let says = says.first().map(String::as_str);
-    let meter = if says == Some(AGES) { Meter::with_latency(messages) } else { Meter::new(messages) };
+    let pause = on!(server.as_str(), B => B::PAUSE).map(|(pause, _)| pause);
+    let mut meter = Meter::new(messages, pause);
+    if says == Some(AGES) {
+        meter = meter.with_latency();
+    }
     if says.is_some() {
         tokio::spawn(say_progress(meter.clone()));
     }

@@ -102,6 +102,8 @@ struct Inner {
     taken: OnceLock<Taken>,
     /// Of every message, where that was asked for.
     latencies: Option<Mutex<Vec<u32>>>,
+    /// How long a handler takes.
+    pause: Option<Duration>,
     stop: Stop,
 }
 
@@ -113,7 +115,7 @@ struct Began {
 }
 
 impl Meter {
-    pub(crate) fn new(messages: u64) -> Self {
+    pub(crate) fn new(messages: u64, pause: Option<Duration>) -> Self {
         Self(Arc::new(Inner {
             messages,
             seen: AtomicU64::new(0),
@@ -121,18 +123,25 @@ impl Meter {
             last: AtomicU64::new(0),
             taken: OnceLock::new(),
             latencies: None,
+            pause,
             stop: Stop::new(),
         }))
     }
 
     /// One that also says how old messages are.
-    pub(crate) fn with_latency(messages: u64) -> Self {
-        let mut meter = Self::new(messages);
-        if let Some(inner) = Arc::get_mut(&mut meter.0) {
-            inner.latencies =
-                Some(Mutex::new(Vec::with_capacity(usize::try_from(messages).unwrap_or_default())));
+    pub(crate) fn with_latency(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            let messages = usize::try_from(inner.messages).unwrap_or_default();
+            inner.latencies = Some(Mutex::new(Vec::with_capacity(messages)));
         }
-        meter
+        self
+    }
+
+    /// What a handler does that takes its time.
+    pub(crate) async fn pause(&self) {
+        if let Some(pause) = self.0.pause {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// How many messages there were so far.
@@ -241,6 +250,7 @@ impl Application for Bare {
     }
 
     async fn message(&self, cx: &Context) -> Settlement {
+        self.meter.pause().await;
         self.meter.decode(cx.message().payload.as_deref().unwrap_or_default());
         Settlement::Ack
     }
@@ -262,6 +272,7 @@ impl numbers::NumbersHandler for Service {
         message: numbers::Number,
         _: &Context,
     ) -> Result<(), Failure> {
+        self.0.pause().await;
         std::hint::black_box((&channel.lane, &message));
         if let Some(latencies) = &self.0.0.latencies {
             // A note begins with when it was published.

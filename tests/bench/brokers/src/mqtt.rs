@@ -66,7 +66,7 @@ impl Broker for AtMostOnce {
     const NAME: &'static str = "mqtt-qos0";
     const LIVE: bool = true;
     const MESSAGES: u64 = 50_000;
-    const PYTHON: bool = true;
+    const PYTHON: Option<f64> = Some(10.0);
 
     type Publisher = Session;
 

@@ -95,7 +95,7 @@ impl Broker for PubSub {
     const NAME: &'static str = "redis-pubsub";
     const LIVE: bool = true;
     const MESSAGES: u64 = 50_000;
-    const PYTHON: bool = true;
+    const PYTHON: Option<f64> = Some(10.0);
 
     type Publisher = Published;
 

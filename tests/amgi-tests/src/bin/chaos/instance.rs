@@ -18,6 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An instance, which may be killed and started again under the same name.
 pub(crate) struct Instance {
+    redrive: bool,
     args: Vec<String>,
     journal: PathBuf,
     log: PathBuf,
@@ -25,9 +26,9 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Starts it. Its log is added to.
-    pub(crate) fn start(args: Vec<String>, journal: &Path, log: PathBuf) -> io::Result<Self> {
-        let mut instance = Self { args, journal: journal.to_owned(), log, child: None };
+    /// Starts it. Its log is added to. With `redrive` it leaves dead letters to the queue.
+    pub(crate) fn start(redrive: bool, args: Vec<String>, journal: &Path, log: PathBuf) -> io::Result<Self> {
+        let mut instance = Self { redrive, args, journal: journal.to_owned(), log, child: None };
         instance.start_again()?;
         Ok(instance)
     }
@@ -37,7 +38,7 @@ impl Instance {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args([service::COMMAND, "run"])
+            .args([if self.redrive { service::REDRIVEN } else { service::COMMAND }, "run"])
             .args(&self.args)
             .env(service::JOURNAL, &self.journal)
             .env("RUST_LOG", "warn")

@@ -19,8 +19,10 @@ use std::{
     process::ExitCode,
 };
 
+use amgi_brokers_tests::Emulator;
+
 use crate::{
-    brokers::{Amqp, Broker, Kafka, Mqtt, Nats, Redis},
+    brokers::{Amqp, Broker, Kafka, Kind, Mqtt, Nats, Redis, Sqs},
     run::{Plan, Report},
 };
 
@@ -29,7 +31,7 @@ Puts a generated service on a real broker through kills, restarts, cut connectio
 
 Usage: cargo run --release -p amgi-tests --bin chaos -- SERVER... [OPTIONS]
 
-Servers: amqp, kafka, mqtt, nats, redis
+Servers: amqp, kafka, mqtt, nats, redis, sqs, sqs-fifo
 
 Twenty thousand numbers are published at a steady rate. On the way the service is killed five times, the broker once,
 the connection is held for five seconds and cut, a second instance joins, and the first is stopped. Every 1,000th
@@ -37,16 +39,24 @@ number cannot be handled. Prints what became of them, writes it as JSON to targe
 journal and the logs, and exits with 1 when a number was lost, came in a wrong order, or is missing from, or wrong at,
 the dead-letter address.
 
+SQS runs on an emulator, which has everything in memory. It is not killed: the connection is held for twelve seconds
+instead, longer than messages are hidden.
+
 Options:
-  --messages N  How many numbers [default: 20000]
-  --rate N      How many a second [default: 1000]
-  -h, --help    Print help
+  --messages N       How many numbers [default: 20000]
+  --rate N           How many a second [default: 1000; sqs and sqs-fifo 200, on moto 20]
+  --emulator NAME    What sqs and sqs-fifo run on: fauxqs, which gives one message of a group at a time and takes any
+                     receipt for a delete; or moto, which does neither, but is slow and loses the order of a group
+                     whose messages are shown again, so that it does not count there [default: fauxqs]
+  --redrive          For sqs and sqs-fifo: queues have a redrive policy, and the service names no dead-letter address.
+                     A dead letter that comes twice is a failure then
+  -h, --help         Print help
 ";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut args = std::env::args().skip(1).peekable();
-    if args.peek().is_some_and(|arg| arg == service::COMMAND) {
+    if args.peek().is_some_and(|arg| service::is_meant(arg)) {
         return service::run(args).await;
     }
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::INFO).init();
@@ -61,7 +71,8 @@ async fn main() -> ExitCode {
 }
 
 async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn Error>> {
-    let (mut servers, mut messages, mut rate) = (Vec::new(), 20_000, 1000);
+    let (mut servers, mut messages, mut rate) = (Vec::new(), 20_000, None);
+    let mut kind = Kind { emulator: Emulator::Fauxqs, redrive: false };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
@@ -70,7 +81,15 @@ async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn E
                 return Ok(true);
             }
             "--messages" => messages = value()?.parse()?,
-            "--rate" => rate = value()?.parse::<u64>()?.max(1),
+            "--rate" => rate = Some(value()?.parse::<u64>()?.max(1)),
+            "--emulator" => {
+                kind.emulator = match value()?.as_str() {
+                    "fauxqs" => Emulator::Fauxqs,
+                    "moto" => Emulator::Moto,
+                    other => return Err(format!("`{other}` is no emulator: fauxqs, moto").into()),
+                }
+            }
+            "--redrive" => kind.redrive = true,
             _ => servers.push(arg),
         }
     }
@@ -79,21 +98,34 @@ async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn E
     }
     let mut good = true;
     for server in &servers {
-        let folder = PathBuf::from("target/chaos").join(server);
-        let plan = Plan { messages, rate, folder };
-        let report = match server.as_str() {
-            Kafka::NAME => run::run::<Kafka>(&plan).await?,
-            Amqp::NAME => run::run::<Amqp>(&plan).await?,
-            Mqtt::NAME => run::run::<Mqtt>(&plan).await?,
-            Nats::NAME => run::run::<Nats>(&plan).await?,
-            Redis::NAME => run::run::<Redis>(&plan).await?,
+        good &= match server.as_str() {
+            Kafka::NAME => one::<Kafka>(messages, rate, kind).await?,
+            Amqp::NAME => one::<Amqp>(messages, rate, kind).await?,
+            Mqtt::NAME => one::<Mqtt>(messages, rate, kind).await?,
+            Nats::NAME => one::<Nats>(messages, rate, kind).await?,
+            Redis::NAME => one::<Redis>(messages, rate, kind).await?,
+            Sqs::<false>::NAME => one::<Sqs<false>>(messages, rate, kind).await?,
+            Sqs::<true>::NAME => one::<Sqs<true>>(messages, rate, kind).await?,
             other => return Err(format!("`{other}` is no server\n\n{HELP}").into()),
         };
-        fs::write(plan.folder.join("report.json"), serde_json::to_string_pretty(&report)? + "\n")?;
-        io::stdout().write_all(table(&report).as_bytes())?;
-        good &= report.is_good();
     }
     Ok(good)
+}
+
+/// Puts a service on one broker through it. Whether every promise was kept.
+async fn one<B: Broker>(messages: u64, rate: Option<u64>, kind: Kind) -> Result<bool, Box<dyn Error>> {
+    let mut name = B::NAME.to_owned();
+    if B::IN_MEMORY {
+        name.push_str(if kind.emulator == Emulator::Moto { "-moto" } else { "" });
+        name.push_str(if kind.redrive { "-redrive" } else { "" });
+    }
+    let folder = PathBuf::from("target/chaos").join(&name);
+    let kind = if B::IN_MEMORY { kind } else { Kind { redrive: false, ..kind } };
+    let plan = Plan { messages, rate: rate.unwrap_or(B::rate(kind)), kind, name, folder };
+    let report = run::run::<B>(&plan).await?;
+    fs::write(plan.folder.join("report.json"), serde_json::to_string_pretty(&report)? + "\n")?;
+    io::stdout().write_all(table(&report).as_bytes())?;
+    Ok(report.is_good())
 }
 
 fn table(report: &Report) -> String {

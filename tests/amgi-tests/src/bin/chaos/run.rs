@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    brokers::{Broker, DeadLetters, LANES, Order, Publisher},
+    brokers::{Broker, DeadLetters, Kind, LANES, Order, Publisher},
     instance::Instance,
     proxy::Proxy,
     service::is_poisoned,
@@ -20,6 +20,8 @@ use crate::{
 
 /// How long the connection is held.
 const HELD: Duration = Duration::from_secs(5);
+/// The same where it stands for a broker that is away: longer than anything is hidden.
+const HELD_LONG: Duration = Duration::from_secs(12);
 /// How long the broker is away.
 const AWAY: Duration = Duration::from_secs(1);
 /// Least time between two events, also when the numbers are ahead.
@@ -32,6 +34,9 @@ pub(crate) struct Plan {
     pub(crate) messages: u64,
     /// A second.
     pub(crate) rate: u64,
+    pub(crate) kind: Kind,
+    /// What it is called.
+    pub(crate) name: String,
     /// For journals and logs.
     pub(crate) folder: PathBuf,
 }
@@ -39,7 +44,11 @@ pub(crate) struct Plan {
 /// What became of the numbers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    pub(crate) server: &'static str,
+    pub(crate) server: String,
+    /// A second.
+    pub(crate) rate: u64,
+    /// Whether dead letters were left to the queues.
+    pub(crate) redrive: bool,
     pub(crate) published: u64,
     pub(crate) published_again: u64,
     pub(crate) handled: usize,
@@ -63,6 +72,8 @@ impl Report {
             && self.out_of_order == 0
             && self.missing_dead_letters.is_empty()
             && self.wrong_dead_letters.is_empty()
+            // A queue that counts deliveries moves a message once.
+            && !(self.redrive && self.dead_letters_repeated > 0)
     }
 }
 
@@ -82,11 +93,12 @@ pub(crate) async fn run<B: Broker>(plan: &Plan) -> Result<Report, Box<dyn Error>
     }
     let published_again = publishing.await?;
     chaos.note(&drawn, "all are published");
-    chaos.end(plan.messages, published_again).await
+    chaos.end(plan, published_again).await
 }
 
 /// A run.
 struct Chaos<B> {
+    kind: Kind,
     folder: PathBuf,
     journal: PathBuf,
     began: Instant,
@@ -111,14 +123,19 @@ impl<B: Broker> Chaos<B> {
         }
         let (folder, journal, began) = (plan.folder.clone(), plan.folder.join("journal"), Instant::now());
         let proxy = Proxy::start().await?;
-        let broker = B::start(proxy.port()).await;
+        let broker = B::start(proxy.port(), plan.kind).await;
         proxy.forward_to(broker.port());
         let dead_letters = broker.watch().await;
-        let first = Instance::start(broker.arguments(proxy.port(), 1), &journal, folder.join("1.log"))?;
+        let first = Instance::start(
+            plan.kind.redrive,
+            broker.arguments(proxy.port(), 1),
+            &journal,
+            folder.join("1.log"),
+        )?;
         // It is there before it is published to, so that no broker needs to keep what nobody has asked for.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let (second, shared, events) = (None, usize::MAX, Vec::new());
-        Ok(Self { folder, journal, began, broker, proxy, dead_letters, first, second, shared, events })
+        let (kind, second, shared, events) = (plan.kind, None, usize::MAX, Vec::new());
+        Ok(Self { kind, folder, journal, began, broker, proxy, dead_letters, first, second, shared, events })
     }
 
     fn note(&mut self, drawn: &watch::Receiver<u64>, what: &str) {
@@ -146,6 +163,7 @@ impl<B: Broker> Chaos<B> {
                 self.first.kill().await?;
                 self.first.start_again()?;
             }
+            12 if B::IN_MEMORY => self.hold(drawn, HELD_LONG).await,
             12 => {
                 self.note(drawn, "the broker is killed");
                 self.broker.kill();
@@ -153,18 +171,13 @@ impl<B: Broker> Chaos<B> {
                 self.broker.start_again().await;
                 self.note(drawn, "the broker is back");
             }
-            14 => {
-                self.note(drawn, "the connection is held");
-                self.proxy.hold();
-                tokio::time::sleep(HELD).await;
-                self.proxy.cut();
-                self.note(drawn, "it is cut, and connections are possible again");
-            }
+            14 => self.hold(drawn, HELD).await,
             16 => {
                 self.note(drawn, "a second instance shares the work");
                 self.shared = read(&self.journal)?.len();
                 let args = self.broker.arguments(self.proxy.port(), 2);
-                self.second = Some(Instance::start(args, &self.journal, self.folder.join("2.log"))?);
+                self.second =
+                    Some(Instance::start(self.kind.redrive, args, &self.journal, self.folder.join("2.log"))?);
             }
             18 => {
                 self.note(drawn, "the first instance is stopped");
@@ -179,8 +192,17 @@ impl<B: Broker> Chaos<B> {
         Ok(())
     }
 
+    async fn hold(&mut self, drawn: &watch::Receiver<u64>, time: Duration) {
+        self.note(drawn, "the connection is held");
+        self.proxy.hold();
+        tokio::time::sleep(time).await;
+        self.proxy.cut();
+        self.note(drawn, "it is cut, and connections are possible again");
+    }
+
     /// Waits until all is done, or nothing happens any more, and stops everything.
-    async fn end(mut self, published: u64, published_again: u64) -> Result<Report, Box<dyn Error>> {
+    async fn end(mut self, plan: &Plan, published_again: u64) -> Result<Report, Box<dyn Error>> {
+        let published = plan.messages;
         let (poisoned, good): (BTreeSet<u64>, BTreeSet<u64>) =
             (0..published).partition(|id| is_poisoned(*id));
         let (mut seen, mut since) = ((0, 0), Instant::now());
@@ -206,13 +228,15 @@ impl<B: Broker> Chaos<B> {
         let handled = numbers(&lines);
         let dead = self.dead_letters.all();
         let dead_set: BTreeSet<u64> = dead.iter().copied().collect();
-        let ordered = match B::ORDER {
+        let ordered = match B::order(self.kind) {
             Order::Always => lines.len(),
             Order::Alone => self.shared.min(lines.len()),
             Order::None => 0,
         };
         Ok(Report {
-            server: B::NAME,
+            server: plan.name.clone(),
+            rate: plan.rate,
+            redrive: self.kind.redrive,
             published,
             published_again,
             handled: handled.len(),

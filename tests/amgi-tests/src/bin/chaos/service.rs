@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use amgi::{Context, Failure};
+use amgi::{Application, ChannelInfo, Context, Failure, PolicyInfo, Settlement, StartupError, State};
 
 amgi_gen_macro::asyncapi!("../../specs/numbers.yaml");
 
@@ -16,6 +16,9 @@ use numbers::{Number, Numbers, NumbersHandler};
 
 /// The first argument that makes this program the service.
 pub(crate) const COMMAND: &str = "service";
+
+/// The same, of one that leaves dead letters to its queues.
+pub(crate) const REDRIVEN: &str = "service-redriven";
 
 /// Names the file that the service writes what it has handled to.
 pub(crate) const JOURNAL: &str = "NUMBERS_JOURNAL";
@@ -45,20 +48,71 @@ impl NumbersHandler for Journal {
     }
 }
 
-/// Runs the service; `args` are those of a generated application, its name first.
-pub(crate) async fn run(args: impl Iterator<Item = String>) -> ExitCode {
-    let app = || {
-        numbers::app_with(|| async {
-            let path = std::env::var_os(JOURNAL).ok_or_else(|| io::Error::other("no journal is named"))?;
-            OpenOptions::new().create(true).append(true).open(Path::new(&path)).map(Journal)
-        })
+/// The service as if its document said nothing of failures: queues have their own attempts and dead letters.
+struct Redriven<A> {
+    app: A,
+    channels: Vec<ChannelInfo>,
+}
+
+impl<A: Application> Application for Redriven<A> {
+    fn channels(&self) -> &[ChannelInfo] {
+        &self.channels
+    }
+
+    async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
+        self.app.startup(state).await
+    }
+
+    async fn message(&self, cx: &Context) -> Settlement {
+        self.app.message(cx).await
+    }
+
+    async fn shutdown(&self) -> Result<(), StartupError> {
+        self.app.shutdown().await
+    }
+}
+
+fn app() -> impl Application {
+    numbers::app_with(|| async {
+        let path = std::env::var_os(JOURNAL).ok_or_else(|| io::Error::other("no journal is named"))?;
+        OpenOptions::new().create(true).append(true).open(Path::new(&path)).map(Journal)
+    })
+}
+
+fn redriven() -> impl Application {
+    let app = app();
+    let left = |channel: &ChannelInfo| ChannelInfo {
+        dead_letter: None,
+        policy: PolicyInfo::NONE,
+        ..channel.clone()
     };
+    let channels = app.channels().iter().map(left).collect();
+    Redriven { app, channels }
+}
+
+/// Whether these arguments are those of the service: a generated application's, its name first.
+pub(crate) fn is_meant(first: &str) -> bool {
+    first == COMMAND || first == REDRIVEN
+}
+
+/// Runs the service.
+pub(crate) async fn run(args: impl Iterator<Item = String>) -> ExitCode {
+    let mut args = args.peekable();
+    if args.peek().is_some_and(|first| first == REDRIVEN) {
+        serve(redriven, args).await
+    } else {
+        serve(app, args).await
+    }
+}
+
+async fn serve<A: Application>(app: fn() -> A, args: impl Iterator<Item = String>) -> ExitCode {
     amgi::cli::App::new(numbers::DOCUMENT, app)
         .protocol(amgi_amqp::protocol())
         .protocol(amgi_kafka::protocol())
         .protocol(amgi_mqtt::protocol())
         .protocol(amgi_nats::protocol())
         .protocol(amgi_redis::protocol())
+        .protocol(amgi_sqs::protocol())
         .run_with(args)
         .await
 }

@@ -12,7 +12,7 @@ use lapin::{
     types::FieldTable,
 };
 
-use super::{Broker, DeadLetters, Order, Publisher, payload};
+use super::{Broker, DeadLetters, Kind, Order, Publisher, payload};
 
 /// Pause before a client tries to reconnect.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -28,7 +28,7 @@ impl Broker for Amqp {
     // A queue's messages go to its consumers in turn.
     const ORDER: Order = Order::Alone;
 
-    async fn start(_: u16) -> Self {
+    async fn start(_: u16, _: Kind) -> Self {
         Self(RabbitMq::start())
     }
 

@@ -12,7 +12,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
-use super::{Broker, DeadLetters, LANES, Order, Publisher, payload};
+use super::{Broker, DeadLetters, Kind, LANES, Order, Publisher, payload};
 
 const DEAD_LETTERS: &str = "failed.numbers";
 /// Pause before a client tries again.
@@ -28,7 +28,7 @@ impl Broker for Kafka {
     // A partition is given up only when what was begun of it is finished.
     const ORDER: Order = Order::Always;
 
-    async fn start(proxy: u16) -> Self {
+    async fn start(proxy: u16, _: Kind) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let port = free.expect("a free port").port();
         let fixture = Fixture::behind(port, proxy);

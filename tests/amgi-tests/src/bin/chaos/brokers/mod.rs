@@ -6,10 +6,13 @@ mod kafka;
 mod mqtt;
 mod nats;
 mod redis;
+mod sqs;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use self::{amqp::Amqp, kafka::Kafka, mqtt::Mqtt, nats::Nats, redis::Redis};
+use amgi_brokers_tests::Emulator;
+
+pub(crate) use self::{amqp::Amqp, kafka::Kafka, mqtt::Mqtt, nats::Nats, redis::Redis, sqs::Sqs};
 
 /// How many lanes numbers come in; what has an order has it in each.
 pub(crate) const LANES: u64 = 8;
@@ -20,9 +23,21 @@ pub(crate) trait Broker: Sized + Send + 'static {
     const NAME: &'static str;
     /// When the numbers of a lane are handled in their order.
     const ORDER: Order;
+    /// Whether nothing of it is on a disk. Then it lives on, and the connection to it is held once more, for longer.
+    const IN_MEMORY: bool = false;
+
+    /// When the numbers of a lane are handled in their order, on a broker of this kind.
+    fn order(_: Kind) -> Order {
+        Self::ORDER
+    }
+
+    /// How many messages a second are published, where nobody says it.
+    fn rate(_: Kind) -> u64 {
+        1000
+    }
 
     /// Starts it. The service will reach it by way of this port.
-    fn start(proxy: u16) -> impl Future<Output = Self> + Send;
+    fn start(proxy: u16, kind: Kind) -> impl Future<Output = Self> + Send;
 
     /// Where the proxy reaches it, on loopback.
     fn port(&self) -> u16;
@@ -30,17 +45,28 @@ pub(crate) trait Broker: Sized + Send + 'static {
     /// What the service is told: its URL, by way of this port, and options. Instances share the work.
     fn arguments(&self, port: u16, instance: usize) -> Vec<String>;
 
-    /// Ends it at once, as a power cut would.
-    fn kill(&mut self);
+    /// Ends it at once, as a power cut would. Never called on one that has everything in memory.
+    fn kill(&mut self) {}
 
     /// Starts it with what it had on its disk.
-    fn start_again(&mut self) -> impl Future<Output = ()> + Send;
+    fn start_again(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// Somebody who publishes.
     fn publisher(&self) -> impl Publisher + use<Self>;
 
     /// Begins to watch the dead-letter address, and keeps at it.
     fn watch(&self) -> impl Future<Output = DeadLetters> + Send;
+}
+
+/// Which of several kinds of a broker it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    /// On which emulator SQS runs.
+    pub(crate) emulator: Emulator,
+    /// Whether queues of SQS have a redrive policy, and the service names no address of dead letters.
+    pub(crate) redrive: bool,
 }
 
 /// When the numbers of a lane are handled in their order, for the first time each.

@@ -10,7 +10,7 @@ use rumqttc::v5::{
 
 use tokio::sync::watch;
 
-use super::{Broker, DeadLetters, Order, Publisher, payload};
+use super::{Broker, DeadLetters, Kind, Order, Publisher, payload};
 
 /// Longest wait for the service to subscribe again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +28,7 @@ impl Broker for Mqtt {
     // The broker gives a topic's messages to instances in turn.
     const ORDER: Order = Order::Alone;
 
-    async fn start(_: u16) -> Self {
+    async fn start(_: u16, _: Kind) -> Self {
         // Without noise in its log, and without a limit to what it keeps for who is away.
         let broker = Mosquitto::with("allow_anonymous true\nmax_inflight_messages 0\n");
         Self { broker, open: watch::Sender::new(true) }

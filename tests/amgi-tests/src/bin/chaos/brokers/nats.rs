@@ -6,7 +6,7 @@ use amgi_brokers_tests::NatsServer;
 use async_nats::{Client, ConnectOptions, jetstream};
 use futures_util::StreamExt as _;
 
-use super::{Broker, DeadLetters, Order, Publisher, payload};
+use super::{Broker, DeadLetters, Kind, Order, Publisher, payload};
 
 const STREAM: &str = "numbers";
 const DEAD_LETTERS: &str = "failed.numbers";
@@ -22,7 +22,7 @@ impl Broker for Nats {
     // What was in hand of a process that was killed is delivered again after newer ones.
     const ORDER: Order = Order::None;
 
-    async fn start(_: u16) -> Self {
+    async fn start(_: u16, _: Kind) -> Self {
         let server = NatsServer::start();
         let jetstream = jetstream::new(connect(&server.url()).await);
         let config = jetstream::stream::Config {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use amgi_brokers_tests::RedisServer;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Value, aio::MultiplexedConnection, cmd};
 
-use super::{Broker, DeadLetters, LANES, Order, Publisher, payload};
+use super::{Broker, DeadLetters, Kind, LANES, Order, Publisher, payload};
 
 /// Pause before a client tries to reconnect.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ impl Broker for Redis {
     // Redis gives the messages of a stream to consumers one by one.
     const ORDER: Order = Order::Alone;
 
-    async fn start(_: u16) -> Self {
+    async fn start(_: u16, _: Kind) -> Self {
         Self(RedisServer::durable())
     }
 

@@ -1,0 +1,4 @@
+//! What becomes of events, by their source.
+
+mod common;
+mod sqs;
