@@ -100,6 +100,7 @@ async fn main() -> ExitCode {
         .protocol(amgi_amqp::protocol())
         .protocol(amgi_http::protocol())
         .protocol(amgi_kafka::protocol())
+        .protocol(amgi_lambda::protocol())
         .protocol(amgi_mqtt::protocol())
         .protocol(amgi_nats::protocol())
         .protocol(amgi_redis::protocol())
