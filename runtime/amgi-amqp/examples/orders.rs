@@ -1,114 +1,48 @@
-//! Orders on RabbitMQ: a channel with a parameter on a topic exchange, and a queue.
+//! Orders on RabbitMQ: a queue that is bound to a topic exchange, priorities, and what is put aside.
 //!
 //! ```text
 //! cargo run -p amgi-amqp --example orders -- amqp://localhost:5672
+//!
+//! rabbitmqadmin publish exchange=amq.topic routing_key=amgi-example.2.orders payload=coffee properties='{"priority": 3}'
+//! rabbitmqadmin publish exchange=amq.topic routing_key=amgi-example.2.orders payload=gravel
+//! rabbitmqadmin get queue=amgi-example.2.orders.dlq
 //! ```
 //!
-//! It binds a queue of its group to `amq.topic` with the key `amgi-example.*.orders`, makes the queue `amgi-example.done`, orders three
-//! things, takes the orders, and stops when it has heard that all are done.
+//! It binds a queue of its group to `amq.topic` with the key `amgi-example.*.orders`. Gravel is not served, and goes to a queue of dead
+//! letters, which is made for the first. Ctrl-C ends it.
 
-use std::{
-    env,
-    io::{self, Write as _},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::io::{self, Write as _};
 
-use amgi::{
-    Application, ChannelInfo, Context, Message, MessageSend, Settlement, StartupError, State, server::Stop,
-};
+use amgi::{Application, BindingValue, ChannelInfo, Context, Disposition, Reason, Settlement};
 use amgi_amqp::Server;
-use tokio::sync::Notify;
 
-const ORDERS: [&str; 3] = ["tea", "coffee", "cake"];
-
-/// Takes orders, says that they are done, and stops when it has heard that of all.
-struct Shop {
-    channels: [ChannelInfo; 2],
-    /// Set at startup.
-    sender: OnceLock<Arc<dyn MessageSend>>,
-    done: AtomicUsize,
-    stop: Stop,
-}
+struct Shop([ChannelInfo; 1]);
 
 fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn text(message: &Message) -> String {
-    String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()
-}
-
-/// The application; `main` keeps the shop, too.
-struct App(Arc<Shop>);
-
-impl Application for App {
+impl Application for Shop {
     fn channels(&self) -> &[ChannelInfo] {
-        &self.0.channels
-    }
-
-    async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
-        if let Some(sender) = state.sender() {
-            let _ = self.0.sender.set(sender.clone());
-        }
-        Ok(())
+        &self.0
     }
 
     async fn message(&self, cx: &Context) -> Settlement {
-        let order = text(cx.message());
-        if cx.address() == "amgi-example.done" {
-            say(&format!("done: {order}"));
-            if self.0.done.fetch_add(1, Ordering::Relaxed) + 1 == ORDERS.len() {
-                self.0.stop.request();
-            }
-            return Settlement::Ack;
+        let message = cx.message();
+        let order = String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default());
+        if order == "gravel" {
+            let reason = Reason::Failed("this is no quarry".to_owned());
+            return Settlement::Fail { disposition: Disposition::DeadLetter, reason };
         }
-        say(&format!("{order} is ordered ({})", cx.address()));
-        // When the send returns the broker has it, and only then is the order acknowledged.
-        match cx.send(Message::new("amgi-example.done").payload(order)).await {
-            Ok(()) => Settlement::Ack,
-            Err(error) => amgi::Failed::new(&error).into(),
-        }
+        let priority = message.bindings.get("amqp", "priority").and_then(BindingValue::as_int);
+        say(&format!("{}: {order}, priority {}", cx.address(), priority.unwrap_or_default()));
+        Settlement::Ack
     }
 }
 
 #[tokio::main]
 async fn main() -> amgi::Result<()> {
-    let url = env::args().nth(1).or_else(|| env::var("AMGI_AMQP_URL").ok());
-    let (halt, ready) = (Stop::new(), Arc::new(Notify::new()));
-    let shop = Arc::new(Shop {
-        channels: [
-            ChannelInfo::new("orders", "amgi-example.{table}.orders"),
-            ChannelInfo::new("done", "amgi-example.done"),
-        ],
-        sender: OnceLock::new(),
-        done: AtomicUsize::new(0),
-        stop: halt.clone(),
-    });
-    let server = Server::new(App(shop.clone())).group("amgi-example").stop(&halt).on_ready({
-        let ready = ready.clone();
-        move || ready.notify_one()
-    });
-    let serving = server.url(url.unwrap_or_else(|| "amqp://localhost:5672".to_owned())).serve();
-    let ordering = async {
-        ready.notified().await;
-        say("ready");
-        let Some(sender) = shop.sender.get() else { return };
-        for (number, order) in ORDERS.into_iter().enumerate() {
-            let address = format!("amgi-example.{}.orders", number + 1);
-            let mut message = Message::new(address).payload(order);
-            message.bindings.set("amqp", "priority", 3);
-            if let Err(error) = sender.send(message).await {
-                say(&format!("{order} cannot be ordered: {error}"));
-            }
-        }
-        // Not the end of the server, which stops when all is done.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        ended = serving => ended,
-        () = ordering => Ok(()),
-    }
+    let url = std::env::args().nth(1).unwrap_or_else(|| "amqp://localhost:5672".to_owned());
+    let shop = Shop([ChannelInfo::new("orders", "amgi-example.{table}.orders")]);
+    Server::new(shop).url(url).group("amgi-example").on_ready(|| say("ready")).serve().await
 }

@@ -1,125 +1,56 @@
-//! Orders on Kafka: topics that are made, keys, and where a message was.
+//! Orders on Kafka: keys, tombstones, and where a message was.
 //!
 //! ```text
 //! cargo run -p amgi-kafka --example orders -- kafka://localhost:9092
+//!
+//! kafka-console-producer.sh --bootstrap-server localhost:9092 --topic amgi-example.orders \
+//!     --property parse.key=true --property key.separator=: --property null.marker=none
+//! > table 2:coffee
+//! > table 2:none
 //! ```
 //!
-//! It makes the topics `amgi-example.orders` and `amgi-example.done`, orders three things, each with its name as the key, takes the
-//! orders, and stops when it has heard that all are done.
+//! It makes the topic `amgi-example.orders`. The key is whose order it is: those of a table come one after the other, and one
+//! without a payload takes them back. Ctrl-C ends it.
 
-use std::{
-    env,
-    io::{self, Write as _},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::io::{self, Write as _};
 
-use amgi::{
-    Application, BindingValue, ChannelInfo, Context, Message, MessageSend, Settlement, StartupError, State,
-    server::Stop,
-};
+use amgi::{Application, BindingValue, ChannelInfo, Context, Settlement};
 use amgi_kafka::Server;
-use tokio::sync::Notify;
 
-const ORDERS: [&str; 3] = ["tea", "coffee", "cake"];
-
-/// Takes orders, says that they are done, and stops when it has heard that of all.
-struct Shop {
-    channels: [ChannelInfo; 2],
-    /// Set at startup.
-    sender: OnceLock<Arc<dyn MessageSend>>,
-    done: AtomicUsize,
-    stop: Stop,
-}
+struct Shop([ChannelInfo; 1]);
 
 fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn text(message: &Message) -> String {
-    String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()
-}
-
-/// A number that says where a message was.
-fn place(message: &Message, field: &str) -> i64 {
-    message.bindings.get("kafka", field).and_then(BindingValue::as_int).unwrap_or_default()
-}
-
-/// The application; `main` keeps the shop, too.
-struct App(Arc<Shop>);
-
-impl Application for App {
+impl Application for Shop {
     fn channels(&self) -> &[ChannelInfo] {
-        &self.0.channels
-    }
-
-    async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
-        if let Some(sender) = state.sender() {
-            let _ = self.0.sender.set(sender.clone());
-        }
-        Ok(())
+        &self.0
     }
 
     async fn message(&self, cx: &Context) -> Settlement {
-        let order = text(cx.message());
-        if cx.address() == "amgi-example.done" {
-            say(&format!("done: {order}"));
-            if self.0.done.fetch_add(1, Ordering::Relaxed) + 1 == ORDERS.len() {
-                self.0.stop.request();
-            }
-            return Settlement::Ack;
+        let message = cx.message();
+        let binding = |field| message.bindings.get("kafka", field);
+        let number = |field| binding(field).and_then(BindingValue::as_int).unwrap_or_default();
+        let place = format!("partition {}, offset {}", number("partition"), number("offset"));
+        let key = binding("key").and_then(BindingValue::as_str).unwrap_or("nobody");
+        match &message.payload {
+            Some(order) => say(&format!("{key}: {} ({place})", String::from_utf8_lossy(order))),
+            None => say(&format!("{key}: nothing, after all ({place})")),
         }
-        say(&format!(
-            "{order} is ordered (partition {}, offset {})",
-            place(cx.message(), "partition"),
-            place(cx.message(), "offset")
-        ));
-        // When the send returns the broker has it, and only then is the order acknowledged.
-        match cx.send(Message::new("amgi-example.done").payload(order)).await {
-            Ok(()) => Settlement::Ack,
-            Err(error) => amgi::Failed::new(&error).into(),
-        }
+        Settlement::Ack
     }
 }
 
 #[tokio::main]
 async fn main() -> amgi::Result<()> {
-    let url = env::args().nth(1).or_else(|| env::var("AMGI_KAFKA_URL").ok());
-    let (halt, ready) = (Stop::new(), Arc::new(Notify::new()));
-    let shop = Arc::new(Shop {
-        channels: [
-            ChannelInfo::new("orders", "amgi-example.orders"),
-            ChannelInfo::new("done", "amgi-example.done"),
-        ],
-        sender: OnceLock::new(),
-        done: AtomicUsize::new(0),
-        stop: halt.clone(),
-    });
-    let server =
-        Server::new(App(shop.clone())).group("amgi-example").create_topics(true).stop(&halt).on_ready({
-            let ready = ready.clone();
-            move || ready.notify_one()
-        });
-    let serving = server.url(url.unwrap_or_else(|| "kafka://localhost:9092".to_owned())).serve();
-    let ordering = async {
-        ready.notified().await;
-        say("ready");
-        let Some(sender) = shop.sender.get() else { return };
-        for (number, order) in ORDERS.into_iter().enumerate() {
-            let mut message =
-                Message::new("amgi-example.orders").header("number", number.to_string()).payload(order);
-            message.bindings.set("kafka", "key", order);
-            if let Err(error) = sender.send(message).await {
-                say(&format!("{order} cannot be ordered: {error}"));
-            }
-        }
-        // Not the end of the server, which stops when all is done.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        ended = serving => ended,
-        () = ordering => Ok(()),
-    }
+    let url = std::env::args().nth(1).unwrap_or_else(|| "kafka://localhost:9092".to_owned());
+    let shop = Shop([ChannelInfo::new("orders", "amgi-example.orders")]);
+    Server::new(shop)
+        .url(url)
+        .group("amgi-example")
+        .create_topics(true)
+        .on_ready(|| say("ready"))
+        .serve()
+        .await
 }

@@ -164,6 +164,10 @@ impl<A: Application> Function<A> {
             let here = &mut lines[place];
             let mut outcome = None;
             match message {
+                Ok(_) if self.names.is_elsewhere(channel) => {
+                    here.is_broken = here.is_ordered;
+                    outcome = Some(Err("its channel is on another server".to_owned()));
+                }
                 Ok(message) if !here.is_broken => {
                     here.channel = channel;
                     here.jobs.push(Job { index, delivered, message });

@@ -15,8 +15,8 @@ use crate::{
 #[derive(Deserialize)]
 struct KafkaEvent<'a> {
     /// By `topic-partition`.
-    #[serde(borrow, default)]
-    records: Option<BTreeMap<Cow<'a, str>, Vec<&'a RawValue>>>,
+    #[serde(borrow)]
+    records: BTreeMap<Cow<'a, str>, Vec<&'a RawValue>>,
 }
 
 /// A record. That of `aws_lambda_events` wants a timestamp, panics over some, and takes no header byte above 127.
@@ -41,7 +41,7 @@ pub(crate) fn read(event: &[u8], reader: &mut Reader<'_>) -> Result<Event, Event
     let event: KafkaEvent<'_> =
         serde_json::from_slice(event).map_err(|error| EventError::Unreadable(error.to_string()))?;
     let mut records = Vec::new();
-    for (partition, those) in event.records.unwrap_or_default() {
+    for (partition, those) in event.records {
         records.extend(those.into_iter().map(|record| one(&partition, record, reader)));
     }
     Ok(Event { source: Source::Kafka, records })

@@ -93,6 +93,8 @@ pub(crate) struct Names {
     aliases: Vec<Alias>,
     map: ChannelMap,
     pub(crate) channels: Vec<ChannelInfo>,
+    /// Of each channel, whether the document puts it on other servers only.
+    elsewhere: Vec<bool>,
     /// Of each channel, whether SQS gives it messages of SNS in envelopes.
     enveloped: Vec<bool>,
 }
@@ -109,8 +111,8 @@ impl Names {
             found.ok_or_else(|| Error::Config(format!("the document has no server `{name}`")))
         };
         let server = server.map(known).transpose()?;
-        let channels: Vec<ChannelInfo> =
-            app.channels().iter().filter(|channel| channel.is_on(server)).cloned().collect();
+        let channels = app.channels().to_vec();
+        let elsewhere = channels.iter().map(|channel| !channel.is_on(server)).collect();
         let mut aliases = Vec::new();
         for (address, name) in said {
             let named = channels.iter().find(|channel| channel.name == address);
@@ -124,7 +126,7 @@ impl Names {
                 aliases.push(Alias::parse(&channel.address, name)?);
             }
         }
-        Ok(Self { mapping, aliases, map: ChannelMap::new(&channels), channels, enveloped })
+        Ok(Self { mapping, aliases, map: ChannelMap::new(&channels), channels, elsewhere, enveloped })
     }
 
     /// The address of what has this name, or `arn`.
@@ -141,6 +143,11 @@ impl Names {
             (channel, _) => (likely, channel),
         };
         Found { address: address.into_owned().into(), channel }
+    }
+
+    /// Whether messages of the channel are for another server.
+    pub(crate) fn is_elsewhere(&self, channel: Option<usize>) -> bool {
+        channel.is_some_and(|channel| self.elsewhere[channel])
     }
 
     /// Whether the document says that messages of the channel are in envelopes.

@@ -138,11 +138,12 @@ type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// Asks for events and answers them, until that fails. `busy` is held meanwhile.
 fn answering<A: Application>(function: Arc<Function<A>>, busy: &Arc<Mutex<()>>) -> Running {
+    let started = SystemTime::now();
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let function = function.clone();
         async move {
             let LambdaEvent { payload, context } = event;
-            let left = context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+            let left = left(context.deadline(), started);
             let answer = function.invoke(payload.get().as_bytes(), left).await.map_err(|error| {
                 warn!(request_id = context.request_id, %error, "the invocation fails");
                 Diagnostic { error_type: error.kind().to_owned(), error_message: error.to_string() }
@@ -152,6 +153,14 @@ fn answering<A: Application>(function: Arc<Function<A>>, busy: &Arc<Mutex<()>>) 
         }
     });
     Box::pin(Runtime::new(handler).layer(Answered(busy.clone())).run())
+}
+
+/// The time until a deadline. One that is before the process is none: `cargo lambda watch` gives a length of time for it.
+fn left(deadline: SystemTime, started: SystemTime) -> Duration {
+    if deadline < started {
+        return Duration::MAX;
+    }
+    deadline.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
 }
 
 /// Holds a lock from an event to its answer.
@@ -191,5 +200,20 @@ where
             let _held = held;
             answered.await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_may_be_none() {
+        let second = Duration::from_secs(1);
+        let started = SystemTime::now() - 10 * second;
+        assert_eq!(left(SystemTime::UNIX_EPOCH + 600 * second, started), Duration::MAX);
+        assert_eq!(left(started + second, started), Duration::ZERO, "it is over");
+        let left = left(SystemTime::now() + 5 * second, started);
+        assert!(left > 4 * second && left <= 5 * second, "{left:?}");
     }
 }

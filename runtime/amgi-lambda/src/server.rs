@@ -103,7 +103,8 @@ impl<A: Application> Server<A> {
         self
     }
 
-    /// Takes only messages of channels that the document puts on this server, by its key. Default: those of all channels.
+    /// Takes only messages of channels that the document puts on this server, by its key; those of others fail. Default: takes
+    /// those of all channels.
     pub fn server(mut self, name: impl Into<String>) -> Self {
         self.named = Some(name.into());
         self
@@ -182,7 +183,11 @@ impl<A: Application> Server<A> {
     /// Runs startup, handles events until a stop is asked for, and runs shutdown.
     ///
     /// It must have been started by Lambda, or by an emulator of it, which say by `AWS_LAMBDA_RUNTIME_API` and others where
-    /// events come from: otherwise that is an error, before startup. So is a Lambda that does not answer.
+    /// events come from.
+    ///
+    /// # Errors
+    /// [`Error::Config`](amgi::Error::Config) when it was not, or options do not fit; what startup or shutdown fails with; and
+    /// [`Error::Broker`](amgi::Error::Broker) when Lambda does not answer.
     pub async fn serve(self) -> Result<()> {
         runtime::check_environment()?;
         self.stop.on_signal()?;

@@ -1,73 +1,38 @@
-//! Orders on MQTT: a channel with a parameter, and QoS 2.
+//! Orders on MQTT: a channel with a parameter, and answers that the broker keeps for those who come later.
 //!
 //! ```text
 //! cargo run -p amgi-mqtt --example orders -- mqtt://localhost:1883
+//!
+//! mosquitto_pub -q 1 -t amgi-example/2/orders -m coffee
+//! mosquitto_sub -t 'amgi-example/+/done'
 //! ```
 //!
-//! It subscribes to `amgi-example/+/orders` and `amgi-example/done`, orders three things from as many tables at QoS 2, takes the orders,
-//! and stops when it has heard that all are done.
+//! It subscribes to `amgi-example/+/orders`, and sends what is done to `amgi-example/2/done` at QoS 2, retained. Ctrl-C ends it.
 
-use std::{
-    env,
-    io::{self, Write as _},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::io::{self, Write as _};
 
-use amgi::{
-    Application, ChannelInfo, Context, Message, MessageSend, Settlement, StartupError, State, server::Stop,
-};
+use amgi::{Application, ChannelInfo, Context, Message, Settlement};
 use amgi_mqtt::Server;
-use tokio::sync::Notify;
 
-const ORDERS: [&str; 3] = ["tea", "coffee", "cake"];
-
-/// Takes orders, says that they are done, and stops when it has heard that of all.
-struct Shop {
-    channels: [ChannelInfo; 2],
-    /// Set at startup.
-    sender: OnceLock<Arc<dyn MessageSend>>,
-    done: AtomicUsize,
-    stop: Stop,
-}
+struct Shop([ChannelInfo; 1]);
 
 fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn text(message: &Message) -> String {
-    String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()
-}
-
-/// The application; `main` keeps the shop, too.
-struct App(Arc<Shop>);
-
-impl Application for App {
+impl Application for Shop {
     fn channels(&self) -> &[ChannelInfo] {
-        &self.0.channels
-    }
-
-    async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
-        if let Some(sender) = state.sender() {
-            let _ = self.0.sender.set(sender.clone());
-        }
-        Ok(())
+        &self.0
     }
 
     async fn message(&self, cx: &Context) -> Settlement {
-        let order = text(cx.message());
-        if cx.address() == "amgi-example/done" {
-            say(&format!("done: {order}"));
-            if self.0.done.fetch_add(1, Ordering::Relaxed) + 1 == ORDERS.len() {
-                self.0.stop.request();
-            }
-            return Settlement::Ack;
-        }
-        say(&format!("{order} is ordered ({})", cx.address()));
+        let order = cx.message().payload.clone().unwrap_or_default();
+        say(&format!("{}: {}", cx.address(), String::from_utf8_lossy(&order)));
+        let mut done = Message::new(cx.address().replace("/orders", "/done")).payload(order);
+        done.bindings.set("mqtt", "qos", 2);
+        done.bindings.set("mqtt", "retain", true);
         // When the send returns the broker has it, and only then is the order acknowledged.
-        match cx.send(Message::new("amgi-example/done").payload(order)).await {
+        match cx.send(done).await {
             Ok(()) => Settlement::Ack,
             Err(error) => amgi::Failed::new(&error).into(),
         }
@@ -76,38 +41,7 @@ impl Application for App {
 
 #[tokio::main]
 async fn main() -> amgi::Result<()> {
-    let url = env::args().nth(1).or_else(|| env::var("AMGI_MQTT_URL").ok());
-    let (halt, ready) = (Stop::new(), Arc::new(Notify::new()));
-    let shop = Arc::new(Shop {
-        channels: [
-            ChannelInfo::new("orders", "amgi-example/{table}/orders"),
-            ChannelInfo::new("done", "amgi-example/done"),
-        ],
-        sender: OnceLock::new(),
-        done: AtomicUsize::new(0),
-        stop: halt.clone(),
-    });
-    let server = Server::new(App(shop.clone())).client_id("amgi-example").stop(&halt).on_ready({
-        let ready = ready.clone();
-        move || ready.notify_one()
-    });
-    let serving = server.url(url.unwrap_or_else(|| "mqtt://localhost:1883".to_owned())).serve();
-    let ordering = async {
-        ready.notified().await;
-        say("ready");
-        let Some(sender) = shop.sender.get() else { return };
-        for (number, order) in ORDERS.into_iter().enumerate() {
-            let mut message = Message::new(format!("amgi-example/{}/orders", number + 1)).payload(order);
-            message.bindings.set("mqtt", "qos", 2);
-            if let Err(error) = sender.send(message).await {
-                say(&format!("{order} cannot be ordered: {error}"));
-            }
-        }
-        // Not the end of the server, which stops when all is done.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        ended = serving => ended,
-        () = ordering => Ok(()),
-    }
+    let url = std::env::args().nth(1).unwrap_or_else(|| "mqtt://localhost:1883".to_owned());
+    let shop = Shop([ChannelInfo::new("orders", "amgi-example/{table}/orders")]);
+    Server::new(shop).url(url).client_id("amgi-example").on_ready(|| say("ready")).serve().await
 }

@@ -1,117 +1,50 @@
-//! Orders on JetStream: streams and consumers that are made, and a channel with a parameter.
+//! Orders on JetStream: a stream and a consumer that are made, and what failed, which the broker delivers again.
 //!
 //! ```text
 //! cargo run -p amgi-nats --example orders -- nats://localhost:4222
+//!
+//! nats pub amgi-example.2.orders coffee
 //! ```
 //!
-//! It makes the streams `orders` and `done` with the subjects `amgi-example.*.orders` and `amgi-example.done`, and consumers of its group,
-//! orders three things, takes the orders, and stops when it has heard that all are done.
+//! It makes a stream of the subjects `amgi-example.*.orders` and a consumer of its group. Coffee fails the first time: JetStream keeps
+//! it for a second, counts, and gives it to an instance that has time. Ctrl-C ends it.
 
 use std::{
-    env,
     io::{self, Write as _},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    time::Duration,
 };
 
-use amgi::{
-    Application, ChannelInfo, Context, Message, MessageSend, Settlement, StartupError, State, server::Stop,
-};
+use amgi::{Application, ChannelInfo, Context, Disposition, Reason, Settlement};
 use amgi_nats::Server;
-use tokio::sync::Notify;
 
-const ORDERS: [&str; 3] = ["tea", "coffee", "cake"];
-
-/// Takes orders, says that they are done, and stops when it has heard that of all.
-struct Shop {
-    channels: [ChannelInfo; 2],
-    /// Set at startup.
-    sender: OnceLock<Arc<dyn MessageSend>>,
-    done: AtomicUsize,
-    stop: Stop,
-}
+struct Shop([ChannelInfo; 1]);
 
 fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn text(message: &Message) -> String {
-    String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()
-}
-
-/// The application; `main` keeps the shop, too.
-struct App(Arc<Shop>);
-
-impl Application for App {
+impl Application for Shop {
     fn channels(&self) -> &[ChannelInfo] {
-        &self.0.channels
-    }
-
-    async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
-        if let Some(sender) = state.sender() {
-            let _ = self.0.sender.set(sender.clone());
-        }
-        Ok(())
+        &self.0
     }
 
     async fn message(&self, cx: &Context) -> Settlement {
-        let order = text(cx.message());
-        if cx.address() == "amgi-example.done" {
-            say(&format!("done: {order}"));
-            if self.0.done.fetch_add(1, Ordering::Relaxed) + 1 == ORDERS.len() {
-                self.0.stop.request();
-            }
-            return Settlement::Ack;
+        let order = String::from_utf8_lossy(cx.message().payload.as_deref().unwrap_or_default());
+        say(&format!("{}: {order}, attempt {}", cx.address(), cx.attempt()));
+        if order == "coffee" && cx.attempt() == 1 {
+            return Settlement::Fail {
+                disposition: Disposition::RetryAfter(Duration::from_secs(1)),
+                reason: Reason::Failed("the water is cold".to_owned()),
+            };
         }
-        say(&format!("{order} is ordered ({})", cx.address()));
-        // When the send returns the broker has it, and only then is the order acknowledged.
-        match cx.send(Message::new("amgi-example.done").payload(order)).await {
-            Ok(()) => Settlement::Ack,
-            Err(error) => amgi::Failed::new(&error).into(),
-        }
+        Settlement::Ack
     }
 }
 
 #[tokio::main]
 async fn main() -> amgi::Result<()> {
-    let url = env::args().nth(1).or_else(|| env::var("AMGI_NATS_URL").ok());
-    let (halt, ready) = (Stop::new(), Arc::new(Notify::new()));
-    let shop = Arc::new(Shop {
-        channels: [
-            ChannelInfo::new("orders", "amgi-example.{table}.orders"),
-            ChannelInfo::new("done", "amgi-example.done"),
-        ],
-        sender: OnceLock::new(),
-        done: AtomicUsize::new(0),
-        stop: halt.clone(),
-    });
-    let server = Server::new(App(shop.clone()))
-        .group("amgi-example")
-        .jetstream(true)
-        .declare(true)
-        .stop(&halt)
-        .on_ready({
-            let ready = ready.clone();
-            move || ready.notify_one()
-        });
-    let serving = server.url(url.unwrap_or_else(|| "nats://localhost:4222".to_owned())).serve();
-    let ordering = async {
-        ready.notified().await;
-        say("ready");
-        let Some(sender) = shop.sender.get() else { return };
-        for (number, order) in ORDERS.into_iter().enumerate() {
-            let message = Message::new(format!("amgi-example.{}.orders", number + 1)).payload(order);
-            if let Err(error) = sender.send(message).await {
-                say(&format!("{order} cannot be ordered: {error}"));
-            }
-        }
-        // Not the end of the server, which stops when all is done.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        ended = serving => ended,
-        () = ordering => Ok(()),
-    }
+    let url = std::env::args().nth(1).unwrap_or_else(|| "nats://localhost:4222".to_owned());
+    let shop = Shop([ChannelInfo::new("orders", "amgi-example.{table}.orders")]);
+    let server = Server::new(shop).url(url).group("amgi-example").jetstream(true).declare(true);
+    server.on_ready(|| say("ready")).serve().await
 }

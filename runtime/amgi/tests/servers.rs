@@ -201,6 +201,26 @@ async fn servers_for_sends_send_what_others_handle() {
     assert_eq!(seen.all(), expected);
 }
 
+/// A service that asks gets its answers by the server that it asks with.
+#[tokio::test]
+async fn servers_for_sends_receive_replies() {
+    let seen = Seen::default();
+    let inbox = ChannelInfo { replies: true, ..channel("inbox", &[]) };
+    let app = App { channels: vec![channel("orders", &[]), inbox], ..App::new(&seen) };
+    let (from, hub) = (queue(&["a"]), Hub::new());
+    Servers::new(app)
+        .server("from", move |app, stop| Server::new(app).queue(&from).stop(&stop).serve())
+        .sender("left", move |app, stop| {
+            let names: Vec<&str> = app.channels().iter().map(|channel| channel.name).collect();
+            assert_eq!(names, ["inbox"]);
+            Server::new(app).hub(&hub).stop(&stop).serve()
+        })
+        .serve()
+        .await
+        .unwrap();
+    assert_eq!((seen.count("handled a"), seen.count("shutdown")), (1, 1));
+}
+
 #[tokio::test]
 async fn a_single_server_takes_every_send() {
     let seen = Seen::default();

@@ -25,6 +25,10 @@ impl Seen {
         self.0.lock().unwrap().clone()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     pub(crate) fn payloads(&self) -> Vec<String> {
         let text = |message: &Message| {
             String::from_utf8_lossy(message.payload.as_deref().unwrap_or(b"-")).into_owned()
