@@ -126,7 +126,7 @@ impl Function {
         let function = (api == RuntimeApi::CargoLambda).then(|| {
             let mut command = Command::new(program);
             given(&mut command);
-            command.env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{port}/.rt"));
+            command.env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt"));
             command.spawn().expect("the function is started")
         });
         Self { api, port, runtime, function, folder }
@@ -179,6 +179,14 @@ impl Function {
         }
     }
 
+    /// The process of the function, which whoever has it ends from now on.
+    ///
+    /// # Panics
+    /// When it is not this process that has started it.
+    pub fn take_process(&mut self) -> Child {
+        self.function.take().expect("a process of ours")
+    }
+
     /// The pid of the function, once it runs.
     ///
     /// # Panics
@@ -198,8 +206,8 @@ impl Function {
     pub async fn terminate(&mut self) -> Option<ExitStatus> {
         let pid = self.pid();
         signal(pid, Signal::TERM);
-        if let Some(function) = &mut self.function {
-            return Some(within("the end of the function", function.wait()).await.expect("its status"));
+        if self.function.is_some() {
+            return self.ended().await;
         }
         let ended = async {
             while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
@@ -208,6 +216,20 @@ impl Function {
         };
         within("the end of the function", ended).await;
         None
+    }
+
+    /// Waits until it has ended by itself; how, where this process is its parent.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ended(&mut self) -> Option<ExitStatus> {
+        let function = self.function.as_mut()?;
+        Some(within("the end of the function", function.wait()).await.expect("its status"))
+    }
+
+    /// What the function has said of itself until now: those lines that are JSON.
+    pub fn told(&self) -> Vec<Value> {
+        self.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// What the function and the runtime API have written until now.

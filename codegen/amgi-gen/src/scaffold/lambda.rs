@@ -40,6 +40,7 @@ const SOURCES: &[Known] = &[
     known("sns", "sns", Some("sqs"), true),
     known("eventbridge", "eventbridge", None, true),
     known("kinesis", "kinesis", None, true),
+    known("dynamodb", "dynamodb", None, true),
     known("kafka", "kafka", Some("kafka"), false),
     known("kafka-secure", "kafka", Some("kafka"), false),
 ];
@@ -69,7 +70,7 @@ pub(super) struct Lambda {
 struct Source {
     /// Letters and digits, unique in the template.
     id: String,
-    /// `sqs`, `sns`, `eventbridge`, `kinesis` or `kafka`.
+    /// `sqs`, `sns`, `eventbridge`, `kinesis`, `dynamodb` or `kafka`.
     kind: &'static str,
     /// The channel as the document writes it: its address, or its key where that is given at run time.
     shown: String,

@@ -175,8 +175,7 @@ const PROTOCOLS: &[(&str, &str, &[&str])] = &[
     ("amqp", "amgi-amqp", &["amqp", "amqps", "rabbitmq"]),
     ("http", "amgi-http", &["http", "https"]),
     ("kafka", "amgi-kafka", &["kafka", "kafka-secure"]),
-    // A way in beside the others, which no document names.
-    ("lambda", "amgi-lambda", &[]),
+    ("lambda", "amgi-lambda", &["dynamodb", "eventbridge", "kinesis"]),
     ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
     ("nats", "amgi-nats", &["nats", "natss"]),
     ("redis", "amgi-redis", &["redis", "rediss", "redis-secure"]),
@@ -208,7 +207,11 @@ fn run(api: &Api) -> String {
 
 /// The document's first server that there is a server crate for.
 fn spoken(api: &Api) -> Option<&Server> {
-    let spoken = |server: &&Server| PROTOCOLS.iter().any(|(_, _, names)| names.contains(&&*server.protocol));
+    // On Lambda nobody runs it by hand.
+    let runs = |feature: &str, names: &[&str], server: &Server| {
+        feature != "lambda" && names.contains(&&*server.protocol)
+    };
+    let spoken = |server: &&Server| PROTOCOLS.iter().any(|(feature, _, names)| runs(feature, names, server));
     api.servers.iter().find(spoken)
 }
 

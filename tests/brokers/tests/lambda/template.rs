@@ -14,6 +14,7 @@ servers:
   topics: {host: localhost, protocol: sns}
   events: {host: localhost, protocol: eventbridge}
   streams: {host: localhost, protocol: kinesis}
+  tables: {host: localhost, protocol: dynamodb}
   kafka: {host: 'localhost:9092', protocol: kafka}
 channels:
   orders: &queue {address: orders, servers: [{$ref: '#/servers/queues'}], x-amgi-dead-letter: orders.failed, messages: {text: {payload: {type: string}}}}
@@ -28,6 +29,7 @@ channels:
   placed: {<<: *queue, address: 'Order: placed', servers: [{$ref: '#/servers/events'}]}
   openEvent: {<<: *open, address: 'Order {id}', servers: [{$ref: '#/servers/events'}]}
   clicks: {<<: *queue, address: clicks, servers: [{$ref: '#/servers/streams'}]}
+  table: {<<: *queue, address: table, servers: [{$ref: '#/servers/tables'}]}
   topic: {<<: *queue, address: a.topic, servers: [{$ref: '#/servers/kafka'}]}
   openTopic: {<<: *open, address: 'a.topic.{id}', servers: [{$ref: '#/servers/kafka'}]}
   laterTopic: {<<: *queue, address: null, servers: [{$ref: '#/servers/kafka'}]}
@@ -35,7 +37,7 @@ channels:
 operations:
 ";
 
-const RECEIVED: [&str; 15] = [
+const RECEIVED: [&str; 16] = [
     "orders",
     "fifo",
     "mixed",
@@ -48,6 +50,7 @@ const RECEIVED: [&str; 15] = [
     "placed",
     "openEvent",
     "clicks",
+    "table",
     "topic",
     "openTopic",
     "laterTopic",
