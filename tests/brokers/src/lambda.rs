@@ -113,7 +113,7 @@ impl Function {
                 command.env("AWS_LAMBDA_FUNCTION_TIMEOUT", timeout.to_string());
                 command.args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")]);
                 command.args(["--runtime-api-address", &format!("127.0.0.1:{inner}")]);
-                command.arg(program).arg("bootstrap");
+                command.arg(program);
             }
         }
         let runtime = command.spawn().expect("the runtime API is started");

@@ -239,11 +239,9 @@ fn queue_name(channel: &Channel) -> Option<String> {
     let bindings = channel.bindings.iter().find(|binding| binding.protocol == "sqs");
     let binding: Option<Value> = bindings.and_then(|binding| serde_json::from_str(&binding.json).ok());
     let queue = binding.as_ref().and_then(|binding| binding.get("queue"));
-    if let Some(name) = queue.and_then(|queue| queue.get("name")?.as_str()) {
-        return Some(name.to_owned());
-    }
-    let address = channel.address.as_deref().filter(|_| channel.parameters.is_none())?;
-    let name = name_of(address);
+    let named = queue.and_then(|queue| queue.get("name")?.as_str()).map(str::to_owned);
+    let address = channel.address.as_deref().filter(|_| channel.parameters.is_none());
+    let name = named.or_else(|| address.map(name_of))?;
     let fifo = queue.and_then(|queue| queue.get("fifoQueue")?.as_bool()).unwrap_or_default();
     Some(if fifo && !is_fifo(&name) { format!("{name}.fifo") } else { name })
 }

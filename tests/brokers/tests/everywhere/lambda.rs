@@ -141,9 +141,11 @@ impl Broker for Lambda {
         Place { url: place, addresses: None }
     }
 
-    async fn start(&self, place: &Place) -> Child {
+    async fn start(&self, _: &Place) -> Child {
         let program = Path::new(env!("CARGO_BIN_EXE_user-service"));
-        let variables = [("AMGI_SQS_URL", place.url.split('?').next().unwrap_or_default())];
+        // The document has two servers of AWS's, and one emulator is both.
+        let endpoint = format!("http://127.0.0.1:{}", emulator().await.port());
+        let variables = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AMGI_SQS_REGION", "us-east-1")];
         let mut function = Function::start(RuntimeApi::CargoLambda, program, 30, &variables).await;
         let (pid, process) = (function.pid(), function.take_process());
         let mapping = tokio::spawn(map(emulator().await.client(), function, pid));
