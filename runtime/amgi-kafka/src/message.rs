@@ -2,7 +2,7 @@
 
 use std::{panic::catch_unwind, sync::Arc, time::Duration};
 
-use amgi::{BindingValue, Bindings, ByteString, Bytes, Message, MessageSend, SendError, SendFuture};
+use amgi::{BindingValue, ByteString, Bytes, Message, MessageSend, SendError, SendFuture};
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders},
@@ -26,18 +26,6 @@ mod field {
     pub(super) const TIMESTAMP: &str = "timestamp";
 }
 
-/// Sets a field, or takes it away.
-fn set(bindings: &mut Bindings, field: &'static str, value: Option<BindingValue>) {
-    match (bindings.get_mut(KAFKA, field), value) {
-        (Some(place), Some(value)) => *place = value,
-        (Some(_), None) => bindings.remove(KAFKA, field),
-        (None, Some(value)) => {
-            bindings.set(ByteString::from_static(KAFKA), ByteString::from_static(field), value);
-        }
-        (None, None) => {}
-    }
-}
-
 /// What the application sees of a message that came in, put in the place of one that is over, whose memory is used again.
 /// Payload, key and headers are copied once: librdkafka's memory goes with its message.
 pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>, message: &mut Message) {
@@ -46,11 +34,15 @@ pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>, message
     }
     message.headers.clear();
     message.payload = from.payload().map(Bytes::copy_from_slice);
-    let bindings = &mut message.bindings;
-    set(bindings, field::KEY, from.key().map(|key| Bytes::copy_from_slice(key).into()));
-    set(bindings, field::PARTITION, Some(from.partition().into()));
-    set(bindings, field::OFFSET, Some(from.offset().into()));
-    set(bindings, field::TIMESTAMP, from.timestamp().to_millis().map(Into::into));
+    message.bindings.fill(
+        KAFKA,
+        [
+            (field::KEY, from.key().map(|key| Bytes::copy_from_slice(key).into())),
+            (field::PARTITION, Some(from.partition().into())),
+            (field::OFFSET, Some(from.offset().into())),
+            (field::TIMESTAMP, from.timestamp().to_millis().map(Into::into)),
+        ],
+    );
     if let Some(headers) = from.headers() {
         let count = headers.count();
         message.headers.reserve(count);

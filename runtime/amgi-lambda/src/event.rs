@@ -29,6 +29,9 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Sqs, Self::Kafka, Self::Sns, Self::EventBridge, Self::Kinesis, Self::DynamoDb];
+
     /// By what it calls itself in `eventSource`.
     fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -39,6 +42,15 @@ impl Source {
             "aws:kafka" | "SelfManagedKafka" => Self::Kafka,
             _ => return None,
         })
+    }
+
+    /// Protocols by which a message from it is answered where the document leaves that open, the likeliest first.
+    pub(crate) fn answered_by(self) -> &'static [&'static str] {
+        match self {
+            Self::Kafka => &["kafka", "kafka-secure"],
+            Self::Sns => &["sns", "sqs"],
+            Self::Sqs | Self::EventBridge | Self::Kinesis | Self::DynamoDb => &["sqs", "sns"],
+        }
     }
 
     /// Whether it counts deliveries, and waits between them.

@@ -11,11 +11,12 @@ use std::{
 };
 
 use amgi::{
-    Application, ByteString, Context, Message, MessageSend, Result, SendFuture, lifespan,
+    Application, ByteString, ChannelInfo, Context, Disposition, Message, MessageSend, Reason, Result,
+    SendFuture, Settlement, lifespan,
     server::{Outcome, Policies, Policy, Stop, deliver, deliver_batch},
 };
 use futures_util::stream::{self, StreamExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
 
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 /// An application that has started, as [`Server::start`](crate::Server::start) gives it: it takes events, one after the other or
 /// several at a time.
 pub struct Function<A> {
-    app: A,
+    app: Arc<A>,
     config: Config,
     names: Names,
     /// Of sources that deliver once, as far as anybody knows.
@@ -36,24 +37,76 @@ pub struct Function<A> {
     /// Of those that count their deliveries.
     counted: Policies,
     context: Context,
-    /// What handlers of a channel send with.
-    senders: Vec<Arc<dyn MessageSend>>,
+    /// Of each source, the document's servers that its messages are answered by.
+    answers: [(Source, &'static [&'static str]); 6],
     stop: Stop,
 }
 
-/// Sends of a handler go to the server that its message came from, unless the document says otherwise.
+/// What the handlers of a message send with: what they send goes where it came from, as far as the document leaves that open.
 struct Origin {
     sender: Arc<dyn MessageSend>,
-    servers: &'static [&'static str],
+    /// Servers of its channel; none for all.
+    channel: &'static [&'static str],
+    /// Servers by which it may be answered, the likeliest first.
+    answers: &'static [&'static str],
 }
 
 impl MessageSend for Origin {
     fn send(&self, message: Message) -> SendFuture<'_> {
-        self.sender.send_on(self.servers, message)
+        self.send_on(&[], message)
     }
 
     fn send_on(&self, servers: &'static [&'static str], message: Message) -> SendFuture<'_> {
-        self.sender.send_on(servers, message)
+        let servers = if servers.is_empty() { self.channel } else { servers };
+        let fits = |name: &&str| servers.is_empty() || servers.contains(name);
+        let likely = self.answers.iter().position(fits).map(|at| &self.answers[at..=at]);
+        self.sender.send_on(likely.unwrap_or(servers), message)
+    }
+}
+
+/// When handlers are cut off, and when everything is.
+struct Limit {
+    soft: Instant,
+    hard: Instant,
+}
+
+impl Limit {
+    fn new(left: Duration, margin: Duration) -> Self {
+        let now = Instant::now();
+        let soft = left.saturating_sub(margin).max(left / 2);
+        let hard = soft + left.saturating_sub(soft) / 2;
+        // Nobody waits for years.
+        let at = |time: Duration| now + time.min(Duration::from_secs(365 * 86_400));
+        Self { soft: at(soft), hard: at(hard) }
+    }
+}
+
+/// The application until a deadline: handlers that are not done then have failed, and what was made for them is cleaned up.
+struct Limited<A> {
+    app: Arc<A>,
+    until: Instant,
+}
+
+/// Why what was not done has failed.
+const DEADLINE: &str = "the invocation is at its deadline";
+
+fn cut_off() -> Settlement {
+    Settlement::Fail { disposition: Disposition::Retry, reason: Reason::Failed(DEADLINE.to_owned()) }
+}
+
+impl<A: Application> Application for Limited<A> {
+    fn channels(&self) -> &[ChannelInfo] {
+        self.app.channels()
+    }
+
+    async fn message(&self, cx: &Context) -> Settlement {
+        timeout_at(self.until, self.app.message(cx)).await.unwrap_or_else(|_| cut_off())
+    }
+
+    async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
+        if timeout_at(self.until, self.app.batch(contexts, settlements)).await.is_err() {
+            settlements.resize(contexts.len(), cut_off());
+        }
     }
 }
 
@@ -98,15 +151,18 @@ impl<A: Application> Function<A> {
         let state = lifespan::startup(&app, sender.clone()).await?;
         // Startup may have put another in its place.
         let sender = state.sender().cloned().unwrap_or(sender);
-        let senders = names.channels.iter().map(|channel| -> Arc<dyn MessageSend> {
-            match channel.servers {
-                [] => sender.clone(),
-                servers => Arc::new(Origin { sender: sender.clone(), servers }),
-            }
-        });
-        let senders = senders.collect();
-        let context = Context::new(Message::default(), state, sender).with_stop(stop);
-        Ok(Self { app, config, names, policies, counted, context, senders, stop: stop.clone() })
+        let answers = Source::ALL.map(|source| (source, servers(&app, source)));
+        let context = Context::new(Message::default(), state, sender);
+        Ok(Self {
+            app: Arc::new(app),
+            config,
+            names,
+            policies,
+            counted,
+            context,
+            answers,
+            stop: stop.clone(),
+        })
     }
 
     /// Handles an event, which is JSON as Lambda hands it over, and gives the answer, JSON too: what failed, where its source can
@@ -118,12 +174,35 @@ impl<A: Application> Function<A> {
         let Event { source, records } = event::read(event, &self.names, &self.config)?;
         let (known, lines, outcomes) = self.arrange(records);
         let outcomes = Mutex::new(outcomes);
-        let work = stream::iter(lines)
-            .for_each_concurrent(self.config.concurrency, |line| self.work(source, line, &outcomes));
-        let time = left.saturating_sub(self.config.margin).max(left / 2);
-        let in_time = timeout(time, work).await.is_ok();
+        let limit = Limit::new(left, self.config.margin);
+        // Waits of handlers and between attempts end with the server, and with the time.
+        let stop = Stop::ignoring_signals();
+        let app = Limited { app: self.app.clone(), until: limit.soft };
+        let work = stream::iter(lines).for_each_concurrent(self.config.concurrency, |line| {
+            self.work(source, line, &app, &stop, &outcomes)
+        });
+        let handled = async {
+            tokio::select! {
+                // First: then nothing more is begun.
+                biased;
+                () = self.over(&limit, &stop) => {}
+                () = work => {}
+            }
+        };
+        // What does not even clean up in time is left behind.
+        let in_time = timeout_at(limit.hard, handled).await.is_ok() && Instant::now() < limit.soft;
         let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.answer(source, &known, outcomes, in_time)
+    }
+
+    /// Asks for a stop when the server is asked to, or at the deadline; never ends.
+    async fn over(&self, limit: &Limit, stop: &Stop) {
+        tokio::select! {
+            () = self.stop.requested() => {}
+            () = sleep_until(limit.soft) => {}
+        }
+        stop.request();
+        std::future::pending::<()>().await;
     }
 
     /// Runs shutdown.
@@ -135,7 +214,7 @@ impl<A: Application> Function<A> {
     }
 
     pub(crate) async fn end(&self) -> Result<()> {
-        lifespan::shutdown(&self.app).await
+        lifespan::shutdown(&*self.app).await
     }
 
     fn batch(&self, channel: Option<usize>) -> Option<usize> {
@@ -187,12 +266,23 @@ impl<A: Application> Function<A> {
         (known, lines, outcomes)
     }
 
-    async fn work(&self, source: Source, line: Line, outcomes: &Mutex<Outcomes>) {
+    async fn work(
+        &self,
+        source: Source,
+        line: Line,
+        app: &Limited<A>,
+        stop: &Stop,
+        outcomes: &Mutex<Outcomes>,
+    ) {
         let policies = if source.counts() { &self.counted } else { &self.policies };
         let Line { mut jobs, channel, is_ordered, .. } = line;
-        let mut base = self.context.clone();
-        if let Some(channel) = channel {
-            base = base.with_sender(self.senders[channel].clone());
+        let servers = channel.map_or(&[][..], |channel| self.names.channels[channel].servers);
+        let answers =
+            self.answers.iter().find(|(known, _)| *known == source).map_or(&[][..], |(_, names)| names);
+        let mut base = self.context.clone().with_stop(stop);
+        if !servers.is_empty() || !answers.is_empty() {
+            let sender = self.context.sender().clone();
+            base = base.with_sender(Arc::new(Origin { sender, channel: servers, answers }));
         }
         let put = |cx: &mut Context, job: &mut Job| {
             drop(cx.replace(std::mem::take(&mut job.message)));
@@ -208,11 +298,11 @@ impl<A: Application> Function<A> {
         };
         let Some(size) = self.batch(channel) else {
             for mut job in jobs {
-                if self.stop.is_requested() {
+                if stop.is_requested() {
                     return;
                 }
                 put(&mut base, &mut job);
-                let outcome = deliver(&self.app, &base, policies).await;
+                let outcome = deliver(app, &base, policies).await;
                 if note(&job, outcome) && is_ordered {
                     return;
                 }
@@ -220,7 +310,7 @@ impl<A: Application> Function<A> {
             return;
         };
         let mut settlements = Vec::new();
-        while !jobs.is_empty() && !self.stop.is_requested() {
+        while !jobs.is_empty() && !stop.is_requested() {
             let mut batch: Vec<Job> = jobs.drain(..size.min(jobs.len())).collect();
             let mut contexts = Vec::with_capacity(batch.len());
             for job in &mut batch {
@@ -230,7 +320,7 @@ impl<A: Application> Function<A> {
             }
             let mut failed = false;
             let done = |index: usize, outcome| failed |= note(&batch[index], outcome);
-            deliver_batch(&self.app, &contexts, policies, &mut settlements, done).await;
+            deliver_batch(app, &contexts, policies, &mut settlements, done).await;
             if failed && is_ordered {
                 return;
             }
@@ -256,7 +346,7 @@ impl<A: Application> Function<A> {
                 Some(Err(reason)) => reason,
                 _ if behind => "one before it failed".to_owned(),
                 _ if in_time => "the server is stopping".to_owned(),
-                _ => "the invocation is at its deadline".to_owned(),
+                _ => DEADLINE.to_owned(),
             };
             let shown = id.as_ref().map(ToString::to_string).unwrap_or_default();
             warn!(%source, id = shown, %address, reason, "record failed");
@@ -283,6 +373,18 @@ impl<A> fmt::Debug for Function<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function").field("names", &self.names).finish_non_exhaustive()
     }
+}
+
+/// The document's servers that messages of a source are answered by. They are as long as the process is.
+fn servers<A: Application>(app: &A, source: Source) -> &'static [&'static str] {
+    let speaking = |protocol| app.servers().iter().filter(move |server| server.protocol == protocol);
+    let names: Vec<&'static str> = source
+        .answered_by()
+        .iter()
+        .flat_map(|protocol| speaking(*protocol))
+        .map(|server| server.name)
+        .collect();
+    if names.is_empty() { &[] } else { names.leak() }
 }
 
 /// Why the source has to deliver a message again; `None` when it has not.

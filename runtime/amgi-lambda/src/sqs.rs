@@ -48,6 +48,9 @@ pub(crate) fn read(record: &RawValue, reader: &mut Reader<'_>) -> Record {
     });
     let mut message = Message::new(found.address);
     aws::fill(&mut message, body, values);
+    if let Some(Id::Text(id)) = &record.id {
+        bind(&mut message, "sqs", "message_id", id.as_str());
+    }
     if let Some(group) = group {
         bind(&mut message, "sqs", "message_group_id", group);
     }

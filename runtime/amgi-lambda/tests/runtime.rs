@@ -7,7 +7,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use amgi::{Application, ChannelInfo, Context, Message, Outgoing, Settlement, StartupError, State};
+use amgi::{
+    Application, ChannelInfo, Context, Message, Outgoing, ServerInfo, Settlement, StartupError, State,
+};
 use axum::{
     Router,
     extract::{Path, State as Given},
@@ -40,6 +42,10 @@ impl Application for App {
         &[]
     }
 
+    fn servers(&self) -> &[ServerInfo] {
+        cli::DOCUMENT.servers
+    }
+
     async fn startup(&self, state: &mut State) -> Result<(), StartupError> {
         say("startup");
         state.insert(42_u32);
@@ -60,7 +66,7 @@ impl Application for App {
         if payload == "send" {
             let answer = Message::new("answer").payload("for one");
             Outgoing::new(cx.sender(), Ok(answer)).on(&["one"]).await.unwrap();
-            cx.send(Message::new("answer").payload("for the first")).await.unwrap();
+            cx.send(Message::new("answer").payload("for SQS")).await.unwrap();
             Outgoing::new(cx.sender(), Ok(Message::new("answer").payload("for two")))
                 .on(&["two"])
                 .await
@@ -85,10 +91,10 @@ mod cli {
         protocol::{Endpoint, Protocol, ProtocolInfo},
     };
 
-    const SERVERS: &[ServerInfo] = &[server("one"), server("two"), server("unspoken")];
+    const SERVERS: &[ServerInfo] = &[server("one", "one"), server("two", "sqs"), server("three", "unspoken")];
 
-    const fn server(name: &'static str) -> ServerInfo {
-        ServerInfo { name, protocol: name, scheme: "", host: "localhost", path: "", bindings: &[] }
+    const fn server(name: &'static str, protocol: &'static str) -> ServerInfo {
+        ServerInfo { name, protocol, scheme: "", host: "localhost", path: "", bindings: &[] }
     }
 
     pub(crate) const DOCUMENT: Document = Document {
@@ -108,7 +114,7 @@ mod cli {
     static ONE: ProtocolInfo =
         ProtocolInfo { name: "one", protocols: &["one"], schemes: &["one"], options: &[] };
     static TWO: ProtocolInfo =
-        ProtocolInfo { name: "two", protocols: &["two"], schemes: &["two"], options: &[] };
+        ProtocolInfo { name: "two", protocols: &["sqs"], schemes: &["two"], options: &[] };
 
     /// Says what it sends.
     pub(crate) struct Out(pub(crate) &'static str);
@@ -416,8 +422,8 @@ async fn the_command_line_needs_no_arguments_under_lambda() {
     for said in [
         "begins send",
         "one sends for one",
-        "one sends for the first",
         "two starts",
+        "two sends for SQS",
         "two sends for two",
         "ends send",
     ] {

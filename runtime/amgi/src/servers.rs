@@ -275,13 +275,20 @@ pub struct Shared<A> {
 impl<A: Application> Shared<A> {
     fn new(once: Arc<Once<A>>, all: Arc<All>, index: usize) -> Self {
         let Member { name, sends_only, .. } = &all.members[index];
-        let name = name.as_str();
-        let servers: Vec<ServerInfo> =
-            once.app.servers().iter().filter(|server| server.name == name).cloned().collect();
+        let document = once.app.servers();
+        let mut servers: Vec<ServerInfo> =
+            document.iter().filter(|server| server.name == *name).cloned().collect();
         let is_here = |channel: &&ChannelInfo| {
             (servers.is_empty() || is_on(channel.servers, name)) && (channel.replies || !sends_only)
         };
         let channels = once.app.channels().iter().filter(is_here).cloned().collect();
+        if servers.is_empty() {
+            // A server that is none of the document's may want to know which of them it can send to.
+            let is_sender = |server: &&ServerInfo| {
+                all.members.iter().any(|member| member.sends_only && member.name == server.name)
+            };
+            servers = document.iter().filter(is_sender).cloned().collect();
+        }
         Self { once, all, index, channels, servers }
     }
 }

@@ -6,8 +6,9 @@ use std::{
 };
 
 use amgi::{
-    BatchInfo, BindingInfo, BindingValue, ChannelInfo, Message, MessageSend, OperationInfo, PolicyInfo,
-    SendFuture, ServerInfo,
+    BatchInfo, BindingInfo, BindingValue, ChannelInfo, IdempotencyInfo, Message, MessageSend, OperationInfo,
+    PolicyInfo, SendFuture, ServerInfo,
+    reply::Location,
     server::{Policy, Stop},
 };
 use amgi_lambda::{EventError, Mapping, Server};
@@ -48,6 +49,7 @@ async fn a_scope_has_it_all() {
     let headers: Vec<_> = message.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
     assert_eq!(headers, [(&b"a"[..], &b"1"[..]), (b"b", b"\xff")]);
     let binding = |field| message.bindings.get("sqs", field).cloned();
+    assert_eq!(binding("message_id"), Some(BindingValue::from("1")));
     assert_eq!(binding("message_group_id"), Some(BindingValue::from("g")));
     assert_eq!(binding("message_deduplication_id"), Some(BindingValue::from("d")));
 }
@@ -290,6 +292,31 @@ async fn what_is_not_done_at_the_deadline_has_failed() {
     assert_eq!(failed(&serde_json::from_str(&answer).unwrap()), ["1", "3", "4"]);
 }
 
+/// What is handled once by a key is not kept from its next delivery.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_cut_off_leaves_nothing_behind() {
+    let idempotency =
+        Some(IdempotencyInfo { key: Location::Header("k"), remember: Duration::from_secs(3600) });
+    let policy = PolicyInfo { idempotency, ..PolicyInfo::NONE };
+    let batch = Some(BatchInfo { size: 2, wait: Duration::ZERO });
+    let channels = [
+        ChannelInfo { policy, ..ChannelInfo::new("q", "q") },
+        ChannelInfo { batch, ..ChannelInfo::new("b", "b") },
+    ];
+    let (app, seen) = App::with(channels);
+    let function = start(Server::new(app)).await;
+    let mut once = record("1", "q", "sleep");
+    once["messageAttributes"]["k"] = json!({"stringValue": "key", "dataType": "String"});
+    let event = json!({"Records": [once, record("2", "b", "quick"), record("3", "b", "sleep")]}).to_string();
+    for (left, expected) in [(Duration::from_secs(10), &["1", "3"][..]), (Duration::from_secs(900), &[])] {
+        let begun = tokio::time::Instant::now();
+        let answer = function.invoke(event.as_bytes(), left).await.unwrap();
+        assert_eq!(failed(&serde_json::from_str(&answer).unwrap()), expected);
+        assert!(begun.elapsed().as_secs() <= 60, "nobody waits for it: {:?}", begun.elapsed());
+    }
+    assert_eq!(seen.payloads().iter().filter(|payload| *payload == "sleep").count(), 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_are_handled_side_by_side() {
     let (app, _) = App::with([]);
@@ -322,6 +349,24 @@ async fn sends_go_where_the_channel_is() {
     let answer = invoke(&function, &json!({"Records": records})).await.unwrap();
     assert!(failed(&answer).is_empty());
     assert_eq!(*by.0.lock().unwrap(), [r#"sent on ["here"]"#, "sent on []"]);
+
+    // What the document leaves open goes where the message came from.
+    let server =
+        |name, protocol| ServerInfo { name, protocol, scheme: "", host: "h", path: "", bindings: &[] };
+    let on = |servers| ChannelInfo { servers, ..ChannelInfo::new("c", "c") };
+    for (servers, expected) in [
+        (&[][..], r#"sent on ["queues"]"#),
+        (&["kafka", "others"], r#"sent on ["others"]"#),
+        (&["kafka"], r#"sent on ["kafka"]"#),
+    ] {
+        let (mut app, _) = App::with([on(servers)]);
+        app.servers = vec![server("kafka", "kafka"), server("queues", "sqs"), server("others", "sqs")];
+        let by = By::default();
+        let function = start(Server::new(app).sender(Arc::new(by.clone()))).await;
+        invoke(&function, &json!({"Records": [record("1", "c", "send")]})).await.unwrap();
+        assert_eq!(*by.0.lock().unwrap(), [expected]);
+    }
+
     // With nothing to send with, the message is not handled.
     let function = start(Server::new(App::default())).await;
     let answer = invoke(&function, &json!({"Records": [record("1", "q", "send")]})).await.unwrap();

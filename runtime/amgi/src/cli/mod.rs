@@ -57,7 +57,7 @@ use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::
 use self::{memory::Memory, target::Target};
 use crate::{
     Result,
-    contract::{Application, Document, SendInfo},
+    contract::{Application, Document},
     error::Error,
     protocol::{Endpoint, Protocol, ProtocolInfo},
     server::Stop,
@@ -179,6 +179,7 @@ impl<A: Application> App<A> {
             target::add_senders(&document, &protocols, &mut targets)?;
         }
         target::settle(&mut targets, matches)?;
+        let sure = target::only_senders(&document, &targets[receiving..]);
         let mut servers = Servers::new(make(&Addresses::given(&document, matches)?)?).stop(&stop);
         for (index, target) in targets.into_iter().enumerate() {
             let Target { name, url, protocol, values, .. } = target;
@@ -187,14 +188,12 @@ impl<A: Application> App<A> {
             let start = move |app, stop| async move {
                 protocol.serve(app, Endpoint { url, values, stop, passing }).await
             };
-            let is_sent_to =
-                |send: &SendInfo| send.channel.servers.is_empty() || send.channel.servers.contains(&&*name);
             servers = if !passing {
                 servers.server(name, start)
-            } else if document.sends.iter().any(is_sent_to) {
+            } else if sure.contains(&name) {
                 servers.sender(name, start)
             } else {
-                // Replies and dead letters may go there, or nothing.
+                // Something may be sent there, or nothing.
                 servers.lazy_sender(name, start)
             };
         }

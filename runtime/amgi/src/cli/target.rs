@@ -8,7 +8,7 @@ use super::{Served, command::hint};
 use crate::{
     Result,
     address::decode,
-    contract::{Document, ServerInfo},
+    contract::{Document, SendInfo, ServerInfo},
     error::Error,
     protocol::Values,
 };
@@ -66,11 +66,22 @@ pub(super) fn add_senders<A>(
 ) -> Result<()> {
     for server in document.servers {
         let is_there = targets.iter().any(|target| target.name == server.name);
-        if !is_there && speaks(protocols, server.protocol).is_some() {
+        let spoken = speaks(protocols, server.protocol).filter(|protocol| !protocol.only_receives());
+        if !is_there && spoken.is_some() {
             targets.push(target(document, protocols, server.name)?);
         }
     }
     Ok(())
+}
+
+/// Names of those that an operation sends to, and could send to no other.
+pub(super) fn only_senders<A>(document: &Document, targets: &[Target<A>]) -> Vec<String> {
+    let only = |send: &SendInfo| {
+        let on = send.channel.servers;
+        let mut able = targets.iter().filter(|target| on.is_empty() || on.contains(&&*target.name));
+        able.next().filter(|_| able.next().is_none()).map(|target| target.name.clone())
+    };
+    document.sends.iter().filter_map(only).collect()
 }
 
 /// `NAME`, `URL` or `NAME=URL`, with `?option=value&…` behind it.

@@ -114,14 +114,36 @@ impl Bindings {
         }
     }
 
-    /// Value of a field, to change it.
-    pub fn get_mut(&mut self, protocol: &str, field: &str) -> Option<&mut BindingValue> {
-        self.0.iter_mut().find(|b| b.field == field && b.protocol == protocol).map(|b| &mut b.value)
-    }
-
-    /// Removes a field, if it is there.
-    pub fn remove(&mut self, protocol: &str, field: &str) {
-        self.0.retain(|b| b.field != field || b.protocol != protocol);
+    /// Makes these fields of a protocol all that there are; those without a value are left out. Where the same ones were there
+    /// in the same order, such as those of the last message, only their values change.
+    ///
+    /// ```
+    /// let mut bindings = amgi::Bindings::default();
+    /// bindings.fill("kafka", [("key", None), ("offset", Some(7.into()))]);
+    /// bindings.fill("kafka", [("key", None), ("offset", Some(8.into()))]);
+    /// assert_eq!(bindings.get("kafka", "offset").and_then(|v| v.as_int()), Some(8));
+    /// assert_eq!(bindings.iter().count(), 1);
+    /// ```
+    pub fn fill<const N: usize>(
+        &mut self,
+        protocol: &'static str,
+        fields: [(&'static str, Option<BindingValue>); N],
+    ) {
+        let mut count = 0;
+        for (field, value) in fields {
+            let Some(value) = value else { continue };
+            match self.0.get_mut(count) {
+                Some(place) if place.field == field && place.protocol == protocol => place.value = value,
+                _ => {
+                    self.0.truncate(count);
+                    let (protocol, field) =
+                        (ByteString::from_static(protocol), ByteString::from_static(field));
+                    self.0.push(Binding { protocol, field, value });
+                }
+            }
+            count += 1;
+        }
+        self.0.truncate(count);
     }
 
     /// Removes all, and keeps their room.

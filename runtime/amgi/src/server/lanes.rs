@@ -334,7 +334,7 @@ mod tests {
         let (mut tasks, handled) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
         let lanes = Lanes::start(
             1,
-            |_: &()| "",
+            |(): &()| "",
             &mut tasks,
             |mut jobs| {
                 let handled = handled.clone();

@@ -18,15 +18,16 @@ use rdkafka::{
 use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
 
 /// As in our server: commits are of what is settled.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("auto.offset.reset", "earliest"),
     ("enable.auto.offset.store", "false"),
     ("auto.commit.interval.ms", "500"),
     ("queued.max.messages.kbytes", "4096"),
-    ("queued.min.messages", "20000"),
+    ("queued.min.messages", "5000"),
     ("fetch.message.max.bytes", "1048576"),
-    ("fetch.queue.backoff.ms", "20"),
+    ("fetch.queue.backoff.ms", "5"),
+    ("fetch.wait.max.ms", "100"),
 ];
 
 pub(crate) struct Kafka {
