@@ -44,7 +44,7 @@ pub struct Function {
     /// The process of the runtime API.
     runtime: Child,
     /// The function, where it is not the runtime API that starts it.
-    function: Option<Child>,
+    process: Option<Child>,
     folder: TempDir,
 }
 
@@ -123,13 +123,13 @@ impl Function {
             }
         };
         within("the runtime API", listens).await;
-        let function = (api == RuntimeApi::CargoLambda).then(|| {
+        let process = (api == RuntimeApi::CargoLambda).then(|| {
             let mut command = Command::new(program);
             given(&mut command);
             command.env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt"));
             command.spawn().expect("the function is started")
         });
-        Self { api, port, runtime, function, folder }
+        Self { api, port, runtime, process, folder }
     }
 
     /// Gives it an event, and waits for its answer.
@@ -153,7 +153,7 @@ impl Function {
     pub async fn invoke_bytes(&mut self, event: impl Into<Bytes>) -> Result<Value, FunctionError> {
         let (port, api, event) = (self.port, self.api, event.into());
         let answered = tokio::time::timeout(PATIENCE, request(port, api, event));
-        let answered = match &mut self.function {
+        let answered = match &mut self.process {
             None => answered.await,
             Some(function) => tokio::select! {
                 answered = answered => answered,
@@ -184,7 +184,7 @@ impl Function {
     /// # Panics
     /// When it is not this process that has started it.
     pub fn take_process(&mut self) -> Child {
-        self.function.take().expect("a process of ours")
+        self.process.take().expect("a process of ours")
     }
 
     /// The pid of the function, once it runs.
@@ -192,7 +192,7 @@ impl Function {
     /// # Panics
     /// When it does not run.
     pub fn pid(&self) -> u32 {
-        let pid = match &self.function {
+        let pid = match &self.process {
             Some(function) => function.id(),
             None => children(self.runtime.id().expect("it runs")).first().copied(),
         };
@@ -206,7 +206,7 @@ impl Function {
     pub async fn terminate(&mut self) -> Option<ExitStatus> {
         let pid = self.pid();
         signal(pid, Signal::TERM);
-        if self.function.is_some() {
+        if self.process.is_some() {
             return self.ended().await;
         }
         let ended = async {
@@ -223,7 +223,7 @@ impl Function {
     /// # Panics
     /// When it does not end.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
-        let function = self.function.as_mut()?;
+        let function = self.process.as_mut()?;
         Some(within("the end of the function", function.wait()).await.expect("its status"))
     }
 

@@ -57,10 +57,9 @@ const RECEIVED: [&str; 16] = [
 ];
 
 fn everything() -> String {
-    let mut document = EVERYTHING.to_owned();
-    for channel in RECEIVED {
-        document += &format!("  {channel}: {{action: receive, channel: {{$ref: '#/channels/{channel}'}}}}\n");
-    }
+    let received =
+        |channel| format!("  {channel}: {{action: receive, channel: {{$ref: '#/channels/{channel}'}}}}\n");
+    let document = EVERYTHING.to_owned() + &RECEIVED.map(received).concat();
     document + "  out: {action: send, channel: {$ref: '#/channels/out'}}\n"
 }
 
