@@ -4,11 +4,13 @@
 const ALL: &[(&str, &str)] = &[
     ("Cargo.toml.jinja", include_str!("../Cargo.toml.jinja")),
     ("README.md.jinja", include_str!("../README.md.jinja")),
+    ("bootstrap.rs.jinja", include_str!("../bootstrap.rs.jinja")),
     ("gitignore.jinja", include_str!("../gitignore.jinja")),
     ("handlers.rs.jinja", include_str!("../handlers.rs.jinja")),
     ("lib.rs.jinja", include_str!("../lib.rs.jinja")),
     ("main.rs.jinja", include_str!("../main.rs.jinja")),
     ("service_test.rs.jinja", include_str!("../service_test.rs.jinja")),
+    ("template.yaml.jinja", include_str!("../template.yaml.jinja")),
 ];
 
 /// Name and text of every template.

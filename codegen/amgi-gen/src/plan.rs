@@ -49,7 +49,7 @@ pub enum PlanError {
 }
 
 /// Files of the crate that is written: a module of that name would overwrite them.
-const FILES: &[&str] = &["handlers", "main", "lib"];
+const FILES: &[&str] = &["bin", "handlers", "main", "lib"];
 
 /// Crates that it uses: a module or package of that name would hide them.
 const CRATES: &[&str] = &[
@@ -58,6 +58,7 @@ const CRATES: &[&str] = &[
     "amgi_amqp",
     "amgi_http",
     "amgi_kafka",
+    "amgi_lambda",
     "amgi_mqtt",
     "amgi_nats",
     "amgi_redis",
@@ -86,7 +87,7 @@ pub fn crate_files(
     let templates = Templates::new(settings.templates.as_deref())?;
     let package = package_name(dir, api);
     let view = View::new(api, settings, &package);
-    let has_examples = view.has_examples();
+    let (has_examples, on_lambda) = (view.has_examples(), view.on_lambda());
     let view = view.value();
     let mut files: Vec<PlannedFile> = format::files(api)?
         .into_iter()
@@ -100,13 +101,20 @@ pub fn crate_files(
         ("Cargo.toml", "Cargo.toml.jinja", Kind::Scaffold),
         (".gitignore", "gitignore.jinja", Kind::Scaffold),
         ("README.md", "README.md.jinja", Kind::Generated),
+        ("src/bin/bootstrap.rs", "bootstrap.rs.jinja", Kind::Scaffold),
         ("src/handlers.rs", "handlers.rs.jinja", Kind::Scaffold),
         ("src/lib.rs", "lib.rs.jinja", Kind::Scaffold),
         ("src/main.rs", "main.rs.jinja", Kind::Scaffold),
+        ("template.yaml", "template.yaml.jinja", Kind::Scaffold),
         ("tests/service.rs", "service_test.rs.jinja", Kind::Scaffold),
     ] {
-        // Without examples it would be a test that cannot fail.
-        if path == "tests/service.rs" && !has_examples {
+        let wanted = match path {
+            // Without examples it would be a test that cannot fail.
+            "tests/service.rs" => has_examples,
+            "src/bin/bootstrap.rs" | "template.yaml" => on_lambda,
+            _ => true,
+        };
+        if !wanted {
             continue;
         }
         let contents = templates.render(template, &view)?;

@@ -37,6 +37,8 @@ pub struct Settings {
     pub runtime: Runtime,
     /// Folder of templates that come before the built-in ones.
     pub templates: Option<PathBuf>,
+    /// Whether the crate has what AWS Lambda needs also where no server of the document is AWS's own.
+    pub lambda: bool,
     /// Traits that every type of a schema derives, as far as it can; see [`derive()`].
     pub derives: Vec<String>,
     /// Attributes of every type of a schema; see [`attribute`].

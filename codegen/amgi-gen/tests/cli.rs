@@ -274,7 +274,7 @@ fn protocols_of_the_document_are_features() {
         let manifest = folder.read("app/Cargo.toml");
         for part in [
             default,
-            "amqp = [\"dep:amgi-amqp\"]\nhttp = [\"dep:amgi-http\"]\nkafka = [\"dep:amgi-kafka\"]\nmqtt = [\"dep:amgi-mqtt\"]\n",
+            "amqp = [\"dep:amgi-amqp\"]\nhttp = [\"dep:amgi-http\"]\nkafka = [\"dep:amgi-kafka\"]\nlambda = [\"dep:amgi-lambda\"]\nmqtt = [\"dep:amgi-mqtt\"]\n",
             "nats = [\"dep:amgi-nats\"]\nredis = [\"dep:amgi-redis\"]\nsqs = [\"dep:amgi-sqs\"]\n",
             "amgi-amqp = { version = \"0.1.0\", optional = true }\n",
             "amgi-mqtt = { version = \"0.1.0\", optional = true }\n",

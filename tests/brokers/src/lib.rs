@@ -9,6 +9,7 @@ mod authority;
 mod collector;
 mod door;
 pub mod kafka;
+mod lambda;
 mod mosquitto;
 mod nats_server;
 mod peer;
@@ -26,6 +27,7 @@ pub use self::{
     collector::{Collector, Span},
     door::Door,
     kafka::{Kafka, SecureKafka},
+    lambda::{Function, FunctionError, RuntimeApi, sam_python},
     mosquitto::Mosquitto,
     nats_server::NatsServer,
     peer::{Peer, Seen},

@@ -157,22 +157,27 @@ fn fauxqs(port: u16) -> Command {
 }
 
 fn moto(port: u16) -> Command {
-    let dir = installed(&format!("moto-{MOTO}"), |dir| {
-        let mut shell = Command::new("sh");
-        let python = program("python3");
-        shell.arg("-c").arg(format!(
-            "{} -m venv {dir} && {dir}/bin/pip install --quiet --disable-pip-version-check 'moto[server]=={MOTO}'",
-            python.display(),
-            dir = dir.display()
-        ));
-        shell
-    });
+    let dir = python(&format!("moto-{MOTO}"), &format!("'moto[server]=={MOTO}'"), "");
     // Scripts name the folder they were installed to, which was another one.
     let mut python = Command::new(dir.join("bin/python3"));
     python.args(["-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", &port.to_string()]);
     // One that fills its memory is no use.
     python.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "false");
     python
+}
+
+/// A folder of the cache with packages of `PyPI`; `then` is done in it when they are there.
+pub(crate) fn python(name: &str, packages: &str, then: &str) -> PathBuf {
+    installed(name, |dir| {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!(
+            "{} -m venv {dir} && {dir}/bin/pip install --quiet --disable-pip-version-check {packages} && cd {dir} && {then}",
+            program("python3").display(),
+            dir = dir.display(),
+            then = if then.is_empty() { "true" } else { then },
+        ));
+        shell
+    })
 }
 
 /// A folder of the cache that `install` fills once.

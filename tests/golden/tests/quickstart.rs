@@ -89,8 +89,11 @@ fn the_readme_tells_the_truth() {
     assert_eq!(lines[..expected.len()], expected[..]);
 
     every_protocol_can_be_left_out(&folder);
-    let output = cargo(&folder, &["build", "--quiet"]);
-    assert!(output.status.success(), "{}", shown(&output));
+    // For Lambda, too.
+    for features in [&[][..], &["--features", "lambda"]] {
+        let output = cargo(&folder, &[&["build", "--quiet"], features].concat());
+        assert!(output.status.success(), "{}", shown(&output));
+    }
     the_command_line_is_as_shown();
     messages_are_checked_by_hand();
     the_document_comes_out_again();

@@ -32,7 +32,8 @@ Files:
   src/NAME.rs and README.md are generated: they carry `@generated` and follow
   the document. A file without that mark is yours and never overwritten.
   Cargo.toml, .gitignore, src/lib.rs, src/main.rs and src/handlers.rs are
-  created once and yours from then on.
+  created once and yours from then on; so are src/bin/bootstrap.rs and
+  template.yaml, which are there for AWS Lambda.
 
 Settings:
   amgi.toml in the folder of the document holds what is the same on every run,
@@ -142,6 +143,12 @@ pub(super) struct Generate {
     /// Edition of the crate: 2021 or 2024 [default: 2024]
     #[arg(long, value_name = "YEAR", value_parser = parse::<Edition>())]
     pub(super) edition: Option<Edition>,
+
+    /// Write what AWS Lambda needs, too: a binary `bootstrap`, and `template.yaml` for SAM
+    ///
+    /// They are written without it where a server of the document is AWS's own, such as `sqs` or `sns`.
+    #[arg(long)]
+    pub(super) lambda: bool,
 
     #[command(flatten)]
     pub(super) module: Module,

@@ -118,6 +118,7 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
         edition: args.edition.unwrap_or(settings.edition),
         runtime: args.runtime.clone().unwrap_or(settings.runtime).locate(dir)?,
         templates: args.templates.clone().or(settings.templates),
+        lambda: args.lambda || settings.lambda,
         ..settings
     };
     let changes = patiently(document, common, || {

@@ -3,6 +3,7 @@
 //! A user's folder comes before the built-in templates, and `amgi/NAME` always names the built-in one. What comes out
 //! is never parsed and printed again, which would lose comments; Rust is checked and then left as it is.
 
+mod lambda;
 mod mermaid;
 mod view;
 
@@ -55,6 +56,7 @@ impl Templates {
         environment.add_filter("rust", |text: &str| format!("{text:?}"));
         environment.add_filter("shell", shell);
         environment.add_filter("toml", toml);
+        environment.add_filter("yaml", yaml);
         let own = folder.map(Path::to_path_buf);
         environment.set_loader(move |name| load(own.as_deref(), name));
         Ok(Self { environment, folder: folder.map(Path::to_path_buf) })
@@ -164,12 +166,18 @@ fn toml(text: &str) -> String {
     out
 }
 
+/// A string of YAML in double quotes, on one line: as JSON has it.
+fn yaml(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn text_of_the_document_cannot_leave_its_place() {
+        assert_eq!(yaml("a\"b\\\n: #"), r#""a\"b\\\n: #""#);
         assert_eq!(toml("a\"b\\\n"), r#""a\"b\\\u000A""#);
         assert_eq!(one_line("a\n\n# b"), "a # b");
     }

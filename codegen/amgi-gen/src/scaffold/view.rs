@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use minijinja::{Value, value::Serde};
 use serde::Serialize;
 
-use super::mermaid;
+use super::{lambda::Lambda, mermaid};
 use crate::{
     format,
     ir::{Api, Channel, Example, Method, Server},
@@ -57,6 +57,7 @@ pub(crate) struct View<'a> {
     /// Whether it runs on a server of the document.
     spoken: bool,
     example: Option<String>,
+    lambda: Option<Lambda>,
 }
 
 /// A server crate, which is a feature of the crate that is written.
@@ -149,6 +150,7 @@ impl<'a> View<'a> {
             run: run(api),
             spoken: spoken(api).is_some(),
             example: example(api),
+            lambda: Lambda::of(api, settings),
             api,
         }
     }
@@ -156,6 +158,11 @@ impl<'a> View<'a> {
     /// Whether the application receives a message with an example.
     pub(crate) fn has_examples(&self) -> bool {
         self.example.is_some()
+    }
+
+    /// Whether there is something for AWS Lambda.
+    pub(crate) fn on_lambda(&self) -> bool {
+        self.lambda.is_some()
     }
 
     pub(crate) fn value(&self) -> Value {
@@ -168,6 +175,7 @@ const PROTOCOLS: &[(&str, &str, &[&str])] = &[
     ("amqp", "amgi-amqp", &["amqp", "amqps", "rabbitmq"]),
     ("http", "amgi-http", &["http", "https"]),
     ("kafka", "amgi-kafka", &["kafka", "kafka-secure"]),
+    ("lambda", "amgi-lambda", &["dynamodb", "eventbridge", "kinesis"]),
     ("mqtt", "amgi-mqtt", &["mqtt", "mqtt5", "mqtts", "secure-mqtt"]),
     ("nats", "amgi-nats", &["nats", "natss"]),
     ("redis", "amgi-redis", &["redis", "rediss", "redis-secure"]),
@@ -199,7 +207,11 @@ fn run(api: &Api) -> String {
 
 /// The document's first server that there is a server crate for.
 fn spoken(api: &Api) -> Option<&Server> {
-    let spoken = |server: &&Server| PROTOCOLS.iter().any(|(_, _, names)| names.contains(&&*server.protocol));
+    // On Lambda nobody runs it by hand.
+    let runs = |feature: &str, names: &[&str], server: &Server| {
+        feature != "lambda" && names.contains(&&*server.protocol)
+    };
+    let spoken = |server: &&Server| PROTOCOLS.iter().any(|(feature, _, names)| runs(feature, names, server));
     api.servers.iter().find(spoken)
 }
 
@@ -229,8 +241,12 @@ fn address(channel: &Channel) -> Option<Address<'_>> {
     if channel.address.is_some() {
         return None;
     }
-    let environment = format!("{}_ADDRESS", channel.field.trim_start_matches("r#").to_uppercase());
-    Some(Address { key: &channel.key, field: &channel.field, environment })
+    Some(Address { key: &channel.key, field: &channel.field, environment: variable(channel) })
+}
+
+/// The environment variable of a channel's address.
+pub(super) fn variable(channel: &Channel) -> String {
+    format!("{}_ADDRESS", channel.field.trim_start_matches("r#").to_uppercase())
 }
 
 fn method_view<'a>(

@@ -49,6 +49,9 @@ struct File {
     runtime: Option<Spanned<String>>,
     /// Folder of templates that come before the built-in ones, seen from this file.
     templates: Option<PathBuf>,
+    /// Whether the crate gets what AWS Lambda needs (a binary `bootstrap`, `template.yaml`) also where no server of the document
+    /// is AWS's own.
+    lambda: bool,
     /// Traits that every type of a schema derives, beside those that it always has: `["Eq", "Hash"]`. One of the standard
     /// library is left out where a type cannot have it.
     #[schemars(with = "Vec<String>")]
@@ -264,6 +267,7 @@ impl Reader {
             edition: file.edition.unwrap_or_default(),
             runtime,
             templates: file.templates.map(|templates| folder.join(templates)),
+            lambda: file.lambda,
             derives,
             attributes,
             formats: file.formats,
@@ -376,6 +380,7 @@ mod tests {
             edition = "2021"
             runtime = "../runtime"
             templates = "mine"
+            lambda = true
             derives = ["Eq", "std::hash::Hash"]
             attributes = ["#[non_exhaustive]"]
             [rust-names]
@@ -395,6 +400,7 @@ mod tests {
         assert_eq!((settings.perspective, settings.edition), (Perspective::Peer, Edition::E2021));
         assert_eq!(settings.runtime, Runtime::Path("conf/../runtime".into()));
         assert_eq!(settings.templates, Some("conf/mine".into()));
+        assert!(settings.lambda);
         assert_eq!(settings.derives, ["Eq", "std :: hash :: Hash"]);
         assert_eq!(settings.attributes, ["# [non_exhaustive]"]);
         let [decimal, uuid] = settings.dependencies.as_slice() else { panic!("{settings:?}") };

@@ -96,8 +96,12 @@ impl UserFindHandler for Service {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    amgi::cli::App::new(user::DOCUMENT, || user::app(Service::default()))
-        .protocol(amgi_amqp::protocol())
+    let app = amgi::cli::App::new(user::DOCUMENT, || user::app(Service::default()));
+    // Sends go to servers that are built in, and the functions of AWS are built with those of AWS.
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return app.protocol(amgi_lambda::protocol()).protocol(amgi_sqs::protocol()).run().await;
+    }
+    app.protocol(amgi_amqp::protocol())
         .protocol(amgi_http::protocol())
         .protocol(amgi_kafka::protocol())
         .protocol(amgi_mqtt::protocol())
