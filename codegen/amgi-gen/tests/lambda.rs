@@ -47,6 +47,7 @@ fn a_queue_gives_a_binary_and_a_template() {
     for part in [
         "Description: \"Users\"\n",
         "Runtime: provided.al2023\n",
+        "AMGI_SQS_REGION: !Ref AWS::Region\n",
         "QueueName: \"user--created\"\n",
         "Queue: !GetAtt CreatedQueue.Arn\n            BatchSize: 10\n            FunctionResponseTypes: [ReportBatchItemFailures]\n",
         "deadLetterTargetArn: !GetAtt DeadLetters.Arn\n",
