@@ -18,6 +18,7 @@ use crate::{
     BrokerError,
     callbacks::{Callbacks, Logs},
     config::Config,
+    member,
     topic::Route,
 };
 
@@ -38,13 +39,26 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| broker(error.to_string()))
 }
 
+/// The same with a consumer, which may be ending meanwhile.
+pub(crate) async fn blocking_with<T: Send + 'static>(
+    consumer: &Consumer,
+    work: impl FnOnce(&Consumer) -> T + Send + 'static,
+) -> Result<T> {
+    let consumer = consumer.clone();
+    blocking(move || {
+        let done = work(&consumer);
+        member::let_go(consumer);
+        done
+    })
+    .await
+}
+
 async fn metadata(
     consumer: &Consumer,
     topic: Option<String>,
     within: Duration,
 ) -> Result<Result<Metadata, KafkaError>> {
-    let consumer = consumer.clone();
-    blocking(move || consumer.fetch_metadata(topic.as_deref(), within)).await
+    blocking_with(consumer, move |consumer| consumer.fetch_metadata(topic.as_deref(), within)).await
 }
 
 /// Asks for the partitions of a topic; `None` when it does not exist.
@@ -211,8 +225,8 @@ pub(crate) async fn begin_at_end(
     consumer: &Consumer,
     assigned: TopicPartitionList,
 ) -> Result<TopicPartitionList> {
-    let (consumer, within) = (consumer.clone(), config.connect_timeout);
-    blocking(move || {
+    let within = config.connect_timeout;
+    blocking_with(consumer, move |consumer| {
         let mut committed = consumer.committed_offsets(assigned, within)?;
         let mut fixed = TopicPartitionList::new();
         let places: Vec<_> =
@@ -221,7 +235,7 @@ pub(crate) async fn begin_at_end(
             if offset.to_raw().is_some_and(|offset| offset >= 0) {
                 continue;
             }
-            let end = end(&consumer, &topic, partition, within)?;
+            let end = end(consumer, &topic, partition, within)?;
             committed.set_partition_offset(&topic, partition, rdkafka::Offset::Offset(end))?;
             fixed.add_partition_offset(&topic, partition, rdkafka::Offset::Offset(end))?;
         }

@@ -29,7 +29,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Lag, Ready,
-    admin::{Consumer, begin_at_end, broker, there_again},
+    admin::{Consumer, begin_at_end, blocking_with, broker, there_again},
     callbacks::{Event, give_up},
     config::Config,
     partition::{Shared, Source},
@@ -405,9 +405,12 @@ impl<A: Application> Member<A> {
 
     /// Commits and leaves the group. Librdkafka waits for the broker here, so it happens beside.
     async fn close(self) {
-        let Self { consumer, events, .. } = self;
+        let Self { consumer, events, mut at, .. } = self;
         consumer.context().closing.store(true, Ordering::Release);
         drop(events);
+        // They have it, too.
+        at.missing.shutdown().await;
+        at.last.shutdown().await;
         close(consumer).await;
     }
 }
@@ -424,11 +427,21 @@ pub(crate) async fn close(consumer: Consumer) {
     }
 }
 
+/// Gives a consumer back from a thread that the process waits for at its end. Whoever is the last ends it, for which librdkafka may
+/// wait for a broker that is away: that is left to a thread which nobody waits for.
+pub(crate) fn let_go(consumer: Consumer) {
+    if let Some(last) = Arc::into_inner(consumer) {
+        let ending = std::thread::Builder::new().name("amgi-kafka-close".to_owned());
+        // Where there is no thread it ends here.
+        drop(ending.spawn(move || drop(last)));
+    }
+}
+
 /// Commits until the broker confirms it. While the group is on its way to a new generation it takes none.
 async fn commit_last(consumer: Consumer, list: TopicPartitionList) {
     loop {
-        let (consumer, list) = (consumer.clone(), list.clone());
-        match tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await {
+        let list = list.clone();
+        match blocking_with(&consumer, move |it| it.commit(&list, CommitMode::Sync)).await {
             Ok(Err(error)) => debug!(%error, "the last commit failed; it is tried again"),
             Ok(Ok(())) | Err(_) => return,
         }

@@ -58,18 +58,17 @@ impl<A: Application> Replies<A> {
                 all.add_partition(&topic, partition);
             }
         }
-        let (consumer, within) = (self.consumer.clone(), self.config.connect_timeout);
-        tokio::task::spawn_blocking(move || {
+        let within = self.config.connect_timeout;
+        admin::blocking_with(&self.consumer, move |consumer| {
             let mut places = TopicPartitionList::new();
             for element in all.elements() {
                 let (topic, partition) = (element.topic(), element.partition());
-                let end = admin::end(&consumer, topic, partition, within)?;
+                let end = admin::end(consumer, topic, partition, within)?;
                 places.add_partition_offset(topic, partition, Offset::Offset(end))?;
             }
             consumer.assign(&places)
         })
-        .await
-        .map_err(|error| broker(error.to_string()))?
+        .await?
         .map_err(|error| broker(format!("where replies begin: {error}")))
     }
 

@@ -48,3 +48,20 @@ async fn sigterm_finishes_what_is_in_flight() {
     let mut next = worker(&kafka, topic);
     next.expect(&["startup", "ready", "begin later", "end later"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_it_without_a_broker_too() {
+    let mut kafka = Kafka::start();
+    let topic = kafka.topic("left", 1).await;
+    let mut process = worker(&kafka, topic);
+    process.expect(&["startup", "ready"]).await;
+    kafka.write_texts(topic, ["done"]).await;
+    process.expect(&["begin done", "end done"]).await;
+    kafka.kill();
+    // By then it has noticed, and asks again and again whether there is one.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    process.terminate();
+    process.expect(&["shutdown"]).await;
+    // The last commit was not confirmed: what it was of comes again.
+    process.ended().await;
+}
