@@ -11,6 +11,7 @@ mod topic;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -437,12 +438,37 @@ fn consumer(config: &ClientConfig) -> Result<(Consumer, mpsc::UnboundedReceiver<
 
 /// Kafka for the command line of an application, see `amgi::cli`.
 pub fn protocol() -> Kafka {
-    Kafka
+    Kafka::default()
 }
 
 /// What [`protocol`] gives.
-#[derive(Debug, Clone, Copy)]
-pub struct Kafka;
+#[derive(Clone, Default)]
+pub struct Kafka {
+    lag: Option<(Duration, OnLag)>,
+}
+
+impl Kafka {
+    /// [`Server::on_lag`] of the servers that it starts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let kafka = amgi_kafka::protocol().on_lag(Duration::from_secs(10), |lag| {
+    ///     tracing::info!(lag.topic, lag.partition, lag.messages, "behind");
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_lag(mut self, interval: Duration, lag: impl Fn(&Lag) + Send + Sync + 'static) -> Self {
+        self.lag = Some((interval, Arc::new(lag)));
+        self
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka").finish_non_exhaustive()
+    }
+}
 
 impl Protocol for Kafka {
     fn info(&self) -> &'static ProtocolInfo {
@@ -452,6 +478,9 @@ impl Protocol for Kafka {
     async fn serve<A: Application>(&self, app: A, endpoint: Endpoint) -> Result<()> {
         let Endpoint { url, mut values, stop, passing } = endpoint;
         let mut server = Server::new(app).stop(&stop);
+        if let Some((interval, lag)) = self.lag.clone() {
+            server = server.on_lag(interval, move |of| lag(of));
+        }
         if let Some(url) = url {
             server = server.url(url);
         }

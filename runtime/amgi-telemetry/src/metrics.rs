@@ -5,7 +5,7 @@ use std::time::Duration;
 use amgi::Message;
 use opentelemetry::{
     KeyValue, StringValue,
-    metrics::{Counter, Histogram, Meter},
+    metrics::{Counter, Gauge, Histogram, Meter},
 };
 use opentelemetry_semantic_conventions::{attribute, metric};
 
@@ -19,6 +19,7 @@ pub(crate) struct Instruments {
     pub(crate) operation_duration: Histogram<f64>,
     pub(crate) consumed: Counter<u64>,
     pub(crate) sent: Counter<u64>,
+    lag: Gauge<u64>,
 }
 
 impl Instruments {
@@ -47,6 +48,12 @@ impl Instruments {
                 metric::MESSAGING_CLIENT_SENT_MESSAGES,
                 "Number of messages producer attempted to send to the broker.",
             ),
+            // The conventions have none; the Collector calls it so.
+            lag: meter
+                .u64_gauge("kafka.consumer_group.lag")
+                .with_unit("{message}")
+                .with_description("Number of messages of a partition that are not settled.")
+                .build(),
         }
     }
 
@@ -62,6 +69,15 @@ impl Instruments {
         if deliveries > 0 {
             self.consumed.add(deliveries, &operation.metric(None));
         }
+    }
+
+    pub(crate) fn lag(&self, topic: &str, partition: i32, messages: u64) {
+        let attributes = [
+            KeyValue::new(attribute::MESSAGING_SYSTEM, "kafka"),
+            KeyValue::new(attribute::MESSAGING_DESTINATION_NAME, topic.to_owned()),
+            KeyValue::new(attribute::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()),
+        ];
+        self.lag.record(messages, &attributes);
     }
 
     pub(crate) fn sent(&self, took: Duration, operation: &Operation, error: Option<&'static str>) {

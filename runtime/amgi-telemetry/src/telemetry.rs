@@ -124,6 +124,20 @@ impl Telemetry {
         Arc::new(Traced::new(sender, self.inner.clone(), system))
     }
 
+    /// Says how many messages of a partition of Kafka are not settled, in the gauge `kafka.consumer_group.lag`: for the `on_lag` of
+    /// `amgi-kafka`.
+    ///
+    /// ```
+    /// # struct Lag { topic: String, partition: i32, messages: u64 }
+    /// # fn example(telemetry: std::sync::Arc<amgi_telemetry::Telemetry>) -> impl Fn(&Lag) {
+    /// let on_lag = move |lag: &Lag| telemetry.lag(&lag.topic, lag.partition, lag.messages);
+    /// # on_lag
+    /// # }
+    /// ```
+    pub fn lag(&self, topic: &str, partition: i32, messages: u64) {
+        self.inner.instruments.lag(topic, partition, messages);
+    }
+
     /// What hands the spans of `tracing` to OpenTelemetry, for a subscriber of your own; [`Builder::install`] has one.
     pub fn tracing_layer<S>(&self) -> impl tracing_subscriber::Layer<S> + Send + Sync + use<S>
     where

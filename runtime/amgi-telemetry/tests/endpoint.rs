@@ -120,3 +120,20 @@ fn without_a_runtime_there_is_no_endpoint() {
     let error = Telemetry::from_env().prometheus().span_exporter(exporter).listen("127.0.0.1:0").build();
     assert!(matches!(error, Err(Error::NoRuntime)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lag_of_a_partition_is_a_metric() {
+    let telemetry = telemetry();
+    telemetry.lag("user.created", 3, 9);
+    telemetry.lag("user.created", 3, 7);
+    let (_, metrics) = get(&telemetry, "/metrics").await;
+    let line = metrics.lines().find(|line| line.starts_with("kafka_consumer_group_lag{")).expect(&metrics);
+    for part in [
+        "messaging_destination_name=\"user.created\"",
+        "messaging_destination_partition_id=\"3\"",
+        "messaging_system=\"kafka\"",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+    assert!(line.ends_with("} 7"), "{line}");
+}
