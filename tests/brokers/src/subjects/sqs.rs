@@ -26,6 +26,8 @@ use crate::{
     sqs::{Emulator, Sqs as Broker, TICK, url},
 };
 
+/// The emulators share the machine with all other tests: sends may take this many times as long.
+const PATIENCE: u32 = 4;
 /// How long messages are hidden.
 const VISIBILITY: Duration = Duration::from_secs(2);
 /// How large a request may be.
@@ -236,7 +238,6 @@ impl Subject for Sqs {
         let quick =
             Backoff { first: Duration::from_millis(10), most: Duration::from_millis(100), jitter: false };
         // It takes 200 ms for ten messages.
-        let patience = if self.emulator == Emulator::Moto { 4 } else { 1 };
         let mut addresses = Vec::new();
         for channel in app.channels().iter().filter(|channel| channel.address.contains('{')) {
             let pattern = Pattern::parse(&channel.address).expect("the suite's own");
@@ -259,7 +260,7 @@ impl Subject for Sqs {
             .concurrency(run.concurrency)
             .policy(run.policy)
             .shutdown_deadline(run.shutdown_deadline)
-            .send_timeout(run.send_timeout * patience)
+            .send_timeout(run.send_timeout * PATIENCE)
             .reconnect(quick)
             .stop(&run.stop)
             .on_ready(move || run.ready.tell());
