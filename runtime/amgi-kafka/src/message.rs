@@ -3,7 +3,6 @@
 use std::{panic::catch_unwind, sync::Arc, time::Duration};
 
 use amgi::{BindingValue, ByteString, Bytes, Message, MessageSend, SendError, SendFuture};
-use bytes::BytesMut;
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders},
@@ -27,45 +26,18 @@ mod field {
     pub(super) const TIMESTAMP: &str = "timestamp";
 }
 
-/// Where what comes in is copied to, one behind the other: librdkafka's memory goes with its message, and memory of their own
-/// costs small ones more than the copy.
-#[derive(Debug, Default)]
-pub(crate) struct Room(BytesMut);
-
-impl Room {
-    /// How much is allocated at a time.
-    const CHUNK: usize = 16 * 1024;
-    /// What is larger has memory of its own: whoever keeps a copy keeps the whole chunk.
-    const LARGE: usize = Self::CHUNK / 8;
-
-    fn copy(&mut self, bytes: &[u8]) -> Bytes {
-        if bytes.len() > Self::LARGE {
-            return Bytes::copy_from_slice(bytes);
-        }
-        if self.0.capacity() < bytes.len() {
-            self.0.reserve(Self::CHUNK);
-        }
-        self.0.extend_from_slice(bytes);
-        self.0.split().freeze()
-    }
-}
-
 /// What the application sees of a message that came in, put in the place of one that is over, whose memory is used again.
-pub(crate) fn incoming(
-    address: &ByteString,
-    from: &BorrowedMessage<'_>,
-    room: &mut Room,
-    message: &mut Message,
-) {
+/// Payload, key and headers are copied once: librdkafka's memory goes with its message.
+pub(crate) fn incoming(address: &ByteString, from: &BorrowedMessage<'_>, message: &mut Message) {
     if message.address != *address {
         message.address = address.clone();
     }
     message.headers.clear();
-    message.payload = from.payload().map(|payload| room.copy(payload));
+    message.payload = from.payload().map(Bytes::copy_from_slice);
     message.bindings.fill(
         KAFKA,
         [
-            (field::KEY, from.key().map(|key| room.copy(key).into())),
+            (field::KEY, from.key().map(|key| Bytes::copy_from_slice(key).into())),
             (field::PARTITION, Some(from.partition().into())),
             (field::OFFSET, Some(from.offset().into())),
             (field::TIMESTAMP, from.timestamp().to_millis().map(Into::into)),
@@ -77,9 +49,10 @@ pub(crate) fn incoming(
         for index in 0..count {
             // Names are UTF-8 by Kafka's protocol; the client library panics over one that is not.
             match catch_unwind(|| headers.get(index)) {
-                Ok(Header { key, value }) => {
-                    message.headers.push(room.copy(key.as_bytes()), room.copy(value.unwrap_or_default()));
-                }
+                Ok(Header { key, value }) => message.headers.push(
+                    Bytes::copy_from_slice(key.as_bytes()),
+                    Bytes::copy_from_slice(value.unwrap_or_default()),
+                ),
                 Err(_) => warn!(%address, index, "a header whose name is not UTF-8 is left out"),
             }
         }
@@ -230,15 +203,6 @@ mod tests {
 
     fn outgoing(message: &Message) -> Result<Outgoing, String> {
         Outgoing::new(&Topics::new(&[], Mapping::dots(), &[]).unwrap(), message)
-    }
-
-    #[test]
-    fn what_is_copied_stays_as_it_was() {
-        let mut room = Room::default();
-        let texts: Vec<Vec<u8>> = (0..200_u8).map(|n| vec![n; usize::from(n) * 20]).collect();
-        let copies: Vec<Bytes> = texts.iter().map(|text| room.copy(text)).collect();
-        assert!(copies.iter().any(|copy| copy.len() > Room::LARGE));
-        assert!(copies.iter().zip(&texts).all(|(copy, text)| copy == text));
     }
 
     #[test]

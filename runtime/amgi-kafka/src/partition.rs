@@ -29,10 +29,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{
-    callbacks::Callbacks,
-    message::{Room, incoming},
-};
+use crate::{callbacks::Callbacks, message};
 
 pub(crate) type Queue = StreamPartitionQueue<Callbacks>;
 
@@ -81,13 +78,13 @@ impl<A: Application> Shared<A> {
     }
 
     async fn in_order(&self, queue: &Queue, source: &Source, mut cx: Context) {
-        let mut messages = Messages::new(queue, source);
+        let mut stream = queue.stream();
         let mut message = Message::default();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         loop {
             let offset = tokio::select! {
                 biased;
-                offset = messages.next(&mut message) => offset,
+                offset = next(&mut stream, &source.address, &mut message) => offset,
                 () = &mut stopped => return,
             };
             // Messages may come without end; the rest of the process has a turn, too.
@@ -108,7 +105,7 @@ impl<A: Application> Shared<A> {
     }
 
     async fn batches(&self, queue: &Queue, source: &Source, batch: BatchInfo, cx: &Context) {
-        let mut messages = Messages::new(queue, source);
+        let mut stream = queue.stream();
         let mut message = Message::default();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         let size = batch.size.max(1);
@@ -126,13 +123,13 @@ impl<A: Application> Shared<A> {
             };
             let first = tokio::select! {
                 biased;
-                offset = messages.next(&mut message) => offset,
+                offset = next(&mut stream, &source.address, &mut message) => offset,
                 () = &mut stopped => return,
             };
             take(first, &mut message, &mut offsets);
             let until = Instant::now() + batch.wait;
             while offsets.len() < size {
-                if let Some(more) = messages.next(&mut message).now_or_never() {
+                if let Some(more) = next(&mut stream, &source.address, &mut message).now_or_never() {
                     take(more, &mut message, &mut offsets);
                     continue;
                 }
@@ -140,7 +137,7 @@ impl<A: Application> Shared<A> {
                     break;
                 }
                 tokio::select! {
-                    more = messages.next(&mut message) => {
+                    more = next(&mut stream, &source.address, &mut message) => {
                         take(more, &mut message, &mut offsets);
                     }
                     () = sleep_until(until) => break,
@@ -178,7 +175,7 @@ impl<A: Application> Shared<A> {
             loops.spawn(self.clone().lane(cx.clone(), jobs, window.clone()));
             lanes.push(lane);
         }
-        let mut messages = Messages::new(queue, source);
+        let mut stream = queue.stream();
         let mut stopped = pin!(unconstrained(source.stop.requested()));
         let mut turn = 0;
         loop {
@@ -191,7 +188,7 @@ impl<A: Application> Shared<A> {
             let mut message = Message::default();
             let offset = tokio::select! {
                 biased;
-                offset = messages.next(&mut message) => offset,
+                offset = next(&mut stream, &source.address, &mut message) => offset,
                 () = &mut stopped => break,
             };
             consume_budget().await;
@@ -238,31 +235,17 @@ impl<A: Application> Shared<A> {
     }
 }
 
-/// What a loop reads.
-struct Messages<'a> {
-    stream: MessageStream<'a, Callbacks>,
-    address: &'a ByteString,
-    room: Room,
-}
-
-impl<'a> Messages<'a> {
-    fn new(queue: &'a Queue, source: &'a Source) -> Self {
-        Self { stream: queue.stream(), address: &source.address, room: Room::default() }
-    }
-
-    /// Puts the next message in the place of one that is over, and gives its offset. Nothing is lost when it is dropped.
-    async fn next(&mut self, message: &mut Message) -> i64 {
-        let address = self.address;
-        loop {
-            match self.stream.next().await {
-                Some(Ok(from)) => {
-                    incoming(address, &from, &mut self.room, message);
-                    return from.offset();
-                }
-                Some(Err(error)) => warn!(%address, %error, "a partition cannot be read; it is tried again"),
-                // The stream has no end.
-                None => debug!(%address, "no more messages"),
+/// Puts the next message in the place of one that is over, and gives its offset. Nothing is lost when it is dropped.
+async fn next(stream: &mut MessageStream<'_, Callbacks>, address: &ByteString, message: &mut Message) -> i64 {
+    loop {
+        match stream.next().await {
+            Some(Ok(from)) => {
+                message::incoming(address, &from, message);
+                return from.offset();
             }
+            Some(Err(error)) => warn!(%address, %error, "a partition cannot be read; it is tried again"),
+            // The stream has no end.
+            None => debug!(%address, "no more messages"),
         }
     }
 }

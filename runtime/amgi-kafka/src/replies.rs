@@ -84,7 +84,6 @@ impl<A: Application> Replies<A> {
     /// Hands replies over until `stop` is requested, which is after the last handler has ended.
     pub(crate) async fn run(self, stop: Stop) {
         let mut cx = Context::new(Message::default(), self.state.clone(), self.sender.clone());
-        let mut room = message::Room::default();
         loop {
             let received = tokio::select! {
                 biased;
@@ -95,7 +94,7 @@ impl<A: Application> Replies<A> {
                 Ok(message) => {
                     if let Some(address) = self.address(message.topic()) {
                         let mut incoming = Message::default();
-                        message::incoming(&address, &message, &mut room, &mut incoming);
+                        message::incoming(&address, &message, &mut incoming);
                         drop(message);
                         cx.replace(incoming);
                         // A reply that nobody waits for is discarded and logged.
