@@ -150,11 +150,11 @@ impl Config {
             .set("max.poll.interval.ms", millis(self.max_poll_interval))
             // Every partition has a queue of its own, which these bound.
             .set("queued.max.messages.kbytes", (self.buffer / 1024).max(1).to_string())
-            .set("queued.min.messages", "5000")
+            .set("queued.min.messages", "20000")
             .set("fetch.message.max.bytes", self.buffer.clamp(1024, 1024 * 1024).to_string())
             // By default a second and half a second, in which a fast handler would have nothing to do: a partition that is full is
             // not asked for, and an answer about those that are empty is waited for.
-            .set("fetch.queue.backoff.ms", "5")
+            .set("fetch.queue.backoff.ms", "20")
             .set("fetch.wait.max.ms", "100");
         if let Some(instance) = &self.instance {
             config.set("group.instance.id", instance);

@@ -174,7 +174,7 @@ impl<A: Application> Server<A> {
             /// Default: 1,000.
             inflight(messages: usize);
 
-            /// How many bytes of a partition are fetched ahead of its handlers, and no more than 5,000 messages. What comes with
+            /// How many bytes of a partition are fetched ahead of its handlers, and no more than 20,000 messages. What comes with
             /// one answer of the broker, up to 1 MiB, may lie beyond. Default: 4 MiB.
             buffer(bytes: usize);
 

@@ -24,9 +24,9 @@ const SETTINGS: [(&str, &str); 9] = [
     ("enable.auto.offset.store", "false"),
     ("auto.commit.interval.ms", "500"),
     ("queued.max.messages.kbytes", "4096"),
-    ("queued.min.messages", "5000"),
+    ("queued.min.messages", "20000"),
     ("fetch.message.max.bytes", "1048576"),
-    ("fetch.queue.backoff.ms", "5"),
+    ("fetch.queue.backoff.ms", "20"),
     ("fetch.wait.max.ms", "100"),
 ];
 
