@@ -61,7 +61,7 @@ pub struct Servers<A> {
 
 /// What a server is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// Receives and sends.
     Whole,
     /// Sends, from the start.
@@ -132,22 +132,13 @@ impl<A: Application> Servers<A> {
         self
     }
 
-    /// The same, but it is started when something is sent to it.
-    #[cfg(feature = "cli")]
-    pub(crate) fn lazy_sender<F>(
-        mut self,
-        name: impl Into<String>,
+    /// Adds a server of a kind.
+    pub(crate) fn push<F>(
+        &mut self,
+        name: String,
+        kind: Kind,
         start: impl FnOnce(Shared<A>, Stop) -> F + Send + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<()>> + Send + 'static,
-    {
-        self.push(name.into(), Kind::LazySender, start);
-        self
-    }
-
-    fn push<F>(&mut self, name: String, kind: Kind, start: impl FnOnce(Shared<A>, Stop) -> F + Send + 'static)
-    where
+    ) where
         F: Future<Output = Result<()>> + Send + 'static,
     {
         self.members.push((name, kind, Box::new(move |app, stop| Box::pin(start(app, stop)))));

@@ -61,7 +61,7 @@ use crate::{
     error::Error,
     protocol::{Endpoint, Protocol, ProtocolInfo},
     server::Stop,
-    servers::{Servers, Shared},
+    servers::{Kind, Servers, Shared},
 };
 
 type Make<A> = Box<dyn FnOnce(&Addresses) -> Result<A> + Send>;
@@ -185,17 +185,15 @@ impl<A: Application> App<A> {
             let Target { name, url, protocol, values, .. } = target;
             // For sends there may be as many instances as there are.
             let passing = index >= receiving;
-            let start = move |app, stop| async move {
-                protocol.serve(app, Endpoint { url, values, stop, passing }).await
-            };
-            servers = if !passing {
-                servers.server(name, start)
-            } else if sure.contains(&name) {
-                servers.sender(name, start)
-            } else {
+            let kind = match (passing, sure.contains(&name)) {
+                (false, _) => Kind::Whole,
+                (true, true) => Kind::Sender,
                 // Something may be sent there, or nothing.
-                servers.lazy_sender(name, start)
+                (true, false) => Kind::LazySender,
             };
+            servers.push(name, kind, move |app, stop| async move {
+                protocol.serve(app, Endpoint { url, values, stop, passing }).await
+            });
         }
         servers.serve().await
     }
