@@ -183,10 +183,11 @@ fn guard(name: &str, first: Totals, base: Totals, twice: Totals) -> Result<(), S
     if base.instructions <= first.instructions || twice.instructions <= base.instructions {
         return refuse("more messages did not cost more");
     }
-    // What a message costs must be the same in the first half of a run and in the second.
+    // What a message costs must be the same in the first half of a run and in the second, but for the seeds of the peer's
+    // hash maps, which differ from process to process.
     let early = (base.instructions - first.instructions) / (messages() - 1.0);
     let late = (twice.instructions - base.instructions) / messages();
-    if (early - late).abs() > late * 0.02 {
+    if (early - late).abs() > late * 0.05 {
         return refuse("the first thousand messages and the second do not cost the same");
     }
     Ok(())
