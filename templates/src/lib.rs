@@ -9,6 +9,9 @@ const ALL: &[(&str, &str)] = &[
     ("handlers.rs.jinja", include_str!("../handlers.rs.jinja")),
     ("lib.rs.jinja", include_str!("../lib.rs.jinja")),
     ("main.rs.jinja", include_str!("../main.rs.jinja")),
+    ("module.pyi.jinja", include_str!("../module.pyi.jinja")),
+    ("pyproject.toml.jinja", include_str!("../pyproject.toml.jinja")),
+    ("python.rs.jinja", include_str!("../python.rs.jinja")),
     ("service_test.rs.jinja", include_str!("../service_test.rs.jinja")),
     ("template.yaml.jinja", include_str!("../template.yaml.jinja")),
 ];

@@ -67,7 +67,7 @@ impl Builder {
 
     /// Which settings file to read. Default: `amgi.toml` in the folder of the document, when there is one; Cargo does not
     /// notice when it is created later. Of its settings, those for a whole crate (`edition`, `runtime`, `templates`, `lambda`,
-    /// `dependencies`) mean nothing here.
+    /// `python`, `dependencies`) mean nothing here.
     ///
     /// ```no_run
     /// use amgi_gen::{Builder, settings::Config};

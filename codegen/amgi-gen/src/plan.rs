@@ -49,7 +49,7 @@ pub enum PlanError {
 }
 
 /// Files of the crate that is written: a module of that name would overwrite them.
-const FILES: &[&str] = &["bin", "handlers", "main", "lib"];
+const FILES: &[&str] = &["bin", "handlers", "main", "lib", "python"];
 
 /// Crates that it uses: a module or package of that name would hide them.
 const CRATES: &[&str] = &[
@@ -61,6 +61,7 @@ const CRATES: &[&str] = &[
     "amgi_lambda",
     "amgi_mqtt",
     "amgi_nats",
+    "amgi_python",
     "amgi_redis",
     "amgi_sqs",
     "core",
@@ -87,7 +88,8 @@ pub fn crate_files(
     let templates = Templates::new(settings.templates.as_deref())?;
     let package = package_name(dir, api);
     let view = View::new(api, settings, &package);
-    let (has_examples, on_lambda) = (view.has_examples(), view.on_lambda());
+    let (has_examples, on_lambda, in_python) = (view.has_examples(), view.on_lambda(), view.in_python());
+    let types = format!("{}.pyi", view.library());
     let view = view.value();
     let mut files: Vec<PlannedFile> = format::files(api)?
         .into_iter()
@@ -105,6 +107,9 @@ pub fn crate_files(
         ("src/handlers.rs", "handlers.rs.jinja", Kind::Scaffold),
         ("src/lib.rs", "lib.rs.jinja", Kind::Scaffold),
         ("src/main.rs", "main.rs.jinja", Kind::Scaffold),
+        ("src/python.rs", "python.rs.jinja", Kind::Scaffold),
+        ("pyproject.toml", "pyproject.toml.jinja", Kind::Scaffold),
+        (types.as_str(), "module.pyi.jinja", Kind::Generated),
         ("template.yaml", "template.yaml.jinja", Kind::Scaffold),
         ("tests/service.rs", "service_test.rs.jinja", Kind::Scaffold),
     ] {
@@ -112,6 +117,8 @@ pub fn crate_files(
             // Without examples it would be a test that cannot fail.
             "tests/service.rs" => has_examples,
             "src/bin/bootstrap.rs" | "template.yaml" => on_lambda,
+            "src/python.rs" | "pyproject.toml" => in_python,
+            path if path == types => in_python,
             _ => true,
         };
         if !wanted {

@@ -39,6 +39,8 @@ pub struct Settings {
     pub templates: Option<PathBuf>,
     /// Whether the crate has what AWS Lambda needs also where no server of the document is AWS's own.
     pub lambda: bool,
+    /// Whether the crate is a Python module too, for AMGI servers of Python.
+    pub python: bool,
     /// Traits that every type of a schema derives, as far as it can; see [`derive()`].
     pub derives: Vec<String>,
     /// Attributes of every type of a schema; see [`attribute`].

@@ -21,7 +21,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{PATIENCE, free_port, sqs::python, within};
+use crate::{PATIENCE, free_port, installed::python, within};
 
 const CARGO_LAMBDA: &str = "1.9.2";
 const SAM: &str = "1.170.0";

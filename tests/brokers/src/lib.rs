@@ -8,6 +8,7 @@ mod app;
 mod authority;
 mod collector;
 mod door;
+mod installed;
 pub mod kafka;
 mod lambda;
 mod mosquitto;
@@ -26,6 +27,7 @@ pub use self::{
     authority::{Authority, Certified},
     collector::{Collector, Span},
     door::Door,
+    installed::{python, python_servers},
     kafka::{Kafka, SecureKafka},
     lambda::{Function, FunctionError, RuntimeApi, sam_python},
     mosquitto::Mosquitto,

@@ -2,8 +2,6 @@
 //! memory: one that was ended has forgotten everything.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
     process::{Child, Command},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
@@ -15,7 +13,11 @@ use aws_sdk_sqs::{
 };
 use aws_smithy_http_client::Builder;
 
-use crate::{cache, free_port, launch, program};
+use crate::{
+    free_port,
+    installed::{installed, python},
+    launch, program,
+};
 
 const FAUXQS: &str = "1.9.2";
 const MOTO: &str = "5.2.5";
@@ -164,45 +166,6 @@ fn moto(port: u16) -> Command {
     // One that fills its memory is no use.
     python.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "false");
     python
-}
-
-/// A folder of the cache with packages of `PyPI`; `then` is done in it when they are there.
-pub(crate) fn python(name: &str, packages: &str, then: &str) -> PathBuf {
-    installed(name, |dir| {
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!(
-            "{} -m venv {dir} && {dir}/bin/pip install --quiet --disable-pip-version-check {packages} && cd {dir} && {then}",
-            program("python3").display(),
-            dir = dir.display(),
-            then = if then.is_empty() { "true" } else { then },
-        ));
-        shell
-    })
-}
-
-/// A folder of the cache that `install` fills once.
-fn installed(name: &str, install: impl FnOnce(&Path) -> Command) -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let dir = cache().join(name);
-    if dir.is_dir() {
-        return dir;
-    }
-    let fresh = cache().join(format!("{name}.{}", std::process::id()));
-    fs::create_dir_all(&fresh).expect("a folder in the cache");
-    let output = install(&fresh).output().expect("the installer is started");
-    assert!(
-        output.status.success(),
-        "{name}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    // Another process may have been faster.
-    if fs::rename(&fresh, &dir).is_err() {
-        let _ = fs::remove_dir_all(&fresh);
-    }
-    assert!(dir.is_dir(), "{} is not there", dir.display());
-    dir
 }
 
 /// How long an emulator may take to see that a message may be shown again.

@@ -33,7 +33,8 @@ Files:
   the document. A file without that mark is yours and never overwritten.
   Cargo.toml, .gitignore, src/lib.rs, src/main.rs and src/handlers.rs are
   created once and yours from then on; so are src/bin/bootstrap.rs and
-  template.yaml, which are there for AWS Lambda.
+  template.yaml, which are there for AWS Lambda, and src/python.rs and
+  pyproject.toml, for Python.
 
 Settings:
   amgi.toml in the folder of the document holds what is the same on every run,
@@ -149,6 +150,10 @@ pub(super) struct Generate {
     /// They are written without it where a server of the document is AWS's own, such as `sqs` or `sns`.
     #[arg(long)]
     pub(super) lambda: bool,
+
+    /// Make the crate a Python module, too: `src/python.rs`, `pyproject.toml` and types, for AMGI servers of Python
+    #[arg(long)]
+    pub(super) python: bool,
 
     #[command(flatten)]
     pub(super) module: Module,

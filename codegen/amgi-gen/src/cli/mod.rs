@@ -119,6 +119,7 @@ fn write_crate(args: &Generate, common: &Common) -> Result<(), Failure> {
         runtime: args.runtime.clone().unwrap_or(settings.runtime).locate(dir)?,
         templates: args.templates.clone().or(settings.templates),
         lambda: args.lambda || settings.lambda,
+        python: args.python || settings.python,
         ..settings
     };
     let changes = patiently(document, common, || {

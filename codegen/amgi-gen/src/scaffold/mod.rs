@@ -52,6 +52,7 @@ impl Templates {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.add_filter("cell", |text: &str| one_line(text).replace('|', "\\|").replace('<', "&lt;"));
         environment.add_filter("code", |text: &str| one_line(text).replace('`', "'"));
+        environment.add_filter("docstring", docstring);
         environment.add_filter("line", one_line);
         environment.add_filter("rust", |text: &str| format!("{text:?}"));
         environment.add_filter("shell", shell);
@@ -150,6 +151,11 @@ fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Text of a docstring of Python.
+fn docstring(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
 /// A basic string of TOML.
 fn toml(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -179,6 +185,7 @@ mod tests {
     fn text_of_the_document_cannot_leave_its_place() {
         assert_eq!(yaml("a\"b\\\n: #"), r#""a\"b\\\n: #""#);
         assert_eq!(toml("a\"b\\\n"), r#""a\"b\\\u000A""#);
+        assert_eq!(docstring("a\\\"\"\""), r#"a\\\"\"\""#);
         assert_eq!(one_line("a\n\n# b"), "a # b");
     }
 

@@ -58,6 +58,12 @@ pub(crate) struct View<'a> {
     spoken: bool,
     example: Option<String>,
     lambda: Option<Lambda>,
+    /// The library's name in code, which is the Python module's.
+    library: String,
+    /// Where `amgi-python` is found, when the crate is to be a Python module too.
+    python: Option<String>,
+    /// Arguments of a shell: the addresses that are received from, as far as they have no parameters.
+    python_addresses: String,
 }
 
 /// A server crate, which is a feature of the crate that is written.
@@ -106,6 +112,7 @@ struct Imports {
     amgi: String,
     generated: String,
     main: String,
+    python: String,
 }
 
 impl<'a> View<'a> {
@@ -125,12 +132,13 @@ impl<'a> View<'a> {
             .collect();
         let addresses: Vec<_> = handlers.iter().filter_map(|handler| address(handler.channel)).collect();
         let arguments = if addresses.is_empty() { "Service" } else { "Service, addresses" };
-        let krate = package.replace('-', "_");
+        let library = package.replace('-', "_");
+        let krate = library.clone();
         // A library and a module of one name are told apart by where the path starts.
         let krate = if krate == api.name { format!("::{krate}") } else { krate };
         let mut used = ["handlers::Service", api.name.as_str()];
         used.sort_unstable();
-        let main = import(&krate, &used);
+        let (main, python) = (import(&krate, &used), import("crate", &used));
         let features: Vec<&str> = ["cli"].iter().chain(api.features()).copied().collect();
         Self {
             marker: format::marker(api),
@@ -144,13 +152,16 @@ impl<'a> View<'a> {
             protocols: protocols(api, settings),
             app: format!("{}::app({})", api.name, arguments),
             addresses,
-            imports: names.imports(main),
+            imports: names.imports(main, python),
             handlers,
             mermaid: mermaid::flowchart(api),
             run: run(api),
             spoken: spoken(api).is_some(),
             example: example(api),
             lambda: Lambda::of(api, settings),
+            library,
+            python: settings.python.then(|| dependency(&settings.runtime, "amgi-python", &[], true)),
+            python_addresses: plain_addresses(api),
             api,
         }
     }
@@ -163,6 +174,16 @@ impl<'a> View<'a> {
     /// Whether there is something for AWS Lambda.
     pub(crate) fn on_lambda(&self) -> bool {
         self.lambda.is_some()
+    }
+
+    /// Whether there is something for Python.
+    pub(crate) fn in_python(&self) -> bool {
+        self.python.is_some()
+    }
+
+    /// The library's name.
+    pub(crate) fn library(&self) -> &str {
+        &self.library
     }
 
     pub(crate) fn value(&self) -> Value {
@@ -197,12 +218,25 @@ fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {
 fn run(api: &Api) -> String {
     match spoken(api) {
         Some(server) => {
-            let plain = server.key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-            let key = if plain { server.key.clone() } else { super::shell(&server.key) };
-            format!("cargo run -- run {key}")
+            format!("cargo run -- run {}", word(&server.key))
         }
         None => "cargo run --features mqtt -- run mqtt://localhost:1883".to_owned(),
     }
+}
+
+/// A word of the shell, in quotes where it needs them.
+fn word(text: &str) -> String {
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    if plain && !text.is_empty() { text.to_owned() } else { super::shell(text) }
+}
+
+/// The addresses that are received from and have no parameters, for a shell.
+fn plain_addresses(api: &Api) -> String {
+    let addresses = api.handled().filter_map(|(channel, _)| channel.address.as_deref());
+    let mut plain: Vec<&str> = addresses.filter(|address| !address.contains('{')).collect();
+    plain.sort_unstable();
+    plain.dedup();
+    plain.iter().map(|address| word(address)).collect::<Vec<_>>().join(" ")
 }
 
 /// The document's first server that there is a server crate for.
@@ -362,7 +396,7 @@ impl<'a> Names<'a> {
         name.to_owned()
     }
 
-    fn imports(&self, main: String) -> Imports {
+    fn imports(&self, main: String, python: String) -> Imports {
         let mut amgi = Vec::new();
         amgi.extend(self.batches.then_some("Batch"));
         amgi.extend(self.singles.then_some("Context"));
@@ -374,6 +408,7 @@ impl<'a> Names<'a> {
             amgi: import("amgi", &amgi),
             generated: import(&format!("crate::{}", self.module), &generated),
             main,
+            python,
         }
     }
 }
@@ -464,6 +499,6 @@ mod tests {
         assert_eq!(names.path("Context"), "user::Context");
         assert_eq!(names.path("User"), "User");
         assert_eq!(names.path("()"), "()");
-        assert_eq!(names.imports(String::new()).generated, "use crate::user::{self, User};");
+        assert_eq!(names.imports(String::new(), String::new()).generated, "use crate::user::{self, User};");
     }
 }

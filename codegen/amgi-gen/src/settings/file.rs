@@ -52,6 +52,8 @@ struct File {
     /// Whether the crate gets what AWS Lambda needs (a binary `bootstrap`, `template.yaml`) also where no server of the document
     /// is AWS's own.
     lambda: bool,
+    /// Whether the crate is a Python module too (`src/python.rs`, `pyproject.toml`), for AMGI servers of Python.
+    python: bool,
     /// Traits that every type of a schema derives, beside those that it always has: `["Eq", "Hash"]`. One of the standard
     /// library is left out where a type cannot have it.
     #[schemars(with = "Vec<String>")]
@@ -268,6 +270,7 @@ impl Reader {
             runtime,
             templates: file.templates.map(|templates| folder.join(templates)),
             lambda: file.lambda,
+            python: file.python,
             derives,
             attributes,
             formats: file.formats,
@@ -381,6 +384,7 @@ mod tests {
             runtime = "../runtime"
             templates = "mine"
             lambda = true
+            python = true
             derives = ["Eq", "std::hash::Hash"]
             attributes = ["#[non_exhaustive]"]
             [rust-names]
@@ -400,7 +404,7 @@ mod tests {
         assert_eq!((settings.perspective, settings.edition), (Perspective::Peer, Edition::E2021));
         assert_eq!(settings.runtime, Runtime::Path("conf/../runtime".into()));
         assert_eq!(settings.templates, Some("conf/mine".into()));
-        assert!(settings.lambda);
+        assert!(settings.lambda && settings.python);
         assert_eq!(settings.derives, ["Eq", "std :: hash :: Hash"]);
         assert_eq!(settings.attributes, ["# [non_exhaustive]"]);
         let [decimal, uuid] = settings.dependencies.as_slice() else { panic!("{settings:?}") };

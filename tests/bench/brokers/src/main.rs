@@ -6,7 +6,6 @@ mod kafka;
 mod measured;
 mod mqtt;
 mod nats;
-mod python;
 mod redis;
 mod rounds;
 mod sqs;
@@ -270,7 +269,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
         };
         match arg.as_str() {
             "-h" | "--help" => return Ok(None),
-            "--python" => options.python = Some(python::interpreter()?),
+            "--python" => options.python = Some(amgi_brokers_tests::python_servers()),
             "--steady" => options.steady = true,
             "--messages" => options.messages = Some(number()?),
             "--rounds" => options.rounds = number()?,

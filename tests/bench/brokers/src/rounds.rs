@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::{
     Broker, Options, Process,
     measured::{Taken, Way},
-    measured_command, paced, python, text,
+    measured_command, paced, text,
 };
 
 /// Least messages a second of the service, in those of the raw client.
@@ -76,7 +76,11 @@ async fn process<B: Broker>(
     if let (Way::Python, Some(interpreter)) = (way, &options.python) {
         messages = (messages / PYTHON_SHARE).max(1);
         let mut command = Command::new(interpreter);
-        command.arg(python::script()).args([B::NAME, &url, &messages.to_string()]);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python.py")).args([
+            B::NAME,
+            &url,
+            &messages.to_string(),
+        ]);
         python = Some(command);
     }
     match &python {

@@ -1,0 +1,86 @@
+"""How an AMGI server of Python calls an application that is written in Rust."""
+
+import asyncio
+import json
+import weakref
+
+_loops = weakref.WeakKeyDictionary()
+
+
+def _event_loop(loop):
+    """The way from Rust's threads to this loop."""
+    events = _loops.get(loop)
+    if events is None:
+        events = _loops[loop] = EventLoop()
+        loop.add_reader(events.fileno(), events.run)
+    return events
+
+
+async def _send(send, event, sent):
+    try:
+        await send(event)
+    except Exception as error:
+        sent.failed(f"{type(error).__name__}: {error}")
+    else:
+        sent.succeeded()
+
+
+class App:
+    def __init__(self, native, document):
+        self._native = native
+        self._document = document
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "message":
+            await self._message(scope, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            raise ValueError(f"AMGI has no scope {scope['type']!r}")
+
+    def asyncapi(self):
+        """The AsyncAPI document."""
+        return json.loads(self._document)
+
+    async def _message(self, scope, send):
+        call = self._native.message(scope)
+        try:
+            while (sends := call.sends()) is not None:
+                if not sends:
+                    loop = asyncio.get_running_loop()
+                    waiter = loop.create_future()
+                    call.wait(waiter, _event_loop(loop))
+                    await waiter
+                elif len(sends) == 1:
+                    await _send(send, *sends[0])
+                else:
+                    await asyncio.gather(*(_send(send, *each) for each in sends))
+        except BaseException:
+            call.cancel()
+            raise
+        event = call.settlement()
+        if event is not None:
+            await send(event)
+
+    async def _lifespan(self, scope, receive, send):
+        lifespan = None
+        while True:
+            event = await receive()
+            if event["type"] == "lifespan.startup":
+                try:
+                    lifespan = await self._native.startup()
+                except Exception as error:
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                if "state" in scope:
+                    scope["state"]["amgi_python"] = lifespan
+                await send({"type": "lifespan.startup.complete"})
+            elif event["type"] == "lifespan.shutdown":
+                try:
+                    if lifespan is not None:
+                        await lifespan.shutdown()
+                except Exception as error:
+                    await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+                else:
+                    await send({"type": "lifespan.shutdown.complete"})
+                return
