@@ -8,7 +8,9 @@ use std::{
     sync::OnceLock,
 };
 
-use amgi_brokers_tests::{Emulator, Kafka, Mosquitto, RabbitMq, RedisServer, Sqs, python, python_servers};
+use amgi_brokers_tests::{
+    Emulator, Kafka, Mosquitto, NatsServer, RabbitMq, RedisServer, Sqs, python, python_servers,
+};
 
 /// What the tests are run with: the newest pytest-amgi, and what it takes.
 fn tools() -> PathBuf {
@@ -45,22 +47,26 @@ fn wheel(manifest: &Path, name: &str) -> PathBuf {
     wheel.clone()
 }
 
-/// A folder that Python finds the module `mirror` in.
-fn mirror() -> &'static Path {
-    static MIRROR: OnceLock<PathBuf> = OnceLock::new();
-    MIRROR.get_or_init(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("mirror/Cargo.toml");
-        installed(&wheel(&manifest, "mirror"), "site")
+/// A folder that Python finds the modules of these tests in: `mirror` and `amgi_rs`.
+fn site() -> &'static Path {
+    static SITE: OnceLock<PathBuf> = OnceLock::new();
+    SITE.get_or_init(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let wheels = [
+            wheel(&here.join("mirror/Cargo.toml"), "mirror"),
+            wheel(&here.join("../../runtime/amgi-rs-python/Cargo.toml"), "amgi-rs"),
+        ];
+        installed(&wheels, "site")
     })
 }
 
-/// Installs a wheel into a folder of its own.
-fn installed(wheel: &Path, name: &str) -> PathBuf {
+/// Installs wheels into a folder of their own.
+fn installed(wheels: &[PathBuf], name: &str) -> PathBuf {
     let folder = folder(name);
     let _ = fs::remove_dir_all(&folder);
     let mut pip = Command::new(tools());
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-    run(pip.arg(&folder).arg(wheel));
+    run(pip.arg(&folder).args(wheels));
     folder
 }
 
@@ -70,7 +76,7 @@ fn pytest(python: &Path, folder: &str, environment: &[(&str, String)]) {
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto"]);
     pytest.args(["-o", "asyncio_default_fixture_loop_scope=function"]);
     pytest.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
-    pytest.env("PYTHONPATH", mirror()).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env("PYTHONPATH", site()).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.envs(environment.iter().map(|(name, value)| (name, value)));
     let said = run(&mut pytest);
     assert!(said.contains(" passed") && !said.contains("skipped"), "{said}");
@@ -82,14 +88,16 @@ fn what_asyncfasts_tests_ask() {
 }
 
 #[test]
-fn every_server_of_python_runs_it() {
+fn on_every_server() {
     let (kafka, rabbitmq) = (Kafka::shared(), RabbitMq::shared());
     let (mosquitto, redis, sqs) = (Mosquitto::start(), RedisServer::start(), Sqs::start(Emulator::Fauxqs));
+    let nats = NatsServer::start();
     let environment = [
         ("MIRROR_KAFKA", kafka.servers().to_owned()),
         ("MIRROR_MQTT", format!("127.0.0.1:{}", mosquitto.port())),
         ("MIRROR_REDIS", redis.url()),
         ("MIRROR_AMQP", rabbitmq.url()),
+        ("MIRROR_NATS", nats.url()),
         ("MIRROR_SQS", format!("http://127.0.0.1:{}", sqs.port())),
     ];
     pytest(&python_servers(), "servers", &environment);
