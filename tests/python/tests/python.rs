@@ -2,19 +2,14 @@
 //! what AsyncFast's own tests ask, and run by every AMGI server of Python.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
 
-use amgi_brokers_tests::{Emulator, Kafka, Mosquitto, RabbitMq, RedisServer, Sqs, python, python_servers};
-
-/// What the tests are run with: the newest pytest-amgi, and what it takes.
-fn tools() -> PathBuf {
-    let packages = "maturin==1.16.0 pytest==9.2.0 pytest-asyncio==1.5.0 pytest-amgi==0.47.0";
-    python("python-tests-1.16.0-9.2.0-1.5.0-0.47.0", packages, "").join("bin/python3")
-}
+use amgi_brokers_tests::{
+    Emulator, Kafka, Mosquitto, RabbitMq, RedisServer, Sqs, install, python_servers, python_tools, wheel,
+};
 
 /// A folder of this run.
 fn folder(name: &str) -> PathBuf {
@@ -29,39 +24,15 @@ fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// The wheel of a crate.
-fn wheel(manifest: &Path, name: &str) -> PathBuf {
-    let out = folder("wheels").join(name);
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(tools());
-    command.args(["-m", "maturin", "build", "--quiet", "--compatibility", "linux", "--manifest-path"]);
-    command.arg(manifest).arg("--out").arg(&out);
-    run(&mut command);
-    let wheels: Vec<PathBuf> = fs::read_dir(&out)
-        .expect("the folder of wheels")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    let [wheel] = &wheels[..] else { panic!("{wheels:?} is not one wheel") };
-    wheel.clone()
-}
-
 /// A folder that Python finds the module `mirror` in.
 fn mirror() -> &'static Path {
     static MIRROR: OnceLock<PathBuf> = OnceLock::new();
     MIRROR.get_or_init(|| {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("mirror/Cargo.toml");
-        installed(&wheel(&manifest, "mirror"), "site")
+        let site = folder("site");
+        install(&wheel(&manifest, &[], &folder("wheels/mirror")), &site);
+        site
     })
-}
-
-/// Installs a wheel into a folder of its own.
-fn installed(wheel: &Path, name: &str) -> PathBuf {
-    let folder = folder(name);
-    let _ = fs::remove_dir_all(&folder);
-    let mut pip = Command::new(tools());
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-    run(pip.arg(&folder).arg(wheel));
-    folder
 }
 
 /// Runs the tests of a folder; every one of them passes.
@@ -78,7 +49,7 @@ fn pytest(python: &Path, folder: &str, environment: &[(&str, String)]) {
 
 #[test]
 fn what_asyncfasts_tests_ask() {
-    pytest(&tools(), "asked", &[]);
+    pytest(&python_tools(), "asked", &[]);
 }
 
 #[test]
