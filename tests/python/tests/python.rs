@@ -2,21 +2,15 @@
 //! what AsyncFast's own tests ask, and run by every AMGI server of Python.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
 
 use amgi_brokers_tests::{
-    Emulator, Kafka, Mosquitto, NatsServer, RabbitMq, RedisServer, Sqs, python, python_servers,
+    Emulator, Kafka, Mosquitto, NatsServer, RabbitMq, RedisServer, Sqs, install, python_servers,
+    python_tools, wheel,
 };
-
-/// What the tests are run with: the newest pytest-amgi, and what it takes.
-fn tools() -> PathBuf {
-    let packages = "maturin==1.16.0 pytest==9.2.0 pytest-asyncio==1.5.0 pytest-amgi==0.47.0";
-    python("python-tests-1.16.0-9.2.0-1.5.0-0.47.0", packages, "").join("bin/python3")
-}
 
 /// A folder of this run.
 fn folder(name: &str) -> PathBuf {
@@ -31,43 +25,21 @@ fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// The wheel of a crate.
-fn wheel(manifest: &Path, name: &str) -> PathBuf {
-    let out = folder("wheels").join(name);
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(tools());
-    command.args(["-m", "maturin", "build", "--quiet", "--compatibility", "linux", "--manifest-path"]);
-    command.arg(manifest).arg("--out").arg(&out);
-    run(&mut command);
-    let wheels: Vec<PathBuf> = fs::read_dir(&out)
-        .expect("the folder of wheels")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    let [wheel] = &wheels[..] else { panic!("{wheels:?} is not one wheel") };
-    wheel.clone()
-}
-
 /// A folder that Python finds the modules of these tests in: `mirror` and `amgi_rs`.
 fn site() -> &'static Path {
     static SITE: OnceLock<PathBuf> = OnceLock::new();
     SITE.get_or_init(|| {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let wheels = [
-            wheel(&here.join("mirror/Cargo.toml"), "mirror"),
-            wheel(&here.join("../../runtime/amgi-rs-python/Cargo.toml"), "amgi-rs"),
-        ];
-        installed(&wheels, "site")
+        let site = folder("site");
+        let wheels = [("mirror", "mirror"), ("amgi-rs", "../../runtime/amgi-rs-python")];
+        install(
+            &wheels.map(|(name, package)| {
+                wheel(&here.join(package).join("Cargo.toml"), &[], &folder("wheels").join(name))
+            }),
+            &site,
+        );
+        site
     })
-}
-
-/// Installs wheels into a folder of their own.
-fn installed(wheels: &[PathBuf], name: &str) -> PathBuf {
-    let folder = folder(name);
-    let _ = fs::remove_dir_all(&folder);
-    let mut pip = Command::new(tools());
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-    run(pip.arg(&folder).args(wheels));
-    folder
 }
 
 /// Runs the tests of a folder; every one of them passes.
@@ -84,7 +56,7 @@ fn pytest(python: &Path, folder: &str, environment: &[(&str, String)]) {
 
 #[test]
 fn what_asyncfasts_tests_ask() {
-    pytest(&tools(), "asked", &[]);
+    pytest(&python_tools(), "asked", &[]);
 }
 
 #[test]
