@@ -179,9 +179,9 @@ fn channel(address: &str) -> ChannelInfo {
 fn queues() -> amgi_sqs::Mapping {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let names = amgi_sqs::Mapping::names();
-    let name = move |address: &str| match address.trim_end_matches(".fifo").chars().all(is_name) {
-        true => address.to_owned(),
-        false => names.name(address),
+    let name = move |address: &str| {
+        let plain = address.trim_end_matches(".fifo").chars().all(is_name);
+        if plain { address.to_owned() } else { names.name(address) }
     };
     amgi_sqs::Mapping::new(name, str::to_owned)
 }

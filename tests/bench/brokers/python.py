@@ -1,10 +1,11 @@
 """The service of specs/numbers.yaml, on the Python server of a broker: python.py WAY SERVER URL MESSAGES. WAY is `python`, with
-AsyncFast, or `bridge`, the generated one as a Python module.
+AsyncFast, `amgi-rs`, the same on Rust's server, or `bridge`, the generated one as a Python module.
 
 Says what handling so many messages took, as the measured process of `throughput` does.
 """
 
 import asyncio
+import importlib
 import json
 import os
 import resource
@@ -87,29 +88,37 @@ def bridge():
 app = bridge() if way == "bridge" else asyncfast()
 addresses = [f"numbers{separator}{lane}" for lane in range(LANES)]
 at = urlsplit(url)
+# What the servers in Python and those in Rust are both told.
 if server.startswith("mqtt"):
-    from amgi_paho_mqtt import run
-
-    run(app, "numbers/+", host=at.hostname, port=at.port, client_id="measured")
+    modules = ("amgi_paho_mqtt", "amgi_rs.mqtt")
+    addresses = ["numbers/+"]
+    options = {"host": at.hostname, "port": at.port, "client_id": "measured"}
 elif server == "redis-pubsub":
-    from amgi_redis import run
-
-    run(app, *addresses, url=url)
+    modules = ("amgi_redis", "amgi_rs.redis")
+    options = {"url": url}
 elif server.startswith("sqs"):
-    from amgi_aiobotocore.sqs import run
-
-    # All that there is of a poller, with one queue.
-    queues = addresses[:1] if pause else addresses
-    keys = {"aws_access_key_id": at.username, "aws_secret_access_key": at.password}
-    run(app, *queues, region_name="us-east-1", endpoint_url=f"http://{at.hostname}:{at.port}", **keys)
+    modules = ("amgi_aiobotocore.sqs", "amgi_rs.sqs")
+    if pause:
+        # All that there is of a poller, with one queue.
+        addresses = addresses[:1]
+    options = {
+        "region_name": "us-east-1",
+        "endpoint_url": f"http://{at.hostname}:{at.port}",
+        "aws_access_key_id": at.username,
+        "aws_secret_access_key": at.password,
+    }
 elif server == "amqp":
-    from amgi_aio_pika import run
-
+    modules = ("amgi_aio_pika", "amgi_rs.amqp")
     # A queue that has all numbers; addresses are routing keys.
-    run(app, "python", url=url)
+    addresses = ["python"]
+    options = {"url": url} | ({"strict": True} if way == "amgi-rs" else {})
 elif server == "kafka":
-    from amgi_aiokafka import run
-
-    run(app, *addresses, bootstrap_servers=f"{at.hostname}:{at.port}", group_id=f"python-{os.getpid()}", auto_offset_reset="earliest")
+    modules = ("amgi_aiokafka", "amgi_rs.kafka")
+    options = {
+        "bootstrap_servers": f"{at.hostname}:{at.port}",
+        "group_id": f"python-{os.getpid()}",
+        "auto_offset_reset": "earliest",
+    }
 else:
     sys.exit(f"no Python server for {server}")
+importlib.import_module(modules[way == "amgi-rs"]).run(app, *addresses, **options)

@@ -177,6 +177,23 @@ async def test_strict_scopes_are_those_of_pythons_servers(kind):
         assert rust == python
 
 
+@pytest.mark.parametrize(["kind", "wildcard", "names"], [(Mqtt, "+/numbers", "a/numbers"), (Nats, "*.numbers", "a.numbers")])
+async def test_wildcards(kind, wildcard, names):
+    addresses = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "message":
+            addresses.append(scope["address"])
+            await send({"type": "message.ack"})
+
+    async with kind() as broker:
+        async with serving(broker.of_rust(app, wildcard)):
+            for name in (names, names.replace("a", "b")):
+                await broker.publish(name, b"1")
+            await until(lambda: len(addresses) == 2)
+    assert sorted(addresses) == [names, names.replace("a", "b")]
+
+
 async def test_state_and_order_of_a_lifespan():
     events = []
 
@@ -316,6 +333,7 @@ async def test_many_handlers_at_once():
         (lambda: rust_kafka.Server(None), "one address at least"),
         (lambda: rust_kafka.Server(None, "a", no_such_option=1), "no_such_option.*there are url, client_id"),
         (lambda: rust_mqtt.Server(None, "a", first_pause=-1), "negative"),
+        (lambda: rust_mqtt.Server(None, "a/#"), "no wildcard for any number of levels"),
     ],
 )
 def test_what_cannot_be(make, error):

@@ -102,6 +102,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def pattern(address: str, separator: str, one: str, rest: str) -> str:
+    """An address with parameters for the wildcards of a broker: `one` stands for a level. There is nothing for `rest`."""
+    levels = address.split(separator)
+    if rest in levels:
+        raise ValueError(f"{address!r}: there is no wildcard for any number of levels; write a {one!r} for each")
+    return separator.join(f"{{level{index}}}" if level == one else level for index, level in enumerate(levels))
+
+
 class _Lifespan:
     """The one call of the application that lasts as long as the server."""
 

@@ -74,6 +74,8 @@ class Server(BaseServer):
     def narrow(self, scope: dict[str, Any]) -> None:
         """Leaves in a scope what amgi_aio_pika has in it."""
         given = scope.get("bindings", {}).get("amqp", {})
+        # There the address is not that of the queue.
+        scope["address"] = given.get("routing_key") or ""
         scope["bindings"] = {"amqp": {field: given.get(field) for field in _FIELDS}}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, serve_until_signal
+from amgi_rs._server import BaseServer, MessageSendManager, pattern, serve_until_signal
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -14,7 +14,7 @@ OPTIONS: dict[str, str] = dict(_Native.options("mqtt"))
 
 
 class Server(BaseServer):
-    """Receives from a topic, or several, at QoS 1 and more. `+` and `#` are wildcards.
+    """Receives from a topic, or several, at QoS 1 and more. `+` is a wildcard of one level.
 
     host, port: where the broker is.
     client_id: name of this instance, under which the broker keeps its session. Default: of the program and the machine.
@@ -47,7 +47,7 @@ class Server(BaseServer):
         topics = (topic,) if isinstance(topic, str) else tuple(topic)
         super().__init__(
             app,
-            topics,
+            tuple(pattern(each, "/", "+", "#") for each in topics),
             message_send,
             strict,
             {"url": f"mqtt://{host}:{port}", "client_id": client_id} | options,

@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, serve_until_signal
+from amgi_rs._server import BaseServer, MessageSendManager, pattern, serve_until_signal
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -14,7 +14,7 @@ OPTIONS: dict[str, str] = dict(_Native.options("nats"))
 
 
 class Server(BaseServer):
-    """Receives from subjects; with `jetstream=True` from JetStream, where what was handled is acknowledged.
+    """Receives from subjects, in which `*` is a wildcard of one token; with `jetstream=True` from JetStream, where what was handled is acknowledged.
 
     servers: where the brokers are, "nats://host:port", or several of them.
     jetstream: whether messages come from streams, which keep them until they are handled.
@@ -45,7 +45,7 @@ class Server(BaseServer):
         urls = [servers] if isinstance(servers, str) else servers
         super().__init__(
             app,
-            subjects,
+            tuple(pattern(each, ".", "*", ">") for each in subjects),
             message_send,
             strict,
             {"url": ",".join(urls), "jetstream": jetstream} | options,

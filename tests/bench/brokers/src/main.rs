@@ -179,10 +179,14 @@ struct Python {
 impl Python {
     /// Builds and installs it.
     fn new() -> Self {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bridge/Cargo.toml");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folder = amgi_bench::command::target().join("bench");
         let site = folder.join("site");
-        install(&[wheel(&manifest, &["--release"], &folder.join("wheels"))], &site);
+        let wheels = ["../bridge", "../../../runtime/amgi-rs-python"].map(|package| {
+            let out = folder.join("wheels").join(Path::new(package).file_name().unwrap_or_default());
+            wheel(&here.join(package).join("Cargo.toml"), &["--release"], &out)
+        });
+        install(&wheels, &site);
         Self { interpreter: python_servers(), site }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Way {
     Python,
     /// The generated service, on that Python server.
     Bridge,
+    /// `AsyncFast` on our server, as a Python package.
+    AmgiRs,
 }
 
 impl Way {
@@ -23,7 +25,7 @@ impl Way {
     pub(crate) const OURS: [Self; 3] = [Self::Raw, Self::Server, Self::Service];
 
     /// Those on a Python server.
-    pub(crate) const PYTHONS: [Self; 2] = [Self::Python, Self::Bridge];
+    pub(crate) const PYTHONS: [Self; 3] = [Self::Python, Self::Bridge, Self::AmgiRs];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Way {
             Self::Service => "service",
             Self::Python => "python",
             Self::Bridge => "bridge",
+            Self::AmgiRs => "amgi-rs",
         }
     }
 }
