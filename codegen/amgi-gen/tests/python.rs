@@ -82,6 +82,8 @@ from typing import Any, type_check_only
 
 from amgi_types import AMGIReceiveCallable, AMGISendCallable, Scope
 
+__all__ = ["__version__", "app"]
+
 @type_check_only
 class App:
     """An AMGI application: what an AMGI server calls.

@@ -1,6 +1,8 @@
 //! An application in Rust as a module of Python: built as a wheel, installed into a clean environment, tested by pytest with
 //! what AsyncFast's own tests ask, and run by every AMGI server of Python.
 
+mod common;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,42 +10,8 @@ use std::{
     sync::OnceLock,
 };
 
-use amgi_brokers_tests::{Emulator, Kafka, Mosquitto, RabbitMq, RedisServer, Sqs, python, python_servers};
-
-/// What the tests are run with: the newest pytest-amgi, and what it takes.
-fn tools() -> PathBuf {
-    let packages = "maturin==1.16.0 pytest==9.2.0 pytest-asyncio==1.5.0 pytest-amgi==0.47.0";
-    python("python-tests-1.16.0-9.2.0-1.5.0-0.47.0", packages, "").join("bin/python3")
-}
-
-/// A folder of this run.
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
-}
-
-/// Runs a program; its standard output.
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("the program is started");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
-    out.into_owned()
-}
-
-/// The wheel of a crate.
-fn wheel(manifest: &Path, name: &str) -> PathBuf {
-    let out = folder("wheels").join(name);
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(tools());
-    command.args(["-m", "maturin", "build", "--quiet", "--compatibility", "linux", "--manifest-path"]);
-    command.arg(manifest).arg("--out").arg(&out);
-    run(&mut command);
-    let wheels: Vec<PathBuf> = fs::read_dir(&out)
-        .expect("the folder of wheels")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    let [wheel] = &wheels[..] else { panic!("{wheels:?} is not one wheel") };
-    wheel.clone()
-}
+use amgi_brokers_tests::{Emulator, Kafka, Mosquitto, RabbitMq, RedisServer, Sqs, python_servers};
+use common::{folder, run, tools, wheel};
 
 /// A folder that Python finds the module `mirror` in.
 fn mirror() -> &'static Path {
