@@ -199,6 +199,13 @@ amgi_python::module!(\"users\", || {
 }
 
 #[test]
+fn messages_that_are_called_after_handlers_have_no_stammer() {
+    let folder = generated(&DOCUMENT.replace("UserCreated:", "OnUserCreatedMessage:"), &["--python"]);
+    let handlers = folder.read("users/src/handlers.rs");
+    assert!(handlers.contains("async fn on_user_created_message("), "{handlers}");
+}
+
+#[test]
 fn python_has_names_of_its_own() {
     let folder = Folder::new();
     folder.ok(&["user.yaml", "-o", "email", "--python"]);
