@@ -447,6 +447,11 @@ fn keywords_of_schemas() {
         ("{type: [string, string]}", "warning duplicate-item"),
         ("{dependencies: {a: [b, b]}}", "warning duplicate-item"),
         ("{required: true}", "error type-mismatch"),
+        ("{discriminator: {mapping: {}}}", "error type-mismatch"),
+        (
+            "{discriminator: {propertyName: kind, mapping: {cat: '#/components/schemas/Cat'}}}",
+            "warning type-mismatch",
+        ),
         ("{multipleOf: 0}", "error type-mismatch"),
         ("{uniqueItems: 1}", "error type-mismatch"),
         ("{maxLength: 1.5}", "error type-mismatch"),

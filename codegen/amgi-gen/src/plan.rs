@@ -6,7 +6,7 @@ use crate::{
     Generation,
     format::{self, FormatError},
     ir::Api,
-    scaffold::{TemplateError, Templates, View},
+    scaffold::{self, TemplateError, Templates, View},
     settings::{self, Settings},
 };
 
@@ -86,7 +86,7 @@ pub fn crate_files(
         return Err(PlanError::Name(api.name.clone()));
     }
     let templates = Templates::new(settings.templates.as_deref())?;
-    let package = package_name(dir, api);
+    let package = package_name(dir, api, settings.python);
     let view = View::new(api, settings, &package);
     let (has_examples, on_lambda, in_python) = (view.has_examples(), view.on_lambda(), view.in_python());
     let types = format!("{}.pyi", view.library());
@@ -155,8 +155,9 @@ pub fn module_files(generation: &Generation) -> Result<Vec<PlannedFile>, PlanErr
     ])
 }
 
-/// A name for Cargo, after the folder: a package that is called like one of its dependencies does not build.
-fn package_name(dir: &Path, api: &Api) -> String {
+/// A name for Cargo, after the folder: a package that is called like one of its dependencies does not build, and one that is called
+/// like a module of Python's is not imported.
+fn package_name(dir: &Path, api: &Api, python: bool) -> String {
     let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     let folder = absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
@@ -166,7 +167,10 @@ fn package_name(dir: &Path, api: &Api) -> String {
     let krate = name.replace('-', "_");
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         format!("app-{name}")
-    } else if syn::parse_str::<syn::Ident>(&krate).is_err() || CRATES.contains(&krate.as_str()) {
+    } else if syn::parse_str::<syn::Ident>(&krate).is_err()
+        || CRATES.contains(&krate.as_str())
+        || python && scaffold::is_taken(&krate)
+    {
         format!("{name}-app")
     } else {
         name.to_owned()
@@ -206,7 +210,11 @@ mod tests {
             ("/", "user"),
             ("/tmp/日本", "user"),
         ] {
-            assert_eq!(package_name(Path::new(folder), &api), package, "{folder}");
+            assert_eq!(package_name(Path::new(folder), &api, false), package, "{folder}");
         }
+        for (folder, package) in [("users", "users"), ("email", "email-app"), ("class", "class-app")] {
+            assert_eq!(package_name(Path::new(folder), &api, true), package, "{folder}");
+        }
+        assert_eq!(package_name(Path::new("email"), &api, false), "email");
     }
 }

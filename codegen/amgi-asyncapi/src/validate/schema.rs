@@ -133,6 +133,13 @@ impl Walk<'_, '_> {
                 Some(pattern) => self.pattern(pattern, value.span),
                 None => self.expect(value, keyword, "a string", false),
             },
+            // What pydantic writes.
+            "discriminator" if value.get("propertyName").and_then(Node::as_str).is_some() => {
+                let message = "`discriminator` is an object, as OpenAPI has it".to_owned();
+                self.push(Diagnostic::warning(codes::TYPE_MISMATCH, value.span, message).help(
+                    "AsyncAPI has the name of a member here; the alternatives are told apart by what they say themselves",
+                ));
+            }
             "$ref" | "$id" | "format" | "title" | "description" | "discriminator" => {
                 self.expect(value, keyword, "a string", value.as_str().is_some());
             }

@@ -95,8 +95,11 @@ impl Lowering<'_> {
             docs.push(String::new());
             docs.extend(own);
         }
+        let message = snake(&type_name);
+        // AsyncFast calls messages after their handlers: `OnOrderMessage`.
+        let name = if message.starts_with("on_") { message } else { format!("on_{message}") };
         methods.push(ir::Method {
-            name: names.member(&format!("on_{}", snake(&type_name))).name,
+            name: names.member(&name).name,
             docs,
             operations: vec![operation.key.clone()],
             argument: "message".to_owned(),

@@ -5,6 +5,7 @@
 
 mod lambda;
 mod mermaid;
+mod python;
 mod view;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 use amgi_asyncapi::source::Sources;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig};
 
-pub(crate) use self::view::View;
+pub(crate) use self::{python::is_taken, view::View};
 
 /// A template that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

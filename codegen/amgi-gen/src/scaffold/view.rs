@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use minijinja::{Value, value::Serde};
 use serde::Serialize;
 
-use super::{lambda::Lambda, mermaid};
+use super::{lambda::Lambda, mermaid, python::Python};
 use crate::{
     format,
     ir::{Api, Channel, Example, Method, Server},
@@ -60,10 +60,7 @@ pub(crate) struct View<'a> {
     lambda: Option<Lambda>,
     /// The library's name in code, which is the Python module's.
     library: String,
-    /// Where `amgi-python` is found, when the crate is to be a Python module too.
-    python: Option<String>,
-    /// Arguments of a shell: the addresses that are received from, as far as they have no parameters.
-    python_addresses: String,
+    python: Option<Python<'a>>,
 }
 
 /// A server crate, which is a feature of the crate that is written.
@@ -160,8 +157,7 @@ impl<'a> View<'a> {
             example: example(api),
             lambda: Lambda::of(api, settings),
             library,
-            python: settings.python.then(|| dependency(&settings.runtime, "amgi-python", &[], true)),
-            python_addresses: plain_addresses(api),
+            python: Python::of(api, settings),
             api,
         }
     }
@@ -225,18 +221,9 @@ fn run(api: &Api) -> String {
 }
 
 /// A word of the shell, in quotes where it needs them.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
     if plain && !text.is_empty() { text.to_owned() } else { super::shell(text) }
-}
-
-/// The addresses that are received from and have no parameters, for a shell.
-fn plain_addresses(api: &Api) -> String {
-    let addresses = api.handled().filter_map(|(channel, _)| channel.address.as_deref());
-    let mut plain: Vec<&str> = addresses.filter(|address| !address.contains('{')).collect();
-    plain.sort_unstable();
-    plain.dedup();
-    plain.iter().map(|address| word(address)).collect::<Vec<_>>().join(" ")
 }
 
 /// The document's first server that there is a server crate for.
@@ -249,7 +236,7 @@ fn spoken(api: &Api) -> Option<&Server> {
     api.servers.iter().find(spoken)
 }
 
-fn dependency(runtime: &Runtime, name: &str, features: &[&str], optional: bool) -> String {
+pub(super) fn dependency(runtime: &Runtime, name: &str, features: &[&str], optional: bool) -> String {
     let (key, value) = match runtime {
         Runtime::Path(folder) => ("path", folder.join(name).display().to_string().replace('\\', "/")),
         Runtime::Git(url) => ("git", url.clone()),
