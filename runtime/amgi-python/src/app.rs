@@ -31,7 +31,7 @@ use tokio::{
 
 use crate::{
     convert,
-    event_loop::{EventLoop, Jobs},
+    event_loop::{EventLoop, Jobs, Replied, Reply},
 };
 
 const CALLER: &CStr = {
@@ -287,7 +287,7 @@ struct Events(Mutex<Asked>);
 
 #[derive(Default)]
 struct Asked {
-    sends: Vec<(Message, oneshot::Sender<Result<(), String>>)>,
+    sends: Vec<(Message, oneshot::Sender<Replied>)>,
     outcome: Option<Outcome>,
     /// Python asks for nothing more.
     is_over: bool,
@@ -372,7 +372,7 @@ impl Call {
             let event = PyDict::new(py);
             event.set_item(intern!(py, "type"), intern!(py, "message.send"))?;
             convert::fill(&event, &message)?;
-            list.append((event, Sent(Mutex::new(Some(sent)))))?;
+            list.append((event, Reply::new(sent)))?;
         }
         Ok(Some(list))
     }
@@ -437,28 +437,4 @@ fn tell(event: &Bound<'_, PyDict>, disposition: Disposition) -> PyResult<()> {
         event.set_item(intern!(py, "delay"), delay.as_secs_f64())?;
     }
     Ok(())
-}
-
-/// Is told how a send went.
-#[pyclass(frozen, module = "amgi_python")]
-struct Sent(Mutex<Option<oneshot::Sender<Result<(), String>>>>);
-
-#[pymethods]
-impl Sent {
-    fn succeeded(&self) {
-        self.tell(Ok(()));
-    }
-
-    fn failed(&self, why: String) {
-        self.tell(Err(why));
-    }
-}
-
-impl Sent {
-    fn tell(&self, result: Result<(), String>) {
-        if let Some(sent) = locked(&self.0).take() {
-            // Nobody waits where the handler was given up.
-            let _ = sent.send(result);
-        }
-    }
 }

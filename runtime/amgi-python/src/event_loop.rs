@@ -14,6 +14,7 @@ use std::{
 };
 
 use pyo3::prelude::*;
+use tokio::sync::oneshot;
 
 /// What is to be done on the thread of the event loop.
 pub type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
@@ -88,6 +89,45 @@ impl EventLoop {
                 error.write_unraisable(py, None);
             }
         }
+    }
+}
+
+/// How something went that Python was asked to do, or why it failed.
+pub type Replied = Result<(), String>;
+
+/// Is told by Python how something went that it was asked to do: one of its methods is called, once. Who waits for it learns of one
+/// that was dropped, too.
+#[pyclass(frozen, module = "amgi_python")]
+pub struct Reply(Mutex<Option<oneshot::Sender<Replied>>>);
+
+impl Reply {
+    /// One that tells `sender`.
+    pub fn new(sender: oneshot::Sender<Replied>) -> Self {
+        Self(Mutex::new(Some(sender)))
+    }
+
+    fn tell(&self, replied: Replied) {
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Nobody waits where the work was given up.
+            let _ = sender.send(replied);
+        }
+    }
+}
+
+#[pymethods]
+impl Reply {
+    fn succeeded(&self) {
+        self.tell(Ok(()));
+    }
+
+    fn failed(&self, why: String) {
+        self.tell(Err(why));
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
     }
 }
 

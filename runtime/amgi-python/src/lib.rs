@@ -15,7 +15,7 @@ pub use pyo3;
 
 pub use crate::{
     app::App,
-    event_loop::{EventLoop, Job, Jobs},
+    event_loop::{EventLoop, Job, Jobs, Replied, Reply},
 };
 
 /// Makes a Python module of an application: a module of that name, which has `app`.
@@ -56,7 +56,7 @@ pub fn fill<F: Fn() -> A + Send + Sync + 'static, A: Application>(
 }
 
 /// Logs to standard error as `RUST_LOG` says, unless the module does something about logs itself.
-fn log() {
+pub fn log() {
     let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

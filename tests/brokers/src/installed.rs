@@ -75,7 +75,7 @@ pub fn python_servers() -> PathBuf {
         "bin/python3 -m pip install --quiet --disable-pip-version-check --no-deps asyncfast-cli==0.47.0";
     python(
         &format!("python-servers-{VERSION}"),
-        &format!("{packages} boto3 uvicorn typer pytest==9.2.0 pytest-asyncio==1.5.0"),
+        &format!("{packages} boto3 nats-py uvicorn typer pytest==9.2.0 pytest-asyncio==1.5.0"),
         command,
     )
     .join("bin/python3")

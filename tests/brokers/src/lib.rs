@@ -20,6 +20,7 @@ mod redis_server;
 pub mod sqs;
 mod subjects;
 mod websockets;
+mod wheels;
 
 pub use self::{
     agents::Agents,
@@ -39,6 +40,7 @@ pub use self::{
     sqs::{Emulator, Sqs},
     subjects::{Amqp, Http, KafkaSubject, Memory, Mqtt, Nats, Placed, Redis, SqsSubject, differing_pages},
     websockets::WebSockets,
+    wheels::{install, python_tools, wheel},
 };
 
 use std::{

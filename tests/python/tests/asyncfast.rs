@@ -9,8 +9,8 @@ use std::{
     process::Command,
 };
 
-use amgi_brokers_tests::python_servers;
-use common::{folder, generate, installed, pytest, run, wheel};
+use amgi_brokers_tests::{install, python_servers};
+use common::{folder, generate, pytest, run, wheel};
 
 /// A folder with the module of the crate that is generated from an application.
 fn moved(name: &str) -> PathBuf {
@@ -22,7 +22,9 @@ fn moved(name: &str) -> PathBuf {
     let document = folder(&format!("{name}.json"));
     fs::write(&document, run(&mut asyncfast)).expect("the document is written");
     let module = format!("{name}_rs");
-    installed(&wheel(&generate(&document, &module), &module), &module)
+    let site = folder(&module);
+    install(&[wheel(&generate(&document, &module), &module)], &site);
+    site
 }
 
 #[test]

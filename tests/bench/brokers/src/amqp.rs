@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use amgi::{Application, server::Stop};
+use amgi_bench_measured::Meter;
 use amgi_brokers_tests::RabbitMq;
 use futures_util::StreamExt as _;
 use lapin::{
@@ -14,7 +15,7 @@ use lapin::{
     types::FieldTable,
 };
 
-use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
+use crate::{Broker, LANES, Publisher, payload, text};
 
 /// Messages on their way without an acknowledgement, and how many of them are acknowledged at a time: as in our server.
 const PREFETCH: u16 = 200;

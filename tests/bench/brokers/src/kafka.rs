@@ -6,6 +6,7 @@ use std::{
 };
 
 use amgi::{Application, server::Stop};
+use amgi_bench_measured::Meter;
 use amgi_brokers_tests::Kafka as Cluster;
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
@@ -15,7 +16,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
-use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
+use crate::{Broker, LANES, Publisher, payload, text};
 
 /// As in our server: commits are of what is settled.
 const SETTINGS: [(&str, &str); 9] = [

@@ -3,24 +3,26 @@
 
 mod amqp;
 mod kafka;
-mod measured;
 mod mqtt;
 mod nats;
 mod redis;
 mod rounds;
 mod sqs;
 mod steady;
+mod way;
 
 use std::{
     fmt::Display,
     io::Write as _,
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
 };
 
 use amgi::{Application, server::Stop};
+use amgi_bench_measured::{self as measured, Bare, Meter, Service, numbers};
+use amgi_brokers_tests::{install, python_servers, wheel};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -30,11 +32,11 @@ use tokio::{
 use crate::{
     amqp::Amqp,
     kafka::Kafka,
-    measured::{Bare, Meter, Way},
     mqtt::{AtMostOnce, Mqtt},
     nats::{Core, Nats},
     redis::{PubSub, Redis},
     sqs::{Slow, Sqs},
+    way::Way,
 };
 
 const HELP: &str = "\
@@ -54,8 +56,9 @@ second or takes more than 1.15 of its CPU time, or the Python server takes less 
 Of sqs-slow only one thing counts: that the service handles 40 messages a second.
 
 Options:
-  --python      Beside them the same service in Python, on the broker's Python server (python3 with venv, and pip), with a
-                quarter of the messages: amqp, kafka, mqtt-qos0, redis-pubsub, sqs, sqs-slow
+  --python      Beside them the same service in Python (python), and the generated one as a Python module (bridge), both on
+                the broker's Python server (python3 with venv, and pip), with a quarter of the messages: amqp, kafka,
+                mqtt-qos0, redis-pubsub, sqs, sqs-slow
   --steady      Instead, a long run of the generated service: messages as fast as they are handled, with its memory, and then
                 at half that rate for 20 s, with the time from publishing to the handler. Not on brokers that hold nothing.
                 Writes target/bench/steady.json, and exits with 1 when memory grows by more than 5 in a hundred. Not on sqs-slow
@@ -166,9 +169,31 @@ fn text(error: impl Display) -> String {
     error.to_string()
 }
 
+/// What runs Python servers.
+struct Python {
+    interpreter: PathBuf,
+    /// Where it finds the generated service.
+    site: PathBuf,
+}
+
+impl Python {
+    /// Builds and installs it.
+    fn new() -> Self {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = amgi_bench::command::target().join("bench");
+        let site = folder.join("site");
+        let wheels = ["../bridge", "../../../runtime/amgi-rs-python"].map(|package| {
+            let out = folder.join("wheels").join(Path::new(package).file_name().unwrap_or_default());
+            wheel(&here.join(package).join("Cargo.toml"), &["--release"], &out)
+        });
+        install(&wheels, &site);
+        Self { interpreter: python_servers(), site }
+    }
+}
+
 struct Options {
     servers: Vec<String>,
-    python: Option<PathBuf>,
+    python: Option<Python>,
     steady: bool,
     messages: Option<u64>,
     rounds: u64,
@@ -269,7 +294,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
         };
         match arg.as_str() {
             "-h" | "--help" => return Ok(None),
-            "--python" => options.python = Some(amgi_brokers_tests::python_servers()),
+            "--python" => options.python = Some(Python::new()),
             "--steady" => options.steady = true,
             "--messages" => options.messages = Some(number()?),
             "--rounds" => options.rounds = number()?,
@@ -377,7 +402,7 @@ async fn handle<B: Broker>(way: Way, url: &str, meter: &Meter) -> Result<(), Str
             () = stop.requested() => Ok(()),
         },
         Way::Server => B::serve(url, Bare::new(meter.clone()), stop, ready).await.map_err(text),
-        _ => B::serve(url, measured::service(meter.clone()), stop, ready).await.map_err(text),
+        _ => B::serve(url, numbers::app(Service(meter.clone())), stop, ready).await.map_err(text),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{ops::Range, time::Duration};
 
 use amgi::{Application, server::Stop};
+use amgi_bench_measured::Meter;
 use amgi_brokers_tests::Mosquitto;
 use rumqttc::v5::{
     AsyncClient, Event, EventLoop, Incoming, MqttOptions,
@@ -12,7 +13,7 @@ use rumqttc::v5::{
     },
 };
 
-use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
+use crate::{Broker, LANES, Publisher, payload, text};
 
 /// Messages on their way without an acknowledgement: the default of our server.
 const INFLIGHT: u16 = 100;

@@ -3,6 +3,7 @@
 use std::{ops::Range, time::Duration};
 
 use amgi::{Application, server::Stop};
+use amgi_bench_measured::Meter;
 use amgi_brokers_tests::NatsServer;
 use async_nats::{
     Client,
@@ -14,7 +15,7 @@ use async_nats::{
 };
 use futures_util::StreamExt as _;
 
-use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
+use crate::{Broker, LANES, Publisher, payload, text};
 
 /// Messages that the consumer is asked for at a time: the default of our server.
 const INFLIGHT: usize = 256;

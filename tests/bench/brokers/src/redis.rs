@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, Value, aio::MultiplexedConnection, cmd};
 use amgi::{Application, server::Stop};
+use amgi_bench_measured::Meter;
 use amgi_brokers_tests::RedisServer;
 use futures_util::StreamExt as _;
 
-use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
+use crate::{Broker, LANES, Publisher, payload, text};
 
 /// Messages of a stream that are fetched at a time: the default of our server.
 const COUNT: usize = 100;

@@ -2,14 +2,11 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
+use amgi_bench_measured::Taken;
 use serde::Serialize;
 use tokio::process::Command;
 
-use crate::{
-    Broker, Options, Process,
-    measured::{Taken, Way},
-    measured_command, paced, text,
-};
+use crate::{Broker, Options, Process, measured_command, paced, text, way::Way};
 
 /// Least messages a second of the service, in those of the raw client.
 const LEAST_RATE: f64 = 0.95;
@@ -42,7 +39,9 @@ pub(crate) async fn run<B: Broker>(options: &Options) -> Result<Report, String> 
     let broker = B::start().await;
     let messages = options.messages.unwrap_or(B::MESSAGES);
     let mut ways = Way::OURS.to_vec();
-    ways.extend((B::PYTHON.is_some() && options.python.is_some()).then_some(Way::Python));
+    if B::PYTHON.is_some() && options.python.is_some() {
+        ways.extend(Way::PYTHONS);
+    }
     let mut rounds = Vec::new();
     for round in 0..options.rounds {
         for way in &ways {
@@ -73,14 +72,16 @@ async fn process<B: Broker>(
 ) -> Result<Taken, String> {
     let url = broker.url();
     let mut python = None;
-    if let (Way::Python, Some(interpreter)) = (way, &options.python) {
+    if let (true, Some(given)) = (Way::PYTHONS.contains(&way), &options.python) {
         messages = (messages / PYTHON_SHARE).max(1);
-        let mut command = Command::new(interpreter);
+        let mut command = Command::new(&given.interpreter);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python.py")).args([
+            way.name(),
             B::NAME,
             &url,
             &messages.to_string(),
         ]);
+        command.env("PYTHONPATH", &given.site);
         python = Some(command);
     }
     match &python {
@@ -100,11 +101,11 @@ async fn process<B: Broker>(
     serde_json::from_str(&line).map_err(text)
 }
 
-/// The table, and what is beyond the bounds.
+/// The table, and what is beyond the bounds. `Python` is the CPU time of AsyncFast in that of the row.
 pub(crate) fn table(reports: &[Report], exceeded: &mut Vec<String>) -> String {
     let mut table = format!(
-        "{:<12} {:<8} {:>12} {:>19} {:>7} {:>9} {:>15} {:>7} {:>9}\n",
-        "server", "way", "messages/s", "spread", "of raw", "CPU µs", "spread", "of raw", "peak MiB"
+        "{:<12} {:<8} {:>12} {:>19} {:>7} {:>9} {:>15} {:>7} {:>9} {:>9}\n",
+        "server", "way", "messages/s", "spread", "of raw", "CPU µs", "spread", "of raw", "Python", "peak MiB"
     );
     for report in reports {
         self::rows(report, &mut table, exceeded);
@@ -121,14 +122,15 @@ fn rows(report: &Report, table: &mut String, exceeded: &mut Vec<String>) {
     #[allow(clippy::cast_precision_loss)] // a size of memory in KiB
     let peak = |way| of(way, |round| round.peak_kib as f64 / 1024.0).map_or(0.0, |peak| peak.median);
     let (Some(raw_rate), Some(raw_cpu)) = (rate(Way::Raw), cpu(Way::Raw)) else { return };
+    let python_cpu = cpu(Way::Python).map(|cpu| cpu.median);
     let mut service_cpu = f64::NAN;
-    for way in Way::OURS.into_iter().chain([Way::Python]) {
+    for way in Way::OURS.into_iter().chain(Way::PYTHONS) {
         let (Some(rate), Some(cpu)) = (rate(way), cpu(way)) else { continue };
         let digits = usize::from(rate.median < 100.0);
         let (of_rate, of_cpu) = (rate.median / raw_rate.median, cpu.median / raw_cpu.median);
         let _ = writeln!(
             table,
-            "{:<12} {:<8} {:>12.*} {:>19} {:>7.2} {:>9.1} {:>15} {:>7.2} {:>9.1}",
+            "{:<12} {:<8} {:>12.*} {:>19} {:>7.2} {:>9.1} {:>15} {:>7.2} {:>9} {:>9.1}",
             report.server,
             way.name(),
             digits,
@@ -138,6 +140,7 @@ fn rows(report: &Report, table: &mut String, exceeded: &mut Vec<String>) {
             cpu.median,
             format!("{:.1}–{:.1}", cpu.least, cpu.most),
             of_cpu,
+            python_cpu.map(|python| format!("{:.1} ×", python / cpu.median)).unwrap_or_default(),
             peak(way),
         );
         let mut exceed = |what: String| exceeded.push(format!("{}: {what}", report.server));

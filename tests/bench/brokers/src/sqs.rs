@@ -3,6 +3,7 @@
 use std::{future::Future, ops::Range, time::Duration};
 
 use amgi::{Application, server::Stop};
+use amgi_bench_measured::Meter;
 use amgi_brokers_tests::{Emulator, sqs};
 use aws_sdk_sqs::{
     Client,
@@ -10,7 +11,7 @@ use aws_sdk_sqs::{
 };
 use futures_util::future::{join_all, try_join_all};
 
-use crate::{Broker, LANES, Publisher, measured::Meter, payload, text};
+use crate::{Broker, LANES, Publisher, payload, text};
 
 /// The most messages that a request takes, and what is received at a time.
 const TEN: usize = 10;

@@ -2,13 +2,12 @@
 
 use std::{fmt::Write as _, io::Write as _, time::Duration};
 
+use amgi_bench_measured::{self as measured, Latency, Taken};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    AGES, Broker, Options, PROGRESS, Process, Publisher as _,
-    measured::{self, Latency, Taken, Way},
-    measured_command, paced, text,
+    AGES, Broker, Options, PROGRESS, Process, Publisher as _, measured_command, paced, text, way::Way,
 };
 
 /// Most messages that are published and not handled, and how many are published at a time.

@@ -8,15 +8,8 @@ use std::{
     process::Command,
 };
 
-use amgi_brokers_tests::python;
 use amgi_gen::settings::{Runtime, Settings};
 use amgi_golden_tests::{generated_crate, root, target};
-
-/// What the tests are run with: the newest pytest-amgi, and what it takes.
-pub(crate) fn tools() -> PathBuf {
-    let packages = "maturin==1.16.0 pytest==9.2.0 pytest-asyncio==1.5.0 pytest-amgi==0.47.0";
-    python("python-tests-1.16.0-9.2.0-1.5.0-0.47.0", packages, "").join("bin/python3")
-}
 
 /// A folder of this run.
 pub(crate) fn folder(name: &str) -> PathBuf {
@@ -31,31 +24,10 @@ pub(crate) fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// The wheel of a crate.
+/// The wheel of a crate. One build folder for all, so that the runtime is built once.
 pub(crate) fn wheel(manifest: &Path, name: &str) -> PathBuf {
-    let out = folder("wheels").join(name);
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(tools());
-    command.args(["-m", "maturin", "build", "--quiet", "--compatibility", "linux", "--manifest-path"]);
-    // One build folder for all, so that the runtime is built once.
-    command.arg(manifest).arg("--out").arg(&out).env("CARGO_TARGET_DIR", target());
-    run(&mut command);
-    let wheels: Vec<PathBuf> = fs::read_dir(&out)
-        .expect("the folder of wheels")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    let [wheel] = &wheels[..] else { panic!("{wheels:?} is not one wheel") };
-    wheel.clone()
-}
-
-/// Installs a wheel into a folder of its own.
-pub(crate) fn installed(wheel: &Path, name: &str) -> PathBuf {
-    let folder = folder(name);
-    let _ = fs::remove_dir_all(&folder);
-    let mut pip = Command::new(tools());
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-    run(pip.arg(&folder).arg(wheel));
-    folder
+    let target = target().display().to_string();
+    amgi_brokers_tests::wheel(manifest, &["--target-dir", &target], &folder("wheels").join(name))
 }
 
 /// Runs the tests of a folder, which find modules on this path; every one of them passes.

@@ -1,4 +1,5 @@
-//! The measured process: it handles so many messages in one of three ways, and says what that took.
+//! What is measured on brokers: the service of `specs/numbers.yaml`, an application that does no more than decode, and the meter
+//! that counts their messages and says what they took.
 
 use std::{
     fs,
@@ -15,60 +16,36 @@ use serde::{Deserialize, Serialize};
 
 amgi_gen_macro::asyncapi!("../../../specs/numbers.yaml");
 
-/// How messages are handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Way {
-    /// The broker's client in a loop, which decodes into a struct written by hand and settles as our server does.
-    Raw,
-    /// Our server, with an application that does no more than that.
-    Server,
-    /// A generated service, which checks every payload.
-    Service,
-    /// The same service in Python, on the Python server of the broker.
-    Python,
-}
-
-impl Way {
-    /// Those in Rust.
-    pub(crate) const OURS: [Self; 3] = [Self::Raw, Self::Server, Self::Service];
-
-    /// Its name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Server => "server",
-            Self::Service => "service",
-            Self::Python => "python",
-        }
-    }
-}
-
 /// What handling all messages took, from the first to the last.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Taken {
-    pub(crate) messages: u64,
-    pub(crate) seconds: f64,
+pub struct Taken {
+    /// How many there were.
+    pub messages: u64,
+    /// How long it took.
+    pub seconds: f64,
     /// User and system time of the process, in seconds.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
     /// Most memory it ever had, in KiB.
-    pub(crate) peak_kib: u64,
+    pub peak_kib: u64,
     /// From the publisher to the handler, where that was asked for.
     #[serde(default)]
-    pub(crate) latency: Option<Latency>,
+    pub latency: Option<Latency>,
 }
 
 /// Time from publishing to the handler, in microseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Latency {
-    pub(crate) p50: u32,
-    pub(crate) p99: u32,
-    pub(crate) most: u32,
+pub struct Latency {
+    /// The median.
+    pub p50: u32,
+    /// What one in a hundred took longer than.
+    pub p99: u32,
+    /// The longest.
+    pub most: u32,
 }
 
 impl Latency {
     /// `None` of nothing.
-    pub(crate) fn of(mut all: Vec<u32>) -> Option<Self> {
+    pub fn of(mut all: Vec<u32>) -> Option<Self> {
         all.sort_unstable();
         let most = *all.last()?;
         Some(Self { p50: all[(all.len() - 1) / 2], p99: all[(all.len() - 1) * 99 / 100], most })
@@ -76,7 +53,7 @@ impl Latency {
 }
 
 /// Digits of the time in a note.
-pub(crate) const STAMP: usize = 20;
+pub const STAMP: usize = 20;
 /// How long nothing comes when nothing will come any more.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -89,10 +66,11 @@ struct Plain {
     tags: Vec<String>,
 }
 
-/// Counts messages, and stops the server after the last.
-#[derive(Clone)]
-pub(crate) struct Meter(Arc<Inner>);
+/// Counts messages, and stops the server after the last. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Meter(Arc<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     messages: u64,
     seen: AtomicU64,
@@ -108,14 +86,15 @@ struct Inner {
 }
 
 /// The first message: when it came, and what the process had used.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Began {
     at: Instant,
     cpu: Duration,
 }
 
 impl Meter {
-    pub(crate) fn new(messages: u64, pause: Option<Duration>) -> Self {
+    /// One for so many messages, each of which takes its handler so long.
+    pub fn new(messages: u64, pause: Option<Duration>) -> Self {
         Self(Arc::new(Inner {
             messages,
             seen: AtomicU64::new(0),
@@ -129,7 +108,8 @@ impl Meter {
     }
 
     /// One that also says how old messages are.
-    pub(crate) fn with_latency(mut self) -> Self {
+    #[must_use]
+    pub fn with_latency(mut self) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             let messages = usize::try_from(inner.messages).unwrap_or_default();
             inner.latencies = Some(Mutex::new(Vec::with_capacity(messages)));
@@ -138,19 +118,19 @@ impl Meter {
     }
 
     /// What a handler does that takes its time.
-    pub(crate) async fn pause(&self) {
+    pub async fn pause(&self) {
         if let Some(pause) = self.0.pause {
             tokio::time::sleep(pause).await;
         }
     }
 
     /// How many messages there were so far.
-    pub(crate) fn seen(&self) -> u64 {
+    pub fn seen(&self) -> u64 {
         self.0.seen.load(Ordering::Relaxed)
     }
 
     /// Ends it also when nothing came for a while after the first message: where nothing is redelivered some may be missing.
-    pub(crate) fn may_miss_some(&self) {
+    pub fn may_miss_some(&self) {
         let meter = self.clone();
         tokio::spawn(async move {
             let mut seen = 0;
@@ -166,12 +146,15 @@ impl Meter {
     }
 
     /// Stops the server when all is done.
-    pub(crate) fn stop(&self) -> &Stop {
+    pub fn stop(&self) -> &Stop {
         &self.0.stop
     }
 
     /// A payload as a raw client has it. True after the last.
-    pub(crate) fn decode(&self, payload: &[u8]) -> bool {
+    ///
+    /// # Panics
+    /// When it is no number.
+    pub fn decode(&self, payload: &[u8]) -> bool {
         let number: Plain = serde_json::from_slice(payload).expect("a number");
         std::hint::black_box((number.id, &number.note, &number.tags));
         self.count()
@@ -204,7 +187,7 @@ impl Meter {
     }
 
     /// What it took; `None` before the last message.
-    pub(crate) fn taken(&self) -> Option<Taken> {
+    pub fn taken(&self) -> Option<Taken> {
         self.0.taken.get().copied()
     }
 }
@@ -216,14 +199,14 @@ fn cpu() -> Duration {
 }
 
 /// A line of a process' status, in KiB; zero where there is no `/proc`.
-pub(crate) fn status(process: &str, line: &str) -> u64 {
+pub fn status(process: &str, line: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|text| text.strip_prefix(line));
     line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or_default()
 }
 
 /// Nanoseconds since some moment that is the same for all processes.
-pub(crate) fn now() -> u64 {
+pub fn now() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
@@ -233,14 +216,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Decodes and acknowledges, and knows nothing of the document but its channel.
-pub(crate) struct Bare {
+#[derive(Debug)]
+pub struct Bare {
     channels: Vec<ChannelInfo>,
     meter: Meter,
 }
 
 impl Bare {
-    pub(crate) fn new(meter: Meter) -> Self {
-        Self { channels: service(meter.clone()).channels().to_vec(), meter }
+    /// One that is counted by this meter.
+    pub fn new(meter: Meter) -> Self {
+        Self { channels: numbers::app(Service(meter.clone())).channels().to_vec(), meter }
     }
 }
 
@@ -256,12 +241,9 @@ impl Application for Bare {
     }
 }
 
-/// The generated service.
-pub(crate) fn service(meter: Meter) -> impl Application {
-    numbers::app(Service(meter))
-}
-
-struct Service(Meter);
+/// What the generated service is made of: `numbers::app(Service(meter))`.
+#[derive(Debug)]
+pub struct Service(pub Meter);
 
 impl numbers::NumbersHandler for Service {
     type Error = Failure;

@@ -1,0 +1,85 @@
+"""MQTT."""
+
+from typing import Any
+
+from amgi_types import AMGIApplication
+
+from amgi_rs._native import Server as _Native
+from amgi_rs._server import BaseServer, MessageSendManager, pattern, serve_until_signal
+
+__all__ = ["OPTIONS", "Server", "run"]
+
+OPTIONS: dict[str, str] = dict(_Native.options("mqtt"))
+"""The names of all further options, and what they do."""
+
+
+class Server(BaseServer):
+    """Receives from a topic, or several, at QoS 1 and more. `+` is a wildcard of one level.
+
+    host, port: where the broker is.
+    client_id: name of this instance, under which the broker keeps its session. Default: of the program and the machine.
+    connect_timeout: seconds that the broker may take to answer.
+    message_send: async context manager that gives what messages are sent with, instead of the broker.
+    strict: whether scopes are those of amgi_paho_mqtt, and nothing more.
+    attempts: how often a message is tried before it is given up. Default: 5.
+    first_pause, longest_pause: seconds between attempts. Default: 0.1 and 30.
+    dead_letter: address for messages that are given up. Default: the address with `.dlq` behind it.
+    options: see `OPTIONS`.
+    """
+
+    protocol = "mqtt"
+
+    def __init__(
+        self,
+        app: AMGIApplication,
+        topic: str | list[str],
+        host: str = "localhost",
+        port: int = 1883,
+        client_id: str | None = None,
+        message_send: MessageSendManager | None = None,
+        strict: bool = False,
+        attempts: int | None = None,
+        first_pause: float | None = None,
+        longest_pause: float | None = None,
+        dead_letter: str | None = None,
+        **options: Any,
+    ) -> None:
+        topics = (topic,) if isinstance(topic, str) else tuple(topic)
+        super().__init__(
+            app,
+            tuple(pattern(each, "/", "+", "#") for each in topics),
+            message_send,
+            strict,
+            {"url": f"mqtt://{host}:{port}", "client_id": client_id} | options,
+            attempts=attempts,
+            first_pause=first_pause,
+            longest_pause=longest_pause,
+            dead_letter=dead_letter,
+        )
+
+    def narrow(self, scope: dict[str, Any]) -> None:
+        """Leaves in a scope what amgi_paho_mqtt has in it."""
+        scope["headers"] = []
+        scope.pop("bindings", None)
+
+
+def run(
+    app: AMGIApplication,
+    topic: str | list[str],
+    host: str = "localhost",
+    port: int = 1883,
+    client_id: str | None = None,
+    **options: Any,
+) -> None:
+    """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
+    serve_until_signal(Server(app, topic, host, port, client_id, **options))
+
+
+def _run_cli(
+    app: AMGIApplication,
+    topic: str,
+    host: str = "localhost",
+    port: int = 1883,
+    client_id: str | None = None,
+) -> None:
+    run(app, topic, host, port, client_id)
