@@ -31,18 +31,9 @@ class App:
         self._document = document
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "message":
-            await self._message(scope, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
-        else:
-            raise ValueError(f"AMGI has no scope {scope['type']!r}")
-
-    def asyncapi(self):
-        """The AsyncAPI document."""
-        return json.loads(self._document)
-
-    async def _message(self, scope, send):
+        if scope["type"] != "message":
+            return await self._other(scope, receive, send)
+        # Here, because another coroutine takes a tenth of what a message takes.
         call = self._native.message(scope)
         try:
             while (sends := call.sends()) is not None:
@@ -62,7 +53,13 @@ class App:
         if event is not None:
             await send(event)
 
-    async def _lifespan(self, scope, receive, send):
+    def asyncapi(self):
+        """The AsyncAPI document."""
+        return json.loads(self._document)
+
+    async def _other(self, scope, receive, send):
+        if scope["type"] != "lifespan":
+            raise ValueError(f"AMGI has no scope {scope['type']!r}")
         lifespan = None
         while True:
             event = await receive()

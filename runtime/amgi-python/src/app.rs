@@ -256,7 +256,9 @@ impl Native {
 fn extensions(scope: &Bound<'_, PyDict>) -> PyResult<(Extensions, bool)> {
     let py = scope.py();
     let mut extensions = Extensions::default();
-    let Some(given) = scope.get_item(intern!(py, "extensions"))?.filter(|given| !given.is_none()) else {
+    let given = scope.get_item(intern!(py, "extensions"))?;
+    // Most servers have none.
+    let Some(given) = given.filter(|given| given.is_truthy().unwrap_or(true)) else {
         return Ok((extensions, false));
     };
     let text = py.import(intern!(py, "json"))?.call_method1(intern!(py, "dumps"), (&given,))?;
