@@ -16,6 +16,17 @@ def _event_loop(loop):
     return events
 
 
+async def _run(begin):
+    """What Rust's threads make of something."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+    running = begin(waiter, _event_loop(loop))
+    try:
+        return await waiter
+    finally:
+        running.abort()
+
+
 async def _send(send, event, sent):
     try:
         await send(event)
@@ -65,7 +76,7 @@ class App:
             event = await receive()
             if event["type"] == "lifespan.startup":
                 try:
-                    lifespan = await self._native.startup()
+                    lifespan = await _run(self._native.startup)
                 except Exception as error:
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
@@ -75,7 +86,7 @@ class App:
             elif event["type"] == "lifespan.shutdown":
                 try:
                     if lifespan is not None:
-                        await lifespan.shutdown()
+                        await _run(lifespan.shutdown)
                 except Exception as error:
                     await send({"type": "lifespan.shutdown.failed", "message": str(error)})
                 else:

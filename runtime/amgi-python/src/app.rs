@@ -23,7 +23,6 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyList, PyString},
 };
-use pyo3_async_runtimes::tokio::{future_into_py, get_runtime};
 use tokio::{
     sync::{OnceCell, oneshot},
     task::AbortHandle,
@@ -31,7 +30,7 @@ use tokio::{
 
 use crate::{
     convert,
-    event_loop::{EventLoop, Jobs, Replied, Reply},
+    event_loop::{EventLoop, Jobs, Replied, Reply, Running, finish, run, runtime},
 };
 
 const CALLER: &CStr = {
@@ -169,17 +168,22 @@ struct PyLifespan {
 
 #[pymethods]
 impl PyLifespan {
-    fn shutdown<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// Runs shutdown; then `waiter` ends, a future of `events`' loop.
+    fn shutdown(&self, waiter: Py<PyAny>, events: &EventLoop) -> Running {
         let mut latest = locked(&self.latest);
         if latest.get().is_some_and(|latest| Arc::ptr_eq(latest, &self.lifespan)) {
             *latest = Arc::default();
         }
+        drop(latest);
         let ended = self.lifespan.clone().shutdown();
-        future_into_py(
-            py,
-            async move { ended.await.map_err(|error| PyRuntimeError::new_err(error.to_string())) },
-        )
+        run(events.jobs(), waiter, async move { ended.await.map_err(raised) })
     }
+}
+
+/// What Python raises for an error of a lifespan.
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn raised(error: amgi::Error) -> PyErr {
+    PyRuntimeError::new_err(error.to_string())
 }
 
 /// The lifespan that began last, for messages that come without its state, or without any lifespan.
@@ -214,10 +218,11 @@ impl Native {
 
 #[pymethods]
 impl Native {
-    fn startup<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// Starts an application; then `waiter` ends with its lifespan, a future of `events`' loop.
+    fn startup(&self, waiter: Py<PyAny>, events: &EventLoop) -> Running {
         let (starting, latest) = (self.make.clone().start(), self.latest.clone());
-        future_into_py(py, async move {
-            let lifespan = starting.await.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        run(events.jobs(), waiter, async move {
+            let lifespan = starting.await.map_err(raised)?;
             *locked(&latest) = Arc::new(OnceCell::new_with(Some(lifespan.clone())));
             Ok(PyLifespan { lifespan, latest })
         })
@@ -234,7 +239,7 @@ impl Native {
             None => self.message_of_latest(scope_of),
         };
         let task = py.detach(|| {
-            let runtime = get_runtime();
+            let runtime = runtime();
             let _inside = runtime.enter();
             match handling.as_mut().poll(&mut task::Context::from_waker(Waker::noop())) {
                 Poll::Ready(outcome) => {
@@ -312,17 +317,8 @@ impl Events {
 impl Asked {
     fn wake(&mut self) {
         let Some((jobs, waiter)) = self.waiter.take() else { return };
-        jobs.post(Box::new(move |py| ready(waiter.bind(py))));
+        jobs.post(Box::new(move |py| finish(waiter.bind(py), Ok(py.None()))));
     }
-}
-
-/// Ends a future of asyncio, if nobody has.
-fn ready(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = waiter.py();
-    if !waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
-        waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
-    }
-    Ok(())
 }
 
 impl MessageSend for Events {
@@ -388,7 +384,7 @@ impl Call {
                 return Ok(());
             }
         }
-        ready(waiter)
+        finish(waiter, Ok(waiter.py().None()))
     }
 
     /// Gives the message up.

@@ -1,20 +1,21 @@
 //! From threads of tokio to Python's event loop, without the interpreter's lock.
 //!
-//! What must hold: a thread of tokio never waits for the lock, and of however many jobs are posted while the loop is busy,
-//! one wakes it.
+//! What must hold: a thread of tokio never asks for the lock, which it may wait for, and which ends the process where the
+//! interpreter is ending; and of however many jobs are posted while the loop is busy, one wakes it.
 
 use std::{
     fmt,
+    future::Future,
     io::{Read as _, Write as _},
     os::{fd::AsRawFd as _, unix::net::UnixStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use pyo3::prelude::*;
-use tokio::sync::oneshot;
+use pyo3::{IntoPyObjectExt, intern, prelude::*};
+use tokio::{runtime::Runtime, sync::oneshot, task::AbortHandle};
 
 /// What is to be done on the thread of the event loop.
 pub type Job = Box<dyn FnOnce(Python<'_>) -> PyResult<()> + Send>;
@@ -90,6 +91,67 @@ impl EventLoop {
             }
         }
     }
+}
+
+/// The threads of tokio, for all event loops of this module.
+///
+/// # Panics
+/// When the machine has no threads left.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the machine has threads")
+    })
+}
+
+/// Work on tokio that a future of asyncio waits for.
+#[pyclass(frozen, module = "amgi_python")]
+pub struct Running(AbortHandle);
+
+#[pymethods]
+impl Running {
+    /// Gives the work up, if it is not done.
+    fn abort(&self) {
+        self.0.abort();
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+/// Runs `future` on tokio. What it gives, or raises, ends `waiter`, a future of the loop that `jobs` are done on.
+pub fn run<T>(
+    jobs: Jobs,
+    waiter: Py<PyAny>,
+    future: impl Future<Output = PyResult<T>> + Send + 'static,
+) -> Running
+where
+    T: for<'py> IntoPyObjectExt<'py> + Send + 'static,
+{
+    let running = runtime().spawn(async move {
+        let result = future.await;
+        jobs.post(Box::new(move |py| {
+            let result = result.and_then(|value| value.into_py_any(py));
+            finish(waiter.bind(py), result)
+        }));
+    });
+    Running(running.abort_handle())
+}
+
+/// Ends a future of asyncio, if nobody has.
+pub(crate) fn finish(waiter: &Bound<'_, PyAny>, result: PyResult<Py<PyAny>>) -> PyResult<()> {
+    let py = waiter.py();
+    if waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
+        return Ok(());
+    }
+    match result {
+        Ok(value) => waiter.call_method1(intern!(py, "set_result"), (value,))?,
+        Err(error) => waiter.call_method1(intern!(py, "set_exception"), (error,))?,
+    };
+    Ok(())
 }
 
 /// How something went that Python was asked to do, or why it failed.

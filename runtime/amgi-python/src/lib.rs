@@ -15,7 +15,7 @@ pub use pyo3;
 
 pub use crate::{
     app::App,
-    event_loop::{EventLoop, Job, Jobs, Replied, Reply},
+    event_loop::{EventLoop, Job, Jobs, Replied, Reply, Running, run, runtime},
 };
 
 /// Makes a Python module of an application: a module of that name, which has `app`.

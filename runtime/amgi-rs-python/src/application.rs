@@ -15,15 +15,14 @@ use amgi::{
     Application, ChannelInfo, Context, Disposition, Message, MessageSend, Reason, Settlement, StartupError,
     State,
 };
-use amgi_python::{Jobs, Reply, convert};
+use amgi_python::{Jobs, Reply, convert, run, runtime};
 use pyo3::{
     create_exception,
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
     intern,
     prelude::*,
-    types::PyDict,
+    types::{PyDict, PyTuple},
 };
-use pyo3_async_runtimes::tokio::get_runtime;
 use tokio::sync::oneshot;
 
 create_exception!(
@@ -63,6 +62,39 @@ impl PythonApplication {
     }
 }
 
+impl PythonApplication {
+    /// Has one task of Python handle these messages, one after the other.
+    async fn hand_over(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
+        let (mut line, mut settled) =
+            (Vec::with_capacity(contexts.len()), Vec::with_capacity(contexts.len()));
+        for cx in contexts {
+            let (settle, settlement) = oneshot::channel();
+            line.push(Arc::new(Shared {
+                message: cx.message().clone(),
+                sender: cx.sender().clone(),
+                jobs: self.half.jobs.clone(),
+                settlement: Mutex::new((Settlement::Unsettled, Some(settle))),
+                task: Mutex::default(),
+            }));
+            settled.push(settlement);
+        }
+        let given_up = GivenUp(line.clone());
+        let python = self.half.python.clone();
+        self.half.jobs.post(Box::new(move |py| {
+            let line = PyTuple::new(py, line.into_iter().map(Delivery))?;
+            python.call_method1(py, intern!(py, "submit"), (line,))?;
+            Ok(())
+        }));
+        // The last one first, so that this task is woken once.
+        let first = settlements.len();
+        for settlement in settled.into_iter().rev() {
+            settlements.push(settlement.await.unwrap_or(Settlement::Unsettled));
+        }
+        settlements[first..].reverse();
+        given_up.not();
+    }
+}
+
 impl Application for PythonApplication {
     fn channels(&self) -> &[ChannelInfo] {
         &self.channels
@@ -73,23 +105,14 @@ impl Application for PythonApplication {
     }
 
     async fn message(&self, cx: &Context) -> Settlement {
-        let (settle, settled) = oneshot::channel();
-        let delivery = Arc::new(Shared {
-            message: cx.message().clone(),
-            sender: cx.sender().clone(),
-            jobs: self.half.jobs.clone(),
-            settlement: Mutex::new((Settlement::Unsettled, Some(settle))),
-            task: Mutex::default(),
-        });
-        let given_up = GivenUp(Some(delivery.clone()));
-        let python = self.half.python.clone();
-        self.half.jobs.post(Box::new(move |py| {
-            python.call_method1(py, intern!(py, "submit"), (Delivery(delivery),))?;
-            Ok(())
-        }));
-        let settlement = settled.await.unwrap_or(Settlement::Unsettled);
-        given_up.not();
-        settlement
+        let mut settlements = Vec::with_capacity(1);
+        self.hand_over(std::slice::from_ref(cx), &mut settlements).await;
+        settlements.pop().unwrap_or(Settlement::Unsettled)
+    }
+
+    /// They are handled one after the other, up to the first that fails: order is kept. What is behind it was not begun.
+    async fn batch(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
+        self.hand_over(contexts, settlements).await;
     }
 
     async fn shutdown(&self) -> Result<(), StartupError> {
@@ -97,25 +120,31 @@ impl Application for PythonApplication {
     }
 }
 
-/// Cancels the task of a message that nobody waits for any longer.
-struct GivenUp(Option<Arc<Shared>>);
+/// Cancels the work on messages that nobody waits for any longer.
+struct GivenUp(Vec<Arc<Shared>>);
 
 impl GivenUp {
     fn not(mut self) {
-        self.0 = None;
+        self.0.clear();
     }
 }
 
 impl Drop for GivenUp {
     fn drop(&mut self) {
-        let Some(delivery) = self.0.take() else { return };
-        delivery.jobs.clone().post(Box::new(move |py| {
-            let task = std::mem::replace(&mut *locked(&delivery.task), Work::GivenUp);
-            if let Work::Begun(task) = task {
-                task.call_method0(py, intern!(py, "cancel"))?;
-            }
-            Ok(())
-        }));
+        for delivery in self.0.drain(..) {
+            delivery.jobs.clone().post(Box::new(move |py| {
+                let mut work = locked(&delivery.task);
+                let before = match *work {
+                    Work::Done => return Ok(()),
+                    _ => std::mem::replace(&mut *work, Work::GivenUp),
+                };
+                drop(work);
+                if let Work::Begun(task) = before {
+                    task.call_method0(py, intern!(py, "cancel"))?;
+                }
+                Ok(())
+            }));
+        }
     }
 }
 
@@ -216,16 +245,26 @@ impl Delivery {
         self.settle(Settlement::Fail { disposition, reason: Reason::Failed(message) })
     }
 
-    /// The application is done with it: it is settled as it said, or not at all; `failure` is what it raised.
+    /// It is not begun, since one before it has failed: it is handed over again, when that one is settled.
+    fn skip(&self) {
+        let reason = Reason::Failed("not begun, since a message before it failed".to_owned());
+        let said = Settlement::Fail { disposition: Disposition::RetryAfter(Duration::ZERO), reason };
+        if let Some(settle) = locked(&self.0.settlement).1.take() {
+            let _ = settle.send(said);
+        }
+    }
+
+    /// The application is done with it: it is settled as it said, or not at all; `failure` is what it raised. Whether it was
+    /// acknowledged.
     #[pyo3(signature = (failure = None))]
-    fn end(&self, failure: Option<String>) {
+    fn end(&self, failure: Option<String>) -> bool {
         let mut work = locked(&self.0.task);
         if !matches!(*work, Work::GivenUp) {
             *work = Work::Done;
         }
         drop(work);
         let mut settlement = locked(&self.0.settlement);
-        let Some(settle) = settlement.1.take() else { return };
+        let Some(settle) = settlement.1.take() else { return false };
         let said = std::mem::replace(&mut settlement.0, Settlement::Unsettled);
         let said = match (said, failure) {
             // What it had said before counts.
@@ -234,7 +273,9 @@ impl Delivery {
             }
             (said, _) => said,
         };
+        let is_acked = said == Settlement::Ack;
         let _ = settle.send(said);
+        is_acked
     }
 
     /// `message.send`: true when the message is in the broker's hands already, else `future` ends when it is.
@@ -243,22 +284,20 @@ impl Delivery {
         let (sender, jobs) = (self.0.sender.clone(), self.0.jobs.clone());
         let mut sending = Box::pin(async move { sender.send(message).await });
         let done = py.detach(|| {
-            let _inside = get_runtime().enter();
+            let _inside = runtime().enter();
             match Pin::new(&mut sending).poll(&mut task::Context::from_waker(Waker::noop())) {
                 Poll::Ready(result) => Some(result),
-                Poll::Pending => {
-                    get_runtime().spawn(async move {
-                        let result = sending.await;
-                        jobs.post(Box::new(move |py| finish(future.bind(py), result)));
-                    });
-                    None
-                }
+                Poll::Pending => None,
             }
         });
+        let failed = |error: amgi::SendError| SendError::new_err(error.to_string());
         match done {
-            Some(Ok(())) => Ok(true),
-            Some(Err(error)) => Err(SendError::new_err(error.to_string())),
-            None => Ok(false),
+            Some(result) => result.map(|()| true).map_err(failed),
+            None => {
+                // Whether anybody waits for it or not, it is sent.
+                run(jobs, future, async move { sending.await.map_err(failed) });
+                Ok(false)
+            }
         }
     }
 }
@@ -272,20 +311,4 @@ impl Delivery {
         settlement.0 = said;
         Ok(())
     }
-}
-
-/// Ends the future of a send, if nobody has.
-fn finish(future: &Bound<'_, PyAny>, result: Result<(), amgi::SendError>) -> PyResult<()> {
-    let py = future.py();
-    if future.call_method0(intern!(py, "done"))?.is_truthy()? {
-        return Ok(());
-    }
-    match result {
-        Ok(()) => future.call_method1(intern!(py, "set_result"), (py.None(),))?,
-        Err(error) => {
-            let error = SendError::new_err(error.to_string());
-            future.call_method1(intern!(py, "set_exception"), (error,))?
-        }
-    };
-    Ok(())
 }

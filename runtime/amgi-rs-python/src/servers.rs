@@ -3,17 +3,16 @@
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use amgi::{
-    ByteString, ChannelInfo, Error,
+    BatchInfo, ByteString, ChannelInfo, Error,
     layer::Backoff,
     protocol::{Protocol as _, ProtocolInfo, Values},
     server::{Policy, Stop},
 };
-use amgi_python::EventLoop;
+use amgi_python::{EventLoop, Running, run};
 use pyo3::{
     exceptions::{PyConnectionError, PyRuntimeError, PyValueError},
     prelude::*,
 };
-use pyo3_async_runtimes::tokio::future_into_py;
 
 use crate::application::{Half, PythonApplication};
 
@@ -121,14 +120,9 @@ impl Server {
         self.stop.request();
     }
 
-    /// Receives until it is asked to stop, on the loop of `events`. `half` has the methods that
+    /// Receives until it is asked to stop, on the loop of `events`; then `waiter` ends, a future of that loop. `half` has the methods that
     /// [`Half`](crate::application::Half) names, and `ready()`.
-    fn serve<'py>(
-        &self,
-        py: Python<'py>,
-        events: &EventLoop,
-        half: Py<PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn serve(&self, events: &EventLoop, half: Py<PyAny>, waiter: Py<PyAny>) -> PyResult<Running> {
         if std::mem::replace(
             &mut *self.has_run.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
             true,
@@ -136,7 +130,8 @@ impl Server {
             return Err(PyRuntimeError::new_err("a server runs once"));
         }
         let half = Half { jobs: events.jobs(), python: half.into() };
-        let channels = self.addresses.iter().map(|address| channel(address)).collect();
+        let batch = self.batch();
+        let channels = self.addresses.iter().map(|address| channel(address, batch)).collect();
         let ready = {
             let half = half.clone();
             move || {
@@ -147,7 +142,7 @@ impl Server {
         let app = PythonApplication { channels, half };
         let (values, policy, stop) = (self.values.clone(), self.policy.clone(), self.stop.clone());
         let kind = self.kind;
-        future_into_py(py, async move {
+        let serving = async move {
             macro_rules! serve {
                 ($server:expr) => {
                     $server.values(values).policy(policy).stop(&stop).on_ready(ready).serve().await
@@ -166,13 +161,33 @@ impl Server {
                 Error::Broker(_) => PyConnectionError::new_err(error.to_string()),
                 other => PyRuntimeError::new_err(other.to_string()),
             })
-        })
+        };
+        Ok(run(events.jobs(), waiter, serving))
     }
 }
 
+impl Server {
+    /// How many messages are handed over together: where there is an order, so that no message waits for a change of threads by
+    /// itself. What is behind a failure then has an attempt less, so there must be some.
+    fn batch(&self) -> Option<BatchInfo> {
+        let is_ordered = match self.kind {
+            Kind::Kafka => self.values.text("keys").is_none(),
+            Kind::Redis => {
+                self.values.text("via") == Some("streams") && self.values.text("ordered").is_none()
+            }
+            _ => false,
+        };
+        (is_ordered && self.policy.attempts > 1).then_some(BatchInfo { size: BATCH, wait: Duration::ZERO })
+    }
+}
+
+/// Messages that are handed over together, at most.
+const BATCH: usize = 100;
+
 /// A channel at an address. Servers are few, and what they are called stays.
-fn channel(address: &str) -> ChannelInfo {
-    ChannelInfo::new(Box::leak(address.to_owned().into_boxed_str()), address.to_owned())
+fn channel(address: &str, batch: Option<BatchInfo>) -> ChannelInfo {
+    let name = Box::leak(address.to_owned().into_boxed_str());
+    ChannelInfo { batch, ..ChannelInfo::new(name, address.to_owned()) }
 }
 
 /// Queues are called as Python calls them. What cannot be a name, such as that of a queue of dead letters, becomes one.

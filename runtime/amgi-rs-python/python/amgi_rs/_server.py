@@ -30,7 +30,7 @@ _IDLE = 64
 
 
 async def _receive() -> Any:
-    raise RuntimeError("an application does not receive while it handles a message")
+    raise RuntimeError("Receive should not be called: a message has no events")
 
 
 class LifespanFailureError(Exception):
@@ -75,10 +75,12 @@ class BaseServer:
                     self._message_send = await stack.enter_async_context(self._manager)
                 half = _Half(self._app, self._message_send, self.narrow if self._strict else None, loop)
                 stack.push_async_callback(half.close)
+                waiter = loop.create_future()
+                running = self._native.serve(events, half, waiter)
                 try:
-                    await self._native.serve(events, half)
+                    await waiter
                 finally:
-                    self._native.stop()
+                    running.abort()
                     if half.failure is not None:
                         raise half.failure
         finally:
@@ -241,11 +243,19 @@ class _Half:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def submit(self, delivery: Any) -> None:
-        self._waiting.append(delivery)
+    def submit(self, line: tuple[Any, ...]) -> None:
+        """Has messages handled, one after the other."""
+        self._waiting.append(line)
         if not self._is_pumping:
             self._is_pumping = True
+            self._start()
             self._loop.call_soon(self._pump)
+
+    def _start(self) -> None:
+        if self._idle:
+            self._idle.pop().set_result(None)
+        else:
+            self._keep(self._loop.create_task(self._work()))
 
     def _pump(self) -> None:
         """Has tasks for what waits: the first may handle everything, so more and more join only while something is left."""
@@ -255,22 +265,24 @@ class _Half:
             self._burst = 1
             return
         for _ in range(min(self._burst, waiting)):
-            if self._idle:
-                self._idle.pop().set_result(None)
-            else:
-                self._keep(self._loop.create_task(self._work()))
+            self._start()
         self._burst *= 2
         self._loop.call_soon(self._pump)
 
     async def _work(self) -> None:
         task = asyncio.current_task()
+        handled = 0
         while True:
-            handled = 0
             while self._waiting:
-                await self._handle(self._waiting.popleft(), task)
-                handled += 1
-                if handled % _TURN == 0:
-                    await asyncio.sleep(0)
+                line = self._waiting.popleft()
+                for index, delivery in enumerate(line):
+                    handled += 1
+                    if handled % _TURN == 0:
+                        await asyncio.sleep(0)
+                    if not await self._handle(delivery, task):
+                        for behind in line[index + 1 :]:
+                            behind.skip()
+                        break
             if len(self._idle) >= _IDLE:
                 return
             turn = self._loop.create_future()
@@ -281,9 +293,10 @@ class _Half:
                 if turn in self._idle:
                     self._idle.remove(turn)
 
-    async def _handle(self, delivery: Any, task: Any) -> None:
+    async def _handle(self, delivery: Any, task: Any) -> bool:
+        """Whether it was acknowledged."""
         if not delivery.begin(task):
-            return
+            return False
         failure = None
         try:
             scope = delivery.scope(self._lifespan.state, self._extensions)
@@ -298,7 +311,8 @@ class _Half:
             failure = f"{type(error).__name__}: {error}"
         if delivery.is_given_up and sys.version_info >= (3, 11):
             task.uncancel()
-        delivery.end(failure)
+        acked: bool = delivery.end(failure)
+        return acked
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -308,7 +322,7 @@ class _Half:
         await self._lifespan.close()
 
 
-def serve_until_signal(server: BaseServer) -> None:
+def server_serve(server: BaseServer) -> None:
     """Serves until SIGINT or SIGTERM."""
 
     async def serve() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, serve_until_signal
+from amgi_rs._server import BaseServer, MessageSendManager, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -74,7 +74,7 @@ class Server(BaseServer):
 
 def run(app: AMGIApplication, *topics: str, **options: Any) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    serve_until_signal(Server(app, *topics, **options))
+    server_serve(Server(app, *topics, **options))
 
 
 def _run_cli(

@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, pattern, serve_until_signal
+from amgi_rs._server import BaseServer, MessageSendManager, pattern, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -17,6 +17,7 @@ class Server(BaseServer):
     """Receives from a topic, or several, at QoS 1 and more. `+` is a wildcard of one level.
 
     host, port: where the broker is.
+    protocol: 5, or 4 for MQTT 3.1.1, which has no headers; as paho's `MQTTv5` and `MQTTv311`.
     client_id: name of this instance, under which the broker keeps its session. Default: of the program and the machine.
     connect_timeout: seconds that the broker may take to answer.
     message_send: async context manager that gives what messages are sent with, instead of the broker.
@@ -36,6 +37,7 @@ class Server(BaseServer):
         host: str = "localhost",
         port: int = 1883,
         client_id: str | None = None,
+        protocol: int = 5,
         message_send: MessageSendManager | None = None,
         strict: bool = False,
         attempts: int | None = None,
@@ -44,13 +46,16 @@ class Server(BaseServer):
         dead_letter: str | None = None,
         **options: Any,
     ) -> None:
+        versions = {5: "5", 4: "3.1.1"}
+        if protocol not in versions:
+            raise ValueError(f"protocol is 5, or 4 for MQTT 3.1.1, not {protocol!r}")
         topics = (topic,) if isinstance(topic, str) else tuple(topic)
         super().__init__(
             app,
             tuple(pattern(each, "/", "+", "#") for each in topics),
             message_send,
             strict,
-            {"url": f"mqtt://{host}:{port}", "client_id": client_id} | options,
+            {"url": f"mqtt://{host}:{port}", "client_id": client_id, "version": versions[protocol]} | options,
             attempts=attempts,
             first_pause=first_pause,
             longest_pause=longest_pause,
@@ -72,7 +77,7 @@ def run(
     **options: Any,
 ) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    serve_until_signal(Server(app, topic, host, port, client_id, **options))
+    server_serve(Server(app, topic, host, port, client_id, **options))
 
 
 def _run_cli(

@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, pattern, serve_until_signal
+from amgi_rs._server import BaseServer, MessageSendManager, pattern, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -63,7 +63,7 @@ class Server(BaseServer):
 
 def run(app: AMGIApplication, *subjects: str, **options: Any) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    serve_until_signal(Server(app, *subjects, **options))
+    server_serve(Server(app, *subjects, **options))
 
 
 def _run_cli(
