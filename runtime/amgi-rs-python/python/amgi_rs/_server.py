@@ -123,6 +123,8 @@ class _Lifespan:
         self._events: asyncio.Queue[Any] = asyncio.Queue()
         self._answers: asyncio.Queue[Any] = asyncio.Queue()
         self._asked = False
+        # The server receives, or never will.
+        self.ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def startup(self) -> None:
@@ -130,6 +132,7 @@ class _Lifespan:
         await self._ask("startup")
 
     async def shutdown(self) -> None:
+        self.ready.set()
         if self._task is not None and not self._task.done():
             await self._ask("shutdown")
 
@@ -167,6 +170,9 @@ class _Lifespan:
         if not event["type"].startswith("lifespan."):
             raise ValueError(f"an application does not send {event['type']!r} in its lifespan")
         self._answers.put_nowait(event)
+        if event["type"] == "lifespan.startup.complete":
+            # As with the servers in Python, which subscribe first.
+            await self.ready.wait()
 
 
 class _Send:
@@ -219,7 +225,8 @@ class _Half:
         self._burst = 1
 
     def ready(self) -> None:
-        """The broker is there."""
+        """The broker is there, and what it has for us comes."""
+        self._lifespan.ready.set()
 
     def startup(self, reply: Any) -> None:
         self._answer(reply, self._lifespan.startup())
