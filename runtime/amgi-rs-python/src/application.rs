@@ -36,7 +36,8 @@ create_exception!(
 #[derive(Clone)]
 pub(crate) struct Half {
     pub(crate) jobs: Jobs,
-    /// Has `submit(delivery)`, `startup(reply)`, `shutdown(reply)`.
+    /// Has `submit(line)`, where a line is deliveries that are handled one after the other, `startup(reply)` and
+    /// `shutdown(reply)`.
     pub(crate) python: Arc<Py<PyAny>>,
 }
 
@@ -60,9 +61,7 @@ impl PythonApplication {
             Err(_) => Err(StartupError::new("the event loop has ended")),
         }
     }
-}
 
-impl PythonApplication {
     /// Has one task of Python handle these messages, one after the other.
     async fn hand_over(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
         let (mut line, mut settled) =

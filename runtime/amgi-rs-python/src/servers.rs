@@ -24,7 +24,6 @@ pub(crate) struct Server {
     values: Values,
     policy: Policy,
     stop: Stop,
-    /// What is told that the broker is there.
     has_run: Mutex<bool>,
 }
 

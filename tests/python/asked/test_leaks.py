@@ -21,7 +21,9 @@ HEADERS = [(b"ETag", b"33a6"), (b"id", b"10"), (b"idempotency-key", b"8e03978e-4
 # Acknowledged, a send before that, a send that fails, several at once, one after the other, refused, failed, dead-lettered.
 EVERY_KIND = [
     scope("counted", b'{"id":1}'),
-    scope("payload.object", b'{"id":1}', bindings={"kafka": {"key": b"KEY-001"}}, extensions={"a": {"b": [1]}}),
+    scope(
+        "payload.object", b'{"id":1}', bindings={"kafka": {"key": b"KEY-001"}}, extensions={"a": {"b": [1]}}
+    ),
     scope("headers", None, HEADERS),
     scope("order.1234", b""),
     scope("relay", b'{"name":"anna","count":2,"at_once":true}'),

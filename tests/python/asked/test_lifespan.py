@@ -122,4 +122,8 @@ def test_the_module_tells_of_its_document():
     assert "- order.{user_id}: order\n" in mirror.__doc__
     assert "- seen: seen\n" in mirror.__doc__
     assert mirror.__version__ == "1.0.0"
-    assert app.asyncapi()["info"] == {"title": "Mirror", "version": "1.0.0", "description": "Tells what it has seen."}
+    assert app.asyncapi()["info"] == {
+        "title": "Mirror",
+        "version": "1.0.0",
+        "description": "Tells what it has seen.",
+    }

@@ -87,7 +87,9 @@ async def on_order(
 
 
 @app.channel("orders.paid")
-async def on_paid(order: Order, group: Annotated[str, SqsMessageGroupId()]) -> AsyncGenerator[Billed | Ping, None]:
+async def on_paid(
+    order: Order, group: Annotated[str, SqsMessageGroupId()]
+) -> AsyncGenerator[Billed | Ping, None]:
     yield Ping()
 
 
@@ -117,5 +119,7 @@ def on_untyped(payload) -> None:
 
 
 @app.channel("numbers")
-async def on_numbers(payload: list[int], timeout: Annotated[timedelta, Header()] = timedelta(seconds=1)) -> None:
+async def on_numbers(
+    payload: list[int], timeout: Annotated[timedelta, Header()] = timedelta(seconds=1)
+) -> None:
     pass

@@ -47,7 +47,9 @@ def dumped(value, type_=None):
 ORDER = Order(ID, Status.PLACED, NOW, [Item("a"), Item("b", 2)], "soon")
 HEADERS = [(b"idempotency-key", str(ID).encode()), (b"ETag", b"a")]
 KEY = {"kafka": {"key": str(ID).encode()}}
-EVERYTHING = Everything(a_bool=True, text="abc", needed_optional=None, level=Level.HIGH, nested=Nested(id=1), when=NOW)
+EVERYTHING = Everything(
+    a_bool=True, text="abc", needed_optional=None, level=Level.HIGH, nested=Nested(id=1), when=NOW
+)
 FULL = EVERYTHING.model_copy(
     update={
         "optional": "x",
@@ -75,7 +77,13 @@ FULL = EVERYTHING.model_copy(
     ["app", "address", "payload", "headers", "bindings"],
     [
         (orders_rs, "orders.north.placed", dumped(ORDER), HEADERS, KEY),
-        (orders_rs, "orders.north.placed", dumped(ORDER), [*HEADERS, (b"page", b"2"), (b"trace-id", b"t")], KEY),
+        (
+            orders_rs,
+            "orders.north.placed",
+            dumped(ORDER),
+            [*HEADERS, (b"page", b"2"), (b"trace-id", b"t")],
+            KEY,
+        ),
         (orders_rs, "orders.north.placed", dumped(ORDER), [*HEADERS, (b"since", b"2026-03-15")], KEY),
         (orders_rs, "orders.paid", dumped(ORDER), (), {"sqs": {"message_group_id": "g"}}),
         (orders_rs, "orders.cancelled", dumped(Order(ID, Status.SHIPPED, NOW)), (), None),
@@ -88,7 +96,13 @@ FULL = EVERYTHING.model_copy(
         (shapes_rs, "everything", dumped(FULL), (), None),
         (shapes_rs, "pages", dumped(Page[Nested](items=[Nested(id=1)], next=2)), (), None),
         (shapes_rs, "names", dumped(Names(["a", "b"])), (), None),
-        (shapes_rs, "owners", dumped(Owner(pet=Dog(kind="hound"), other=Fish(fins=2), pets=[Cat(kind="cat")])), (), None),
+        (
+            shapes_rs,
+            "owners",
+            dumped(Owner(pet=Dog(kind="hound"), other=Fish(fins=2), pets=[Cat(kind="cat")])),
+            (),
+            None,
+        ),
         (shapes_rs, "pets", dumped(Cat(kind="cat")), (), None),
         (shapes_rs, "pets", dumped(Dog(kind="hound", owner="Ada")), (), None),
         (shapes_rs, "mixed", dumped(Fish(fins=1)), (), None),
@@ -115,9 +129,21 @@ async def test_what_pydantic_writes_is_taken(app, address, payload, headers, bin
         (orders_rs, "orders.cancelled", dumped(ORDER).replace(b"placed", b"lost", 1), (), "/status"),
         (orders_rs, "orders.cancelled", dumped(ORDER).replace(b"8e03978e", b"x", 1), (), "/id"),
         # Of the formats `date-time` and `time` are those that say which time zone they mean.
-        (orders_rs, "orders.cancelled", dumped(Order(ID, Status.PLACED, NOW.replace(tzinfo=None))), (), "/placed_at"),
+        (
+            orders_rs,
+            "orders.cancelled",
+            dumped(Order(ID, Status.PLACED, NOW.replace(tzinfo=None))),
+            (),
+            "/placed_at",
+        ),
         (orders_rs, "numbers", b'[1,"x"]', (), "/1"),
-        (shapes_rs, "everything", dumped(EVERYTHING).replace(b'"a_float":0.5', b'"a_float":1'), (), "/a_float"),
+        (
+            shapes_rs,
+            "everything",
+            dumped(EVERYTHING).replace(b'"a_float":0.5', b'"a_float":1'),
+            (),
+            "/a_float",
+        ),
         (shapes_rs, "everything", dumped(EVERYTHING).replace(b'"level":10', b'"level":2'), (), "/level"),
         (shapes_rs, "everything", dumped(EVERYTHING).replace(b'"pair":[1,"a"]', b'"pair":[1]'), (), "/pair"),
         (shapes_rs, "pages", b'{"items":[{"id":1,"other":2}]}', (), "/items/0/other"),

@@ -33,7 +33,9 @@ async def delivered(address: str, payload: bytes) -> list[AMGISendEvent]:
     return events
 
 
-(event,) = asyncio.run(delivered("user.42.events", b'{"event":"renamed","at":"2026-03-15T12:00:00Z","name":"Grace"}'))
+(event,) = asyncio.run(
+    delivered("user.42.events", b'{"event":"renamed","at":"2026-03-15T12:00:00Z","name":"Grace"}')
+)
 # Nobody has written the handler.
 assert event["type"] == "message.nack" and "not implemented" in event["message"], event
 # What does not fit the document is put aside where it says.

@@ -11,7 +11,10 @@ async def receive():
 @pytest.mark.parametrize(
     ["address", "expected"],
     [
-        ("orders.placed", [("message.send", "orders.confirmed", b'{"id":1,"customer":"ada"}'), ("message.ack", None, None)]),
+        (
+            "orders.placed",
+            [("message.send", "orders.confirmed", b'{"id":1,"customer":"ada"}'), ("message.ack", None, None)],
+        ),
         ("orders.cancelled", [("message.nack", None, None)]),
     ],
 )

@@ -229,7 +229,9 @@ class Amqp(Broker):
     async def publish(self, name, payload):
         import aio_pika
 
-        await self.channel.default_exchange.publish(aio_pika.Message(payload, message_id="1"), routing_key=name)
+        await self.channel.default_exchange.publish(
+            aio_pika.Message(payload, message_id="1"), routing_key=name
+        )
 
     async def collect(self, name):
         seen = self.seen[name] = []

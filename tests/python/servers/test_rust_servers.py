@@ -170,7 +170,9 @@ async def test_strict_scopes_are_those_of_pythons_servers(kind):
         assert rust == python
 
 
-@pytest.mark.parametrize(["kind", "wildcard", "names"], [(Mqtt, "+/numbers", "a/numbers"), (Nats, "*.numbers", "a.numbers")])
+@pytest.mark.parametrize(
+    ["kind", "wildcard", "names"], [(Mqtt, "+/numbers", "a/numbers"), (Nats, "*.numbers", "a.numbers")]
+)
 async def test_wildcards(kind, wildcard, names):
     addresses = []
 

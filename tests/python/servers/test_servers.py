@@ -250,7 +250,9 @@ def test_amgi_kafka_event_source_mapping(monkeypatch):
         sends, recorded = Sends(), Recorded()
         handler = KafkaEventSourceMappingHandler(recorded, message_send=sends, on_nack="error")
         for first in range(0, COUNT, 50):
-            handler(event([record("counted", each, NUMBERS[each]) for each in range(first, first + 50)]), None)
+            handler(
+                event([record("counted", each, NUMBERS[each]) for each in range(first, first + 50)]), None
+            )
         assert set(sends.seen) == SENT and recorded.counts["message.ack"] == COUNT
         with pytest.raises(Exception) as raised:
             handler(event([record("failing", 0, b"{}")]), None)

@@ -38,7 +38,15 @@ class LifespanFailureError(Exception):
 
 
 class BaseServer:
-    """A server of one broker. It runs once."""
+    """A server of one broker. It runs once.
+
+    message_send: async context manager that gives what messages are sent with, instead of the broker.
+    strict: whether scopes are those of the Python server of the broker, and nothing more.
+    attempts: how often a message is tried before it is given up. Default: 5.
+    first_pause, longest_pause: seconds between attempts. Default: 0.1 and 30.
+    dead_letter: address for messages that are given up. Default: the address with `.dlq` behind it, `--dlq` on SQS.
+    more: options of the broker by name, see `OPTIONS` of its module; they are over `given`.
+    """
 
     protocol = ""
 
@@ -46,22 +54,23 @@ class BaseServer:
         self,
         app: AMGIApplication,
         addresses: tuple[str, ...],
-        message_send: MessageSendManager | None,
-        strict: bool,
-        options: dict[str, Any],
+        given: dict[str, Any],
         *,
+        message_send: MessageSendManager | None = None,
+        strict: bool = False,
         attempts: int | None = None,
         first_pause: float | None = None,
         longest_pause: float | None = None,
         dead_letter: str | None = None,
+        **more: Any,
     ) -> None:
         self._app = app
         self._manager = message_send
         self._message_send: MessageSend | None = None
         self._strict = strict
-        given = {name: _text(value) for name, value in options.items() if value is not None}
+        options = {name: _text(value) for name, value in (given | more).items() if value is not None}
         self._native = _Native(
-            self.protocol, list(addresses), given, attempts, first_pause, longest_pause, dead_letter
+            self.protocol, list(addresses), options, attempts, first_pause, longest_pause, dead_letter
         )
 
     async def serve(self) -> None:
@@ -108,8 +117,12 @@ def pattern(address: str, separator: str, one: str, rest: str) -> str:
     """An address with parameters for the wildcards of a broker: `one` stands for a level. There is nothing for `rest`."""
     levels = address.split(separator)
     if rest in levels:
-        raise ValueError(f"{address!r}: there is no wildcard for any number of levels; write a {one!r} for each")
-    return separator.join(f"{{level{index}}}" if level == one else level for index, level in enumerate(levels))
+        raise ValueError(
+            f"{address!r}: there is no wildcard for any number of levels; write a {one!r} for each"
+        )
+    return separator.join(
+        f"{{level{index}}}" if level == one else level for index, level in enumerate(levels)
+    )
 
 
 class _Lifespan:

@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, server_serve
+from amgi_rs._server import BaseServer, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -35,12 +35,7 @@ class Server(BaseServer):
     """Receives from queues, which are made where they are missing.
 
     url: where the broker is, "amqp://user:password@host:port/vhost".
-    message_send: async context manager that gives what messages are sent with, instead of the broker.
-    strict: whether scopes are those of amgi_aio_pika, and nothing more.
-    attempts: how often a message is tried before it is given up. Default: 5.
-    first_pause, longest_pause: seconds between attempts. Default: 0.1 and 30.
-    dead_letter: address for messages that are given up. Default: the address with `.dlq` behind it.
-    options: see `OPTIONS`.
+    more: see `BaseServer`; the options of the broker are `OPTIONS`.
     """
 
     protocol = "amqp"
@@ -50,25 +45,13 @@ class Server(BaseServer):
         app: AMGIApplication,
         *queues: str,
         url: str = "amqp://guest:guest@localhost/",
-        message_send: MessageSendManager | None = None,
-        strict: bool = False,
-        attempts: int | None = None,
-        first_pause: float | None = None,
-        longest_pause: float | None = None,
-        dead_letter: str | None = None,
-        **options: Any,
+        **more: Any,
     ) -> None:
-
         super().__init__(
             app,
             queues,
-            message_send,
-            strict,
-            {"url": url} | options,
-            attempts=attempts,
-            first_pause=first_pause,
-            longest_pause=longest_pause,
-            dead_letter=dead_letter,
+            {"url": url},
+            **more,
         )
 
     def narrow(self, scope: dict[str, Any]) -> None:
@@ -79,9 +62,9 @@ class Server(BaseServer):
         scope["bindings"] = {"amqp": {field: given.get(field) for field in _FIELDS}}
 
 
-def run(app: AMGIApplication, *queues: str, **options: Any) -> None:
+def run(app: AMGIApplication, *queues: str, **more: Any) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    server_serve(Server(app, *queues, **options))
+    server_serve(Server(app, *queues, **more))
 
 
 def _run_cli(

@@ -6,7 +6,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, server_serve
+from amgi_rs._server import BaseServer, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -21,12 +21,7 @@ class Server(BaseServer):
     group_id: consumer group, whose members share the partitions. Without one every instance gets everything that comes from
         now on, and nothing is committed for a next one.
     auto_offset_reset: where a new group begins, "earliest" or "latest".
-    message_send: async context manager that gives what messages are sent with, instead of the broker.
-    strict: whether scopes are those of amgi_aiokafka, and nothing more.
-    attempts: how often a message is tried before it is given up. Default: 5.
-    first_pause, longest_pause: seconds between attempts. Default: 0.1 and 30.
-    dead_letter: address for messages that are given up. Default: the address with `.dlq` behind it.
-    options: see `OPTIONS`.
+    more: see `BaseServer`; the options of the broker are `OPTIONS`.
     """
 
     protocol = "kafka"
@@ -38,13 +33,7 @@ class Server(BaseServer):
         bootstrap_servers: str | list[str] = "localhost",
         group_id: str | None = None,
         auto_offset_reset: str = "latest",
-        message_send: MessageSendManager | None = None,
-        strict: bool = False,
-        attempts: int | None = None,
-        first_pause: float | None = None,
-        longest_pause: float | None = None,
-        dead_letter: str | None = None,
-        **options: Any,
+        **more: Any,
     ) -> None:
         begins = {"earliest": "beginning", "latest": "end"}
         if auto_offset_reset not in begins:
@@ -53,17 +42,12 @@ class Server(BaseServer):
         super().__init__(
             app,
             topics,
-            message_send,
-            strict,
             {
                 "url": "kafka://" + ",".join(servers),
                 "group": group_id or f"amgi-rs-{uuid.uuid4()}",
                 "start": begins[auto_offset_reset],
-            } | options,
-            attempts=attempts,
-            first_pause=first_pause,
-            longest_pause=longest_pause,
-            dead_letter=dead_letter,
+            },
+            **more,
         )
 
     def narrow(self, scope: dict[str, Any]) -> None:
@@ -72,9 +56,9 @@ class Server(BaseServer):
         scope["bindings"] = {"kafka": {"key": key}}
 
 
-def run(app: AMGIApplication, *topics: str, **options: Any) -> None:
+def run(app: AMGIApplication, *topics: str, **more: Any) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    server_serve(Server(app, *topics, **options))
+    server_serve(Server(app, *topics, **more))
 
 
 def _run_cli(
@@ -84,7 +68,8 @@ def _run_cli(
     group_id: str | None = None,
     auto_offset_reset: str = "latest",
 ) -> None:
-    run(app, 
+    run(
+        app,
         *topics,
         bootstrap_servers=bootstrap_servers or ["localhost"],
         group_id=group_id,

@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, pattern, server_serve
+from amgi_rs._server import BaseServer, pattern, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -20,12 +20,7 @@ class Server(BaseServer):
     protocol: 5, or 4 for MQTT 3.1.1, which has no headers; as paho's `MQTTv5` and `MQTTv311`.
     client_id: name of this instance, under which the broker keeps its session. Default: of the program and the machine.
     connect_timeout: seconds that the broker may take to answer.
-    message_send: async context manager that gives what messages are sent with, instead of the broker.
-    strict: whether scopes are those of amgi_paho_mqtt, and nothing more.
-    attempts: how often a message is tried before it is given up. Default: 5.
-    first_pause, longest_pause: seconds between attempts. Default: 0.1 and 30.
-    dead_letter: address for messages that are given up. Default: the address with `.dlq` behind it.
-    options: see `OPTIONS`.
+    more: see `BaseServer`; the options of the broker are `OPTIONS`.
     """
 
     protocol = "mqtt"
@@ -38,13 +33,7 @@ class Server(BaseServer):
         port: int = 1883,
         client_id: str | None = None,
         protocol: int = 5,
-        message_send: MessageSendManager | None = None,
-        strict: bool = False,
-        attempts: int | None = None,
-        first_pause: float | None = None,
-        longest_pause: float | None = None,
-        dead_letter: str | None = None,
-        **options: Any,
+        **more: Any,
     ) -> None:
         versions = {5: "5", 4: "3.1.1"}
         if protocol not in versions:
@@ -53,13 +42,8 @@ class Server(BaseServer):
         super().__init__(
             app,
             tuple(pattern(each, "/", "+", "#") for each in topics),
-            message_send,
-            strict,
-            {"url": f"mqtt://{host}:{port}", "client_id": client_id, "version": versions[protocol]} | options,
-            attempts=attempts,
-            first_pause=first_pause,
-            longest_pause=longest_pause,
-            dead_letter=dead_letter,
+            {"url": f"mqtt://{host}:{port}", "client_id": client_id, "version": versions[protocol]},
+            **more,
         )
 
     def narrow(self, scope: dict[str, Any]) -> None:
@@ -74,10 +58,10 @@ def run(
     host: str = "localhost",
     port: int = 1883,
     client_id: str | None = None,
-    **options: Any,
+    **more: Any,
 ) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    server_serve(Server(app, topic, host, port, client_id, **options))
+    server_serve(Server(app, topic, host, port, client_id, **more))
 
 
 def _run_cli(

@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, pattern, server_serve
+from amgi_rs._server import BaseServer, pattern, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -18,12 +18,7 @@ class Server(BaseServer):
 
     servers: where the brokers are, "nats://host:port", or several of them.
     jetstream: whether messages come from streams, which keep them until they are handled.
-    message_send: async context manager that gives what messages are sent with, instead of the broker.
-    strict: whether scopes are those of amgi_nats, and nothing more.
-    attempts: how often a message is tried before it is given up. Default: 5.
-    first_pause, longest_pause: seconds between attempts. Default: 0.1 and 30.
-    dead_letter: address for messages that are given up. Default: the address with `.dlq` behind it.
-    options: see `OPTIONS`.
+    more: see `BaseServer`; the options of the broker are `OPTIONS`.
     """
 
     protocol = "nats"
@@ -34,25 +29,14 @@ class Server(BaseServer):
         *subjects: str,
         servers: str | list[str] = "nats://localhost:4222",
         jetstream: bool = False,
-        message_send: MessageSendManager | None = None,
-        strict: bool = False,
-        attempts: int | None = None,
-        first_pause: float | None = None,
-        longest_pause: float | None = None,
-        dead_letter: str | None = None,
-        **options: Any,
+        **more: Any,
     ) -> None:
         urls = [servers] if isinstance(servers, str) else servers
         super().__init__(
             app,
             tuple(pattern(each, ".", "*", ">") for each in subjects),
-            message_send,
-            strict,
-            {"url": ",".join(urls), "jetstream": jetstream} | options,
-            attempts=attempts,
-            first_pause=first_pause,
-            longest_pause=longest_pause,
-            dead_letter=dead_letter,
+            {"url": ",".join(urls), "jetstream": jetstream},
+            **more,
         )
 
     def narrow(self, scope: dict[str, Any]) -> None:
@@ -61,9 +45,9 @@ class Server(BaseServer):
         scope["bindings"] = {"nats": {"reply": reply}}
 
 
-def run(app: AMGIApplication, *subjects: str, **options: Any) -> None:
+def run(app: AMGIApplication, *subjects: str, **more: Any) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    server_serve(Server(app, *subjects, **options))
+    server_serve(Server(app, *subjects, **more))
 
 
 def _run_cli(

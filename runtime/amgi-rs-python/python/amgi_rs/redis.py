@@ -5,7 +5,7 @@ from typing import Any
 from amgi_types import AMGIApplication
 
 from amgi_rs._native import Server as _Native
-from amgi_rs._server import BaseServer, MessageSendManager, server_serve
+from amgi_rs._server import BaseServer, server_serve
 
 __all__ = ["OPTIONS", "Server", "run"]
 
@@ -18,12 +18,7 @@ class Server(BaseServer):
 
     url: where Redis is. "redis://host:port/db"; "rediss://" with TLS, "redis-cluster://" and "redis-sentinel://" too.
     via: "pubsub" or "streams". What is published to nobody is lost; a stream keeps it.
-    message_send: async context manager that gives what messages are sent with, instead of the broker.
-    strict: whether scopes are those of amgi_redis, and nothing more.
-    attempts: how often a message is tried before it is given up. Default: 5.
-    first_pause, longest_pause: seconds between attempts. Default: 0.1 and 30.
-    dead_letter: address for messages that are given up. Default: the address with `.dlq` behind it.
-    options: see `OPTIONS`.
+    more: see `BaseServer`; the options of the broker are `OPTIONS`.
     """
 
     protocol = "redis"
@@ -34,25 +29,13 @@ class Server(BaseServer):
         *channels: str,
         url: str = "redis://localhost",
         via: str = "pubsub",
-        message_send: MessageSendManager | None = None,
-        strict: bool = False,
-        attempts: int | None = None,
-        first_pause: float | None = None,
-        longest_pause: float | None = None,
-        dead_letter: str | None = None,
-        **options: Any,
+        **more: Any,
     ) -> None:
-
         super().__init__(
             app,
             channels,
-            message_send,
-            strict,
-            {"url": url, "via": via} | options,
-            attempts=attempts,
-            first_pause=first_pause,
-            longest_pause=longest_pause,
-            dead_letter=dead_letter,
+            {"url": url, "via": via},
+            **more,
         )
 
     def narrow(self, scope: dict[str, Any]) -> None:
@@ -61,9 +44,9 @@ class Server(BaseServer):
         scope.pop("bindings", None)
 
 
-def run(app: AMGIApplication, *channels: str, **options: Any) -> None:
+def run(app: AMGIApplication, *channels: str, **more: Any) -> None:
     """Serves until SIGINT or SIGTERM, with the arguments of `Server`."""
-    server_serve(Server(app, *channels, **options))
+    server_serve(Server(app, *channels, **more))
 
 
 def _run_cli(
