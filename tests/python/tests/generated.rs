@@ -6,22 +6,12 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use amgi_brokers_tests::python;
 use amgi_golden_tests::root;
-use common::{folder, generate, run, wheel};
+use common::{environment, folder, generate, run, wheel};
 
 #[test]
 fn a_generated_crate_is_a_wheel() {
     let wheel = wheel(&generate(&root().join("specs/user.yaml"), "users"), "users");
-    let clean = folder("clean");
-    let _ = fs::remove_dir_all(&clean);
-    run(Command::new("python3").args(["-m", "venv"]).arg(&clean));
-    let interpreter = clean.join("bin/python3");
-    let mut pip = Command::new(&interpreter);
-    run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).arg(&wheel));
-    let mut pip = Command::new(&interpreter);
-    let installed = run(pip.args(["-m", "pip", "list", "--disable-pip-version-check", "--format", "freeze"]));
-    let names: Vec<&str> = installed.lines().filter_map(|line| line.split("==").next()).collect();
-    let ours: Vec<&&str> = names.iter().filter(|name| !["pip", "setuptools"].contains(name)).collect();
-    assert_eq!(ours, [&"amgi-types", &"users"], "{installed}");
+    let interpreter = environment("clean", &wheel, &["amgi-types", "users"]);
 
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("generated");
     assert_eq!(run(Command::new(&interpreter).arg(scripts.join("uses.py"))), "done\n");

@@ -5,25 +5,55 @@ mod common;
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     sync::OnceLock,
 };
 
 use amgi_brokers_tests::{
     Emulator, Kafka, Mosquitto, NatsServer, RabbitMq, RedisServer, Sqs, install, python_servers, python_tools,
 };
-use common::{folder, pytest, wheel};
+use common::{environment, folder, pytest, run, wheel};
+
+fn built(name: &str, package: &str) -> PathBuf {
+    wheel(&Path::new(env!("CARGO_MANIFEST_DIR")).join(package).join("Cargo.toml"), name)
+}
+
+fn amgi_rs() -> &'static Path {
+    static WHEEL: OnceLock<PathBuf> = OnceLock::new();
+    WHEEL.get_or_init(|| built("amgi-rs", "../../runtime/amgi-rs-python"))
+}
 
 /// A folder that Python finds the modules of these tests in: `mirror` and `amgi_rs`.
 fn site() -> &'static Path {
     static SITE: OnceLock<PathBuf> = OnceLock::new();
     SITE.get_or_init(|| {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let wheels = [("mirror", "mirror"), ("amgi-rs", "../../runtime/amgi-rs-python")];
-        let wheels = wheels.map(|(name, package)| wheel(&here.join(package).join("Cargo.toml"), name));
         let site = folder("site");
-        install(&wheels, &site);
+        install(&[built("mirror", "mirror"), amgi_rs().to_owned()], &site);
         site
     })
+}
+
+#[test]
+fn a_clean_environment_takes_amgi_rs() {
+    const SCRIPT: &str = "
+import asyncio
+from importlib.metadata import entry_points
+from amgi_rs import SendError, amqp, kafka, mqtt, nats, redis, sqs
+
+async def app(scope, receive, send):
+    raise RuntimeError('not called')
+
+commands = entry_points(group='amgi_server')
+assert all(callable(command.load()) for command in commands)
+try:
+    asyncio.run(mqtt.Server(app, 'a', '127.0.0.1', 1).serve())
+except ConnectionError:
+    print(issubclass(SendError, OSError), sorted(commands.names))
+";
+    let interpreter = environment("clean-amgi-rs", amgi_rs(), &["amgi-rs", "amgi-types"]);
+    let commands = ["amqp", "kafka", "mqtt", "nats", "redis", "sqs"].map(|name| format!("'amgi-rs-{name}'"));
+    let said = run(Command::new(interpreter).args(["-c", SCRIPT]));
+    assert_eq!(said, format!("True [{}]\n", commands.join(", ")));
 }
 
 #[test]

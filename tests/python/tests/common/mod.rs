@@ -30,6 +30,25 @@ pub(crate) fn wheel(manifest: &Path, name: &str) -> PathBuf {
     amgi_brokers_tests::wheel(manifest, &["--target-dir", &target], &folder("wheels").join(name))
 }
 
+/// The interpreter of an environment in which nothing is but a wheel and what that asks for: `packages`.
+pub(crate) fn environment(name: &str, wheel: &Path, packages: &[&str]) -> PathBuf {
+    let environment = folder(name);
+    let _ = fs::remove_dir_all(&environment);
+    run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+    let interpreter = environment.join("bin/python3");
+    let pip = |args: &[&str]| {
+        let mut pip = Command::new(&interpreter);
+        pip.args(["-m", "pip", "--disable-pip-version-check"]).args(args);
+        pip
+    };
+    run(pip(&["install", "--quiet"]).arg(wheel));
+    let installed = run(&mut pip(&["list", "--format", "freeze"]));
+    let names = installed.lines().filter_map(|line| line.split("==").next());
+    let names: Vec<&str> = names.filter(|name| !["pip", "setuptools"].contains(name)).collect();
+    assert_eq!(names, packages, "{installed}");
+    interpreter
+}
+
 /// Runs the tests of a folder, which find modules on this path; every one of them passes.
 pub(crate) fn pytest(python: &Path, folder: &str, path: &[&Path], environment: &[(&str, String)]) {
     let mut pytest = Command::new(python);
