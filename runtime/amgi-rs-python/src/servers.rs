@@ -6,7 +6,7 @@ use amgi::{
     BatchInfo, ByteString, ChannelInfo, Error,
     layer::Backoff,
     protocol::{Protocol as _, ProtocolInfo, Values},
-    server::{Policy, Stop},
+    server::{Exhausted, Policy, Stop},
 };
 use amgi_python::{EventLoop, Running, run};
 use pyo3::{
@@ -99,6 +99,7 @@ impl Server {
         };
         let policy = Policy {
             attempts: attempts.unwrap_or(default.attempts),
+            exhausted: Exhausted::DeadLetter,
             backoff,
             dead_letter: dead_letter.map(ByteString::from),
             ..default
