@@ -1,8 +1,6 @@
 //! From AsyncFast to Rust: of applications in Python, `asyncfast asyncapi` prints a document, which gives a crate, which is a module
 //! of Python that takes the same messages.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,7 +9,7 @@ use std::{
 
 use amgi_brokers_tests::{install, python_servers};
 use amgi_golden_tests::root;
-use common::{folder, generate, pytest, run, wheel};
+use amgi_python_tests::{folder, generate, pytest, run, wheel};
 
 /// The document of an application in a folder.
 fn document(folder_of: &Path, name: &str) -> PathBuf {

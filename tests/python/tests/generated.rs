@@ -1,12 +1,10 @@
 //! What `amgi-gen --python` writes is a wheel, which a clean environment takes; what is in it does what its types say.
 
-mod common;
-
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use amgi_brokers_tests::python;
 use amgi_golden_tests::root;
-use common::{environment, folder, generate, run, wheel};
+use amgi_python_tests::{environment, folder, generate, run, wheel};
 
 #[test]
 fn a_generated_crate_is_a_wheel() {

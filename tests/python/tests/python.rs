@@ -1,8 +1,6 @@
 //! An application in Rust as a module of Python: built as a wheel, installed into a clean environment, tested by pytest with
 //! what AsyncFast's own tests ask, and run by every AMGI server of Python.
 
-mod common;
-
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -12,7 +10,7 @@ use std::{
 use amgi_brokers_tests::{
     Emulator, Kafka, Mosquitto, NatsServer, RabbitMq, RedisServer, Sqs, install, python_servers, python_tools,
 };
-use common::{environment, folder, pytest, run, wheel};
+use amgi_python_tests::{environment, folder, pytest, run, wheel};
 
 fn built(name: &str, package: &str) -> PathBuf {
     wheel(&Path::new(env!("CARGO_MANIFEST_DIR")).join(package).join("Cargo.toml"), name)

@@ -1,7 +1,5 @@
 //! Wheels, and the interpreters that tests run them with.
 
-#![allow(dead_code)] // each test uses a part
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,12 +10,15 @@ use amgi_gen::settings::{Runtime, Settings};
 use amgi_golden_tests::{generated_crate, root, target};
 
 /// A folder of this run.
-pub(crate) fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+pub fn folder(name: &str) -> PathBuf {
+    target().join("tmp/python").join(name)
 }
 
 /// Runs a program; its standard output.
-pub(crate) fn run(command: &mut Command) -> String {
+///
+/// # Panics
+/// When that fails.
+pub fn run(command: &mut Command) -> String {
     let output = command.output().expect("the program is started");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
@@ -25,13 +26,19 @@ pub(crate) fn run(command: &mut Command) -> String {
 }
 
 /// The wheel of a crate. One build folder for all, so that the runtime is built once.
-pub(crate) fn wheel(manifest: &Path, name: &str) -> PathBuf {
+///
+/// # Panics
+/// When that fails.
+pub fn wheel(manifest: &Path, name: &str) -> PathBuf {
     let target = target().display().to_string();
     amgi_brokers_tests::wheel(manifest, &["--target-dir", &target], &folder("wheels").join(name))
 }
 
 /// The interpreter of an environment in which nothing is but a wheel and what that asks for: `packages`.
-pub(crate) fn environment(name: &str, wheel: &Path, packages: &[&str]) -> PathBuf {
+///
+/// # Panics
+/// When that fails.
+pub fn environment(name: &str, wheel: &Path, packages: &[&str]) -> PathBuf {
     let environment = folder(name);
     let _ = fs::remove_dir_all(&environment);
     run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
@@ -50,7 +57,10 @@ pub(crate) fn environment(name: &str, wheel: &Path, packages: &[&str]) -> PathBu
 }
 
 /// Runs the tests of a folder, which find modules on this path; every one of them passes.
-pub(crate) fn pytest(python: &Path, folder: &str, path: &[&Path], environment: &[(&str, String)]) {
+///
+/// # Panics
+/// When that fails.
+pub fn pytest(python: &Path, folder: &str, path: &[&Path], environment: &[(&str, String)]) {
     let mut pytest = Command::new(python);
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto"]);
     pytest.args(["-o", "asyncio_default_fixture_loop_scope=function"]);
@@ -63,7 +73,10 @@ pub(crate) fn pytest(python: &Path, folder: &str, path: &[&Path], environment: &
 }
 
 /// Writes the crate of a document, as `amgi-gen DOCUMENT -o FOLDER --python` does; its manifest. It has no errors.
-pub(crate) fn generate(document: &Path, name: &str) -> PathBuf {
+///
+/// # Panics
+/// When that fails.
+pub fn generate(document: &Path, name: &str) -> PathBuf {
     let folder = generated_crate("python").join(name);
     let _ = fs::remove_dir_all(&folder);
     let runtime = Runtime::Path(root().join("runtime"));
