@@ -21,6 +21,9 @@ use crate::{
     subject::{Route, Subjects},
 };
 
+/// How many acknowledgements are told together, at most.
+const TOGETHER: usize = 64;
+
 /// A consumer that a channel's messages come from.
 #[derive(Debug, Clone)]
 pub(crate) struct Consumer {
@@ -28,6 +31,8 @@ pub(crate) struct Consumer {
     pub(crate) next: String,
     /// When it delivers again what nobody works on.
     pub(crate) ack_wait: Duration,
+    /// How many acknowledgements it may miss while others are waited for.
+    pub(crate) together: usize,
 }
 
 /// Looks for what channels need.
@@ -92,10 +97,16 @@ impl Preparation<'_> {
             }
         };
         self.check(&info, channel, route).map_err(|problem| format!("consumer `{name}` {problem}"))?;
+        // What may be pending is not used up by what is handled.
+        let together = usize::try_from(info.config.max_ack_pending).map_or(TOGETHER, |most| match most {
+            0 => TOGETHER,
+            most => (most / 4).clamp(1, TOGETHER),
+        });
         let ack_wait = info.config.backoff.iter().min().copied().unwrap_or(info.config.ack_wait);
         Ok(Consumer {
             next: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", stream.cached_info().config.name),
             ack_wait: if ack_wait.is_zero() { Duration::from_secs(30) } else { ack_wait },
+            together,
         })
     }
 

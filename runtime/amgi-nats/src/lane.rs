@@ -4,8 +4,8 @@
 //! does another loop take the lead, so messages that are handled at once cost no change of tasks. Loops are made when they are
 //! needed, `concurrency` at most, and stay.
 //!
-//! What must hold: a message is settled once, after its handler; on JetStream, nothing that is here is forgotten by its
-//! consumer because it takes long.
+//! What must hold: a message is settled once, after its handler, and before anything is waited for; on JetStream, nothing that is
+//! here is forgotten by its consumer because it takes long.
 
 use std::{
     future::{Future, poll_fn},
@@ -26,13 +26,13 @@ use async_nats::{Subject, jetstream::AckKind};
 use tokio::{
     sync::{MutexGuard as SourceGuard, OwnedSemaphorePermit},
     task::JoinSet,
-    time::{sleep, timeout_at},
+    time::{sleep, timeout, timeout_at},
 };
 use tracing::{debug, error, warn};
 
 use crate::{
     link::Link,
-    message::{NATS, delivered, field, incoming},
+    message::{NATS, field, incoming},
     order::Order,
     source::Source,
     subject::Route,
@@ -42,6 +42,8 @@ use crate::{
 const LONG: Duration = Duration::from_micros(50);
 /// Every so many messages, that is measured.
 const SAMPLE: u32 = 32;
+/// How long acknowledgements wait for others while nothing comes. Each that is told by itself wakes the thread of the connection.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// What there is to know of a channel.
 pub(crate) struct Setting {
@@ -54,6 +56,8 @@ pub(crate) struct Setting {
     pub(crate) ordered: Option<usize>,
     /// Whether its messages come from a consumer of JetStream.
     pub(crate) jetstream: bool,
+    /// How many acknowledgements are told together, at most, while messages are handled at once.
+    pub(crate) together: usize,
 }
 
 /// A message with what it takes to settle it.
@@ -68,6 +72,9 @@ pub(crate) struct Job {
     /// While it is here.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
+
+/// Where what is handled is to be acknowledged.
+type Acks = Vec<Subject>;
 
 /// A channel that is received from.
 pub(crate) struct Lane<A> {
@@ -181,38 +188,69 @@ impl<A: Application> Lane<A> {
         }
         let mut cx = self.context.clone();
         let (mut count, mut long) = (0_u32, false);
+        let mut acks = Acks::default();
         'lead: loop {
             let mut source = self.lead().await;
             loop {
-                let Some(job) = self.next(&mut source).await else { return };
-                let Some(mut job) = self.enter(job).await else { continue };
+                let Some(job) = self.next(&mut source, &mut acks).await else { return };
+                // Where order is kept, it waits behind another one of its subject.
+                let mut job = match &self.order {
+                    None => job,
+                    Some(order) => {
+                        let mut entered = pin!(order.enter(job));
+                        let entered = match now(entered.as_mut()).await {
+                            Some(entered) => entered,
+                            None => {
+                                self.acknowledge(&mut acks).await;
+                                entered.await
+                            }
+                        };
+                        match entered {
+                            Some(job) => job,
+                            None => continue,
+                        }
+                    }
+                };
                 if self.is_over(&cx) {
                     self.hand_back(job).await;
                     continue;
                 }
-                let message = std::mem::take(&mut job.message);
-                self.put(&mut cx, message, job.delivered);
+                self.put(&mut cx, &mut job);
                 let kept = {
                     let mut handled = pin!(self.handle(&cx, &job));
                     let began = count.is_multiple_of(SAMPLE).then(Instant::now);
                     count = count.wrapping_add(1);
                     let mut led = Some(source);
                     if long && let Some(source) = led.take() {
+                        // Whoever takes the lead may acknowledge what comes behind these.
+                        self.acknowledge(&mut acks).await;
                         self.hand_over(source);
                     }
-                    let at_once = now(handled.as_mut()).await.is_some();
+                    let at_once = now(handled.as_mut()).await;
                     if let Some(began) = began {
                         long = began.elapsed() > LONG;
                     }
-                    if !at_once {
-                        self.take_in_hand(number, job.reply.iter());
-                        if let Some(source) = led.take() {
-                            self.hand_over(source);
+                    let ack = match at_once {
+                        Some(ack) => ack,
+                        None => {
+                            self.take_in_hand(number, job.reply.iter());
+                            if let Some(source) = led.take() {
+                                let told = async {
+                                    self.acknowledge(&mut acks).await;
+                                    self.hand_over(source);
+                                };
+                                tokio::join!(told, handled).1
+                            } else {
+                                handled.await
+                            }
                         }
-                        handled.await;
-                    }
+                    };
+                    acks.extend(ack);
                     led
                 };
+                if kept.is_none() || acks.len() >= self.setting.together {
+                    self.acknowledge(&mut acks).await;
+                }
                 let Some(lead) = kept else {
                     self.follow(&mut cx, number, &job).await;
                     self.take_in_hand(number, [].iter());
@@ -235,14 +273,33 @@ impl<A: Application> Lane<A> {
         source
     }
 
-    /// The next message of this channel.
-    async fn next(&self, source: &mut Source) -> Option<Job> {
+    /// The next message of this channel. What is acknowledged is told before that is waited for.
+    async fn next(&self, source: &mut Source, acks: &mut Acks) -> Option<Job> {
         loop {
             if self.due.load(Ordering::Relaxed) {
                 self.due.store(false, Ordering::Relaxed);
+                self.acknowledge(acks).await;
                 source.hold().await;
             }
-            let async_nats::Message { subject, reply, payload, headers, .. } = source.next().await?;
+            let message = {
+                let mut next = pin!(source.next());
+                match now(next.as_mut()).await {
+                    Some(message) => message,
+                    None if acks.is_empty() => next.await,
+                    None => match timeout(LINGER, next.as_mut()).await {
+                        Ok(message) => message,
+                        Err(_) => {
+                            self.acknowledge(acks).await;
+                            next.await
+                        }
+                    },
+                }
+            };
+            let Some(message) = message else {
+                self.acknowledge(acks).await;
+                return None;
+            };
+            let async_nats::Message { subject, reply, payload, headers, .. } = message;
             let Some(address) = self.setting.route.address(&subject) else {
                 debug!(%subject, "not of this channel; ignored");
                 if let (true, Some(reply)) = (self.setting.jetstream, reply) {
@@ -255,7 +312,7 @@ impl<A: Application> Lane<A> {
                 Job { message: Message::default(), subject, reply: None, delivered: 1, permit: None };
             if let Some(reply) = reply {
                 if self.setting.jetstream {
-                    job.delivered = delivered(&reply);
+                    job.delivered = source.deliveries.of(&reply);
                     if job.delivered > 1 {
                         message.bindings.set(NATS, field::DELIVERED, job.delivered);
                     }
@@ -269,18 +326,12 @@ impl<A: Application> Lane<A> {
         }
     }
 
-    /// Where order is kept: the message again, unless one of its subject is being handled, behind which it waits then.
-    async fn enter(&self, job: Job) -> Option<Job> {
-        match &self.order {
-            Some(order) => order.enter(job).await,
-            None => Some(job),
-        }
-    }
-
-    fn put(&self, cx: &mut Context, message: Message, delivered: u32) {
-        drop(cx.replace(message));
-        if delivered > 1 && self.counts_deliveries() {
-            cx.set_redelivered(delivered - 1);
+    /// Gives a message to the context, in the place of the last one.
+    fn put(&self, cx: &mut Context, job: &mut Job) {
+        cx.swap(&mut job.message);
+        job.message = Message::default();
+        if job.delivered > 1 && self.counts_deliveries() {
+            cx.set_redelivered(job.delivered - 1);
         }
     }
 
@@ -296,10 +347,10 @@ impl<A: Application> Lane<A> {
             if self.is_over(cx) {
                 return self.hand_back(next).await;
             }
-            let message = std::mem::take(&mut next.message);
-            self.put(cx, message, next.delivered);
+            self.put(cx, &mut next);
             self.take_in_hand(number, next.reply.iter());
-            self.handle(cx, &next).await;
+            let mut acks: Acks = self.handle(cx, &next).await.into_iter().collect();
+            self.acknowledge(&mut acks).await;
         }
     }
 
@@ -329,7 +380,8 @@ impl<A: Application> Lane<A> {
         }
     }
 
-    async fn handle(&self, cx: &Context, job: &Job) {
+    /// Has a message handled, and tells what became of it, but for an acknowledgement: where that is to go.
+    async fn handle(&self, cx: &Context, job: &Job) -> Option<Subject> {
         let outcome = deliver(&*self.app, cx, &self.setting.policies).await;
         match &job.reply {
             None => {
@@ -340,6 +392,7 @@ impl<A: Application> Lane<A> {
                         "message lost: NATS without JetStream does not deliver again"
                     );
                 }
+                None
             }
             Some(reply) if self.order.is_some() => Box::pin(self.insist(cx, reply, outcome)).await,
             Some(reply) => self.settle(cx.address(), reply.clone(), outcome, job.delivered).await,
@@ -347,7 +400,7 @@ impl<A: Application> Lane<A> {
     }
 
     /// Delivers until the message is settled, with growing pauses, so that what comes behind it on its subject waits.
-    async fn insist(&self, cx: &Context, reply: &Subject, mut outcome: Outcome) {
+    async fn insist(&self, cx: &Context, reply: &Subject, mut outcome: Outcome) -> Option<Subject> {
         let policy = self.setting.policies.base();
         let mut rounds = 0_u32;
         while !outcome.is_acked() {
@@ -360,13 +413,19 @@ impl<A: Application> Lane<A> {
             }
             outcome = deliver(&*self.app, cx, &self.setting.policies).await;
         }
-        self.settle(cx.address(), reply.clone(), outcome, 1).await;
+        self.settle(cx.address(), reply.clone(), outcome, 1).await
     }
 
-    /// Tells the consumer what became of a message.
-    async fn settle(&self, address: &str, reply: Subject, outcome: Outcome, delivered: u32) {
+    /// Tells the consumer what became of a message, but for an acknowledgement: where that is to go.
+    async fn settle(
+        &self,
+        address: &str,
+        reply: Subject,
+        outcome: Outcome,
+        delivered: u32,
+    ) -> Option<Subject> {
         let kind = match outcome {
-            Outcome::Acked | Outcome::DeadLettered(_) => return self.acknowledge(reply).await,
+            Outcome::Acked | Outcome::DeadLettered(_) => return Some(reply),
             Outcome::Discarded(_) => AckKind::Term,
             Outcome::Nacked { disposition: Disposition::RetryAfter(pause), .. } => AckKind::Nak(Some(pause)),
             Outcome::Nacked { .. } | Outcome::Unsettled => {
@@ -376,12 +435,15 @@ impl<A: Application> Lane<A> {
             }
         };
         self.tell(reply, kind).await;
+        None
     }
 
     /// An empty answer acknowledges.
-    async fn acknowledge(&self, reply: Subject) {
-        if let Err(error) = self.link.client.publish(reply, Bytes::new()).await {
-            debug!(%error, "not acknowledged; it will be delivered again");
+    async fn acknowledge(&self, acks: &mut Acks) {
+        for reply in acks.drain(..) {
+            if let Err(error) = self.link.client.publish(reply, Bytes::new()).await {
+                debug!(%error, "not acknowledged; it will be delivered again");
+            }
         }
     }
 
@@ -395,11 +457,12 @@ impl<A: Application> Lane<A> {
     async fn batches(self: Arc<Self>, number: usize, batch: BatchInfo) {
         let mut contexts: Vec<Context> = Vec::new();
         let (mut jobs, mut settlements, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut acks = Acks::default();
         loop {
             let mut source = self.lead().await;
             let mut until = None;
             while jobs.len() < batch.size.max(1) {
-                let next = self.next(&mut source);
+                let next = self.next(&mut source, &mut acks);
                 let next = match until {
                     None => next.await,
                     Some(until) => match timeout_at(until, next).await {
@@ -412,8 +475,7 @@ impl<A: Application> Lane<A> {
                 if contexts.len() == jobs.len() {
                     contexts.push(self.context.clone());
                 }
-                let message = std::mem::take(&mut job.message);
-                self.put(&mut contexts[jobs.len()], message, job.delivered);
+                self.put(&mut contexts[jobs.len()], &mut job);
                 jobs.push(job);
             }
             if jobs.is_empty() {
@@ -427,7 +489,9 @@ impl<A: Application> Lane<A> {
             for (index, outcome) in outcomes.drain(..) {
                 let address = contexts[index].address();
                 match jobs[index].reply.take() {
-                    Some(reply) => self.settle(address, reply, outcome, jobs[index].delivered).await,
+                    Some(reply) => {
+                        acks.extend(self.settle(address, reply, outcome, jobs[index].delivered).await);
+                    }
                     None if outcome.is_acked() => {}
                     None => warn!(
                         address,
@@ -436,6 +500,7 @@ impl<A: Application> Lane<A> {
                     ),
                 }
             }
+            self.acknowledge(&mut acks).await;
             jobs.clear();
             self.take_in_hand(number, [].iter());
         }

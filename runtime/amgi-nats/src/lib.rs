@@ -412,9 +412,10 @@ impl<A: Application> Running<A> {
             concurrency: if one_by_one { 1 } else { self.config.concurrency },
             ordered: (ordered && !one_by_one).then_some(self.config.inflight),
             jetstream: consumer.is_some(),
+            together: consumer.map_or(1, |consumer| consumer.together),
         };
         // Without JetStream a message that is not finished is lost, so a stop does not cut its attempts short.
-        let stop = if consumer.is_some() { stop } else { Stop::ignoring_signals() };
+        let stop = if setting.jetstream { stop } else { Stop::ignoring_signals() };
         let cx = Context::new(Message::default(), self.state.clone(), self.sender.clone()).with_stop(&stop);
         Ok(Lane::start(&self.app, &self.link, setting, cx, source))
     }

@@ -76,12 +76,26 @@ pub(crate) fn reply_to(message: &Message) -> Result<Option<ByteString>, String> 
     }
 }
 
-/// How often a message was delivered, by the subject that it is acknowledged at:
-/// `$JS.ACK.<stream>.<consumer>.<delivered>.…`, with domain and account in front of the stream on newer servers.
-pub(crate) fn delivered(acknowledge_at: &str) -> u32 {
-    let tokens = acknowledge_at.bytes().filter(|&byte| byte == b'.').count() + 1;
-    let place = if tokens >= 11 { 6 } else { 4 };
-    acknowledge_at.split('.').nth(place).and_then(|token| token.parse().ok()).unwrap_or(1)
+/// How often messages of a consumer were delivered.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    /// What is in front of the count, of the last message.
+    front: String,
+}
+
+impl Deliveries {
+    /// That of a message, by the subject that it is acknowledged at: `$JS.ACK.<stream>.<consumer>.<delivered>.…`, with domain and
+    /// account in front of the stream on newer servers.
+    pub(crate) fn of(&mut self, acknowledge_at: &str) -> u32 {
+        if self.front.is_empty() || !acknowledge_at.starts_with(&self.front) {
+            let mut dots = acknowledge_at.match_indices('.').map(|(at, _)| at);
+            let place = if dots.clone().count() >= 10 { 5 } else { 3 };
+            let count = dots.nth(place).map_or(acknowledge_at.len(), |dot| dot + 1);
+            acknowledge_at[..count].clone_into(&mut self.front);
+        }
+        let count = acknowledge_at[self.front.len()..].split('.').next();
+        count.and_then(|count| count.parse().ok()).unwrap_or(1)
+    }
 }
 
 #[cfg(test)]
@@ -90,9 +104,13 @@ mod tests {
 
     #[test]
     fn deliveries_are_read_from_both_kinds_of_subjects() {
-        assert_eq!(delivered("$JS.ACK.events.durable.3.100.7.1790230470084404000.42"), 3);
-        assert_eq!(delivered("$JS.ACK._.szMpdrwD.events.durable.2.1.1.1790230470084404000.1"), 2);
-        assert_eq!(delivered("elsewhere"), 1);
+        let mut deliveries = Deliveries::default();
+        for _ in 0..2 {
+            assert_eq!(deliveries.of("$JS.ACK.events.durable.3.100.7.1790230470084404000.42"), 3);
+            assert_eq!(deliveries.of("$JS.ACK.events.durable.12.100.7.1790230470084404000.42"), 12);
+            assert_eq!(deliveries.of("$JS.ACK._.szMpdrwD.events.durable.2.1.1.1790230470084404000.1"), 2);
+            assert_eq!(deliveries.of("elsewhere"), 1);
+        }
     }
 
     #[test]

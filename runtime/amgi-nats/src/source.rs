@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::link::Link;
+use crate::{link::Link, message::Deliveries};
 
 /// How long a request for messages is good.
 const EXPIRES: Duration = Duration::from_secs(60);
@@ -44,6 +44,8 @@ pub(crate) struct Source {
     /// The stop; once that has come, the last moment for a subscription.
     signal: Signal,
     stopping: bool,
+    /// How often its messages were delivered.
+    pub(crate) deliveries: Deliveries,
 }
 
 /// Asking a consumer of JetStream for messages.
@@ -84,7 +86,8 @@ impl Source {
     fn new(subscriber: Subscriber, pull: Option<Pull>, stop: Stop) -> Self {
         let asked = stop.clone();
         let signal = Box::pin(async move { asked.requested().await });
-        Self { subscriber, pull, waiting: VecDeque::new(), stop, signal, stopping: false }
+        let deliveries = Deliveries::default();
+        Self { subscriber, pull, waiting: VecDeque::new(), stop, signal, stopping: false, deliveries }
     }
 
     /// What comes to a subscription until a stop is asked for. What has come by then is still handed out.
@@ -238,9 +241,10 @@ impl Pull {
             "idle_heartbeat": nanos(HEARTBEAT),
         });
         let request = Bytes::from(request.to_string());
-        self.asked = self.most;
         let sent =
             self.link.client.publish_with_reply(self.subject.clone(), self.inbox.clone(), request).await;
+        // Who asks may be given up meanwhile, and then nothing is on its way.
+        self.asked = self.most;
         if let Err(error) = sent {
             debug!(%error, "the connection is closed");
         }

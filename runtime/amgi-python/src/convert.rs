@@ -2,6 +2,8 @@
 //!
 //! What must hold: every field crosses both ways, and what AMGI's types do not allow is an error and no guess.
 
+use std::sync::{Mutex, PoisonError};
+
 use amgi::{BindingValue, Bindings, ByteString, Bytes, Headers, Message};
 use pyo3::{
     exceptions::{PyKeyError, PyTypeError},
@@ -131,7 +133,7 @@ pub fn fill(fields: &Bound<'_, PyDict>, message: &Message) -> PyResult<()> {
     }
     let protocols = PyDict::new(py);
     for binding in &message.bindings {
-        let protocol = PyString::intern(py, &binding.protocol);
+        let protocol = name(py, &binding.protocol);
         let fields = match protocols.get_item(&protocol)? {
             Some(fields) => fields.cast_into::<PyDict>()?,
             None => {
@@ -140,7 +142,7 @@ pub fn fill(fields: &Bound<'_, PyDict>, message: &Message) -> PyResult<()> {
                 fields
             }
         };
-        let field = PyString::intern(py, &binding.field);
+        let field = name(py, &binding.field);
         match &binding.value {
             BindingValue::Null => fields.set_item(field, py.None())?,
             BindingValue::Bool(flag) => fields.set_item(field, flag)?,
@@ -150,4 +152,19 @@ pub fn fill(fields: &Bound<'_, PyDict>, message: &Message) -> PyResult<()> {
         }
     }
     fields.set_item(intern!(py, "bindings"), protocols)
+}
+
+/// The name of a protocol, or of a field of its bindings. There are few, and making them takes longer than looking for them.
+fn name<'py>(py: Python<'py>, text: &ByteString) -> Bound<'py, PyString> {
+    static NAMES: Mutex<Vec<(ByteString, Py<PyString>)>> = Mutex::new(Vec::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, name)) = names.iter().find(|(known, _)| known == text) {
+        return name.bind(py).clone();
+    }
+    let name = PyString::intern(py, text);
+    // An application may make up its own.
+    if names.len() < 64 {
+        names.push((text.clone(), name.clone().unbind()));
+    }
+    name
 }

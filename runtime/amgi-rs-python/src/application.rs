@@ -6,7 +6,7 @@
 use std::{
     future::Future as _,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{self, Poll, Waker},
     time::Duration,
 };
@@ -21,7 +21,7 @@ use pyo3::{
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
     intern,
     prelude::*,
-    types::{PyDict, PyTuple},
+    types::PyDict,
 };
 use tokio::sync::oneshot;
 
@@ -36,7 +36,7 @@ create_exception!(
 #[derive(Clone)]
 pub(crate) struct Half {
     pub(crate) jobs: Jobs,
-    /// Has `submit(line)`, where a line is deliveries that are handled one after the other, `startup(reply)` and
+    /// Has `submit(line)`, with a [`Line`], `startup(reply)` and
     /// `shutdown(reply)`.
     pub(crate) python: Arc<Py<PyAny>>,
 }
@@ -64,33 +64,34 @@ impl PythonApplication {
 
     /// Has one task of Python handle these messages, one after the other.
     async fn hand_over(&self, contexts: &[Context], settlements: &mut Vec<Settlement>) {
-        let (mut line, mut settled) =
-            (Vec::with_capacity(contexts.len()), Vec::with_capacity(contexts.len()));
-        for cx in contexts {
-            let (settle, settlement) = oneshot::channel();
-            line.push(Arc::new(Shared {
-                message: cx.message().clone(),
-                sender: cx.sender().clone(),
-                jobs: self.half.jobs.clone(),
-                settlement: Mutex::new((Settlement::Unsettled, Some(settle))),
-                task: Mutex::default(),
-            }));
-            settled.push(settlement);
-        }
-        let given_up = GivenUp(line.clone());
+        let Some(first) = contexts.first() else { return };
+        let (done, is_done) = oneshot::channel();
+        let work = Work {
+            at: 0,
+            task: None,
+            is_given_up: false,
+            settlements: Vec::with_capacity(contexts.len()),
+            said: Settlement::Unsettled,
+        };
+        let shared = Arc::new(Shared {
+            messages: contexts.iter().map(|cx| cx.message().clone()).collect(),
+            sender: first.sender().clone(),
+            jobs: self.half.jobs.clone(),
+            work: Mutex::new(work),
+        });
+        let given_up = GivenUp(Some(shared.clone()));
+        let line = Line { shared: shared.clone(), done: Mutex::new(Some(done)) };
         let python = self.half.python.clone();
         self.half.jobs.post(Box::new(move |py| {
-            let line = PyTuple::new(py, line.into_iter().map(Delivery))?;
             python.call_method1(py, intern!(py, "submit"), (line,))?;
             Ok(())
         }));
-        // The last one first, so that this task is woken once.
-        let first = settlements.len();
-        for settlement in settled.into_iter().rev() {
-            settlements.push(settlement.await.unwrap_or(Settlement::Unsettled));
-        }
-        settlements[first..].reverse();
+        // It may be dropped instead, where the event loop has ended: what was settled by then is.
+        let _ = is_done.await;
         given_up.not();
+        let mut work = shared.work();
+        work.settlements.resize(contexts.len(), Settlement::Unsettled);
+        settlements.append(&mut work.settlements);
     }
 }
 
@@ -120,114 +121,131 @@ impl Application for PythonApplication {
 }
 
 /// Cancels the work on messages that nobody waits for any longer.
-struct GivenUp(Vec<Arc<Shared>>);
+struct GivenUp(Option<Arc<Shared>>);
 
 impl GivenUp {
     fn not(mut self) {
-        self.0.clear();
+        self.0 = None;
     }
 }
 
 impl Drop for GivenUp {
     fn drop(&mut self) {
-        for delivery in self.0.drain(..) {
-            delivery.jobs.clone().post(Box::new(move |py| {
-                let mut work = locked(&delivery.task);
-                let before = match *work {
-                    Work::Done => return Ok(()),
-                    _ => std::mem::replace(&mut *work, Work::GivenUp),
-                };
-                drop(work);
-                if let Work::Begun(task) = before {
-                    task.call_method0(py, intern!(py, "cancel"))?;
-                }
-                Ok(())
-            }));
-        }
+        let Some(shared) = self.0.take() else { return };
+        shared.jobs.clone().post(Box::new(move |py| {
+            let task = {
+                let mut work = shared.work();
+                work.is_given_up = true;
+                work.task.take()
+            };
+            if let Some(task) = task {
+                task.call_method0(py, intern!(py, "cancel"))?;
+            }
+            Ok(())
+        }));
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// How far the work on a line is.
+struct Work {
+    /// Which message is worked on, or the next one.
+    at: usize,
+    /// What works on it.
+    task: Option<Py<PyAny>>,
+    /// Nobody waits for the rest any longer.
+    is_given_up: bool,
+    /// Of those before it.
+    settlements: Vec<Settlement>,
+    /// What the application has said of it.
+    said: Settlement,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How far the work on a message is.
-#[derive(Default)]
-enum Work {
-    #[default]
-    Waiting,
-    /// By this task.
-    Begun(Py<PyAny>),
-    Done,
-    GivenUp,
-}
-
 struct Shared {
-    message: Message,
+    messages: Vec<Message>,
     sender: Arc<dyn MessageSend>,
     jobs: Jobs,
-    /// What the application has said, and who waits for it.
-    settlement: Mutex<(Settlement, Option<oneshot::Sender<Settlement>>)>,
-    task: Mutex<Work>,
+    work: Mutex<Work>,
 }
 
-/// A message for the application, and what it says of it.
+impl Shared {
+    fn work(&self) -> MutexGuard<'_, Work> {
+        locked(&self.work)
+    }
+}
+
+/// Messages for the application, which are handled one after the other, and what it says of them.
 #[pyclass(frozen, module = "amgi_rs._native")]
-pub(crate) struct Delivery(Arc<Shared>);
+pub(crate) struct Line {
+    shared: Arc<Shared>,
+    /// Who waits for the last of them.
+    done: Mutex<Option<oneshot::Sender<()>>>,
+}
 
 #[pymethods]
-impl Delivery {
-    /// Says that `task` works on it now; false where nobody waits for it any longer.
-    fn begin(&self, task: Py<PyAny>) -> bool {
-        let mut work = locked(&self.0.task);
-        if matches!(*work, Work::GivenUp) {
-            return false;
-        }
-        *work = Work::Begun(task);
-        true
-    }
-
-    /// Whether nobody waits for it any longer.
-    #[getter]
-    fn is_given_up(&self) -> bool {
-        matches!(*locked(&self.0.task), Work::GivenUp)
-    }
-
-    /// Where the message comes from.
-    #[getter]
-    fn address(&self) -> &str {
-        &self.0.message.address
-    }
-
-    /// The scope `message`; `extensions` are left out where they are None.
-    fn scope<'py>(
+impl Line {
+    /// Begins the next message, by `task`: its scope, with copies of the state and of the extensions, where there are any. None when
+    /// there is nothing more to do.
+    fn begin<'py>(
         &self,
         py: Python<'py>,
+        task: Py<PyAny>,
         state: &Bound<'py, PyDict>,
         extensions: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyDict>> {
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let at = {
+            let mut work = self.shared.work();
+            if work.is_given_up || work.at == self.shared.messages.len() {
+                return Ok(None);
+            }
+            work.task = Some(task);
+            work.at
+        };
+        let Some(message) = self.shared.messages.get(at) else { return Ok(None) };
         let scope = PyDict::new(py);
         scope.set_item(intern!(py, "type"), intern!(py, "message"))?;
         let amgi = PyDict::new(py);
         amgi.set_item(intern!(py, "version"), intern!(py, "2.0"))?;
         amgi.set_item(intern!(py, "spec_version"), intern!(py, "2.0"))?;
         scope.set_item(intern!(py, "amgi"), amgi)?;
-        convert::fill(&scope, &self.0.message)?;
+        convert::fill(&scope, message)?;
         scope.set_item(intern!(py, "state"), state.copy()?)?;
         if let Some(extensions) = extensions {
             scope.set_item(intern!(py, "extensions"), extensions.copy()?)?;
         }
-        Ok(scope)
+        Ok(Some(scope))
     }
 
-    /// `message.ack`.
-    fn ack(&self) -> PyResult<()> {
-        self.settle(Settlement::Ack)
+    /// Whether nobody waits for it any longer.
+    #[getter]
+    fn is_given_up(&self) -> bool {
+        self.shared.work().is_given_up
     }
 
-    /// `message.nack`, with the fields of the extension `amgi.settlement`, if it has them.
-    #[pyo3(signature = (message, disposition = None, delay = None))]
-    fn nack(&self, message: String, disposition: Option<&str>, delay: Option<f64>) -> PyResult<()> {
+    /// Where the message comes from that was begun last.
+    #[getter]
+    fn address(&self) -> Option<&str> {
+        let at = self.shared.work().at;
+        self.shared.messages.get(at).map(|message| &*message.address)
+    }
+
+    /// `message.ack` of the message at this place.
+    fn ack(&self, at: usize) -> PyResult<()> {
+        self.settle(at, Settlement::Ack)
+    }
+
+    /// `message.nack` of the message at this place, with the fields of the extension `amgi.settlement`, if it has them.
+    #[pyo3(signature = (at, message, disposition = None, delay = None))]
+    fn nack(
+        &self,
+        at: usize,
+        message: String,
+        disposition: Option<&str>,
+        delay: Option<f64>,
+    ) -> PyResult<()> {
         let disposition = match (disposition, delay) {
             (None | Some("retry"), None) => Disposition::Retry,
             (None | Some("retry"), Some(delay)) => Disposition::RetryAfter(
@@ -241,31 +259,17 @@ impl Delivery {
                 return Err(PyValueError::new_err(why));
             }
         };
-        self.settle(Settlement::Fail { disposition, reason: Reason::Failed(message) })
+        self.settle(at, Settlement::Fail { disposition, reason: Reason::Failed(message) })
     }
 
-    /// It is not begun, since one before it has failed: it is handed over again, when that one is settled.
-    fn skip(&self) {
-        let reason = Reason::Failed("not begun, since a message before it failed".to_owned());
-        let said = Settlement::Fail { disposition: Disposition::RetryAfter(Duration::ZERO), reason };
-        if let Some(settle) = locked(&self.0.settlement).1.take() {
-            let _ = settle.send(said);
-        }
-    }
-
-    /// The application is done with it: it is settled as it said, or not at all; `failure` is what it raised. Whether it was
-    /// acknowledged.
+    /// The application is done with the message: it is settled as it said, or not at all; `failure` is what it raised. Those behind
+    /// one that was not acknowledged are handed over again, when that one is settled. Whether nobody waits for it any longer.
     #[pyo3(signature = (failure = None))]
     fn end(&self, failure: Option<String>) -> bool {
-        let mut work = locked(&self.0.task);
-        if !matches!(*work, Work::GivenUp) {
-            *work = Work::Done;
-        }
-        drop(work);
-        let mut settlement = locked(&self.0.settlement);
-        let Some(settle) = settlement.1.take() else { return false };
-        let said = std::mem::replace(&mut settlement.0, Settlement::Unsettled);
-        let said = match (said, failure) {
+        let mut work = self.shared.work();
+        // It goes on with something else.
+        work.task = None;
+        let said = match (std::mem::replace(&mut work.said, Settlement::Unsettled), failure) {
             // What it had said before counts.
             (Settlement::Unsettled, Some(text)) => {
                 Settlement::Fail { disposition: Disposition::Retry, reason: Reason::Failed(text) }
@@ -273,14 +277,38 @@ impl Delivery {
             (said, _) => said,
         };
         let is_acked = said == Settlement::Ack;
-        let _ = settle.send(said);
-        is_acked
+        work.settlements.push(said);
+        let count = self.shared.messages.len();
+        // Who waits takes the settlements as soon as they are told: what is left to do is said by the place alone.
+        work.at += 1;
+        if !is_acked {
+            work.at = count;
+            work.settlements.resize_with(count, || Settlement::Fail {
+                disposition: Disposition::RetryAfter(Duration::ZERO),
+                reason: Reason::Failed("not begun, since a message before it failed".to_owned()),
+            });
+        }
+        if work.at == count
+            && let Some(done) = locked(&self.done).take()
+        {
+            let _ = done.send(());
+        }
+        work.is_given_up
+    }
+
+    /// Nothing more is done: what was not settled by now is not.
+    fn abandon(&self) {
+        let mut work = self.shared.work();
+        work.task = None;
+        work.at = self.shared.messages.len();
+        drop(work);
+        drop(locked(&self.done).take());
     }
 
     /// `message.send`: true when the message is in the broker's hands already, else `future` ends when it is.
     fn send(&self, py: Python<'_>, event: &Bound<'_, PyDict>, future: Py<PyAny>) -> PyResult<bool> {
         let message = convert::message(event)?;
-        let (sender, jobs) = (self.0.sender.clone(), self.0.jobs.clone());
+        let (sender, jobs) = (self.shared.sender.clone(), self.shared.jobs.clone());
         let mut sending = Box::pin(async move { sender.send(message).await });
         let done = py.detach(|| {
             let _inside = runtime().enter();
@@ -301,13 +329,14 @@ impl Delivery {
     }
 }
 
-impl Delivery {
-    fn settle(&self, said: Settlement) -> PyResult<()> {
-        let mut settlement = locked(&self.0.settlement);
-        if settlement.0 != Settlement::Unsettled {
+impl Line {
+    /// The message `at` this place of the line is to be settled so.
+    fn settle(&self, at: usize, said: Settlement) -> PyResult<()> {
+        let mut work = self.shared.work();
+        if work.at != at || work.said != Settlement::Unsettled {
             return Err(PyRuntimeError::new_err("the message was acknowledged, or not, before"));
         }
-        settlement.0 = said;
+        work.said = said;
         Ok(())
     }
 }

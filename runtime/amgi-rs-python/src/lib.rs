@@ -6,7 +6,7 @@ mod servers;
 use pyo3::prelude::*;
 
 use crate::{
-    application::{Delivery, SendError},
+    application::{Line, SendError},
     servers::Server,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     amgi_python::log();
-    module.add_class::<Delivery>()?;
+    module.add_class::<Line>()?;
     module.add_class::<Server>()?;
     module.add_class::<amgi_python::EventLoop>()?;
     module.add("SendError", module.py().get_type::<SendError>())

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 from asyncfast import AsyncFast, MessageSender
@@ -92,6 +93,33 @@ async def test_what_fails_is_tried_again(kind):
             await until(lambda: len(application.handled) >= 20)
         assert sorted(application.handled) == list(range(20))
         assert set(application.failed.values()) == {3}
+
+
+@pytest.mark.parametrize("kind", [Kafka, RedisStreams])
+async def test_nothing_behind_what_fails_is_begun(kind):
+    # By partition, where there are some.
+    begun, handled = defaultdict(list), defaultdict(list)
+
+    async def app(scope, receive, send):
+        if scope["type"] != "message":
+            raise RuntimeError("no lifespan")
+        number = json.loads(scope["payload"])["id"]
+        lane = scope["bindings"].get("kafka", {}).get("partition")
+        begun[lane].append(number)
+        # Now and then also where a task gives way to others.
+        if number % 31 < 2 and begun[lane].count(number) == 1:
+            raise ValueError("not now")
+        handled[lane].append(number)
+        await send({"type": "message.ack"})
+
+    async with kind() as broker:
+        await publish(broker, "failing", NUMBERS)
+        async with serving(broker.of_rust(app, "failing", attempts=100, first_pause=0.001)):
+            await until(lambda: sum(map(len, handled.values())) >= COUNT)
+    assert sorted(number for lane in handled.values() for number in lane) == list(range(COUNT))
+    for lane, numbers in handled.items():
+        assert numbers == sorted(numbers)
+        assert begun[lane] == [number for number in numbers for _ in range(2 if number % 31 < 2 else 1)]
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -188,30 +188,26 @@ class _Lifespan:
             await self.ready.wait()
 
 
-class _Send:
-    """The `send` of one message."""
+def _sender(line: Any, at: int, message_send: MessageSend | None) -> Callable[[Any], Awaitable[None]]:
+    """The `send` of the message at this place of a line."""
 
-    __slots__ = ("_delivery", "_message_send")
-
-    def __init__(self, delivery: Any, message_send: MessageSend | None) -> None:
-        self._delivery = delivery
-        self._message_send = message_send
-
-    async def __call__(self, event: Any) -> None:
+    async def send(event: Any) -> None:
         kind = event["type"]
         if kind == "message.ack":
-            self._delivery.ack()
+            line.ack(at)
         elif kind == "message.nack":
-            self._delivery.nack(event["message"], event.get("disposition"), event.get("delay"))
+            line.nack(at, event["message"], event.get("disposition"), event.get("delay"))
         elif kind == "message.send":
-            if self._message_send is not None:
-                await self._message_send(event)
+            if message_send is not None:
+                await message_send(event)
             else:
                 future = asyncio.get_running_loop().create_future()
-                if not self._delivery.send(event, future):
+                if not line.send(event, future):
                     await future
         else:
             raise ValueError(f"AMGI has no event {kind!r}")
+
+    return send
 
 
 class _Half:
@@ -235,6 +231,7 @@ class _Half:
         self._idle: list[asyncio.Future[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_pumping = False
+        self._is_closing = False
         self._burst = 1
 
     def ready(self) -> None:
@@ -263,7 +260,7 @@ class _Half:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def submit(self, line: tuple[Any, ...]) -> None:
+    def submit(self, line: Any) -> None:
         """Has messages handled, one after the other."""
         self._waiting.append(line)
         if not self._is_pumping:
@@ -295,14 +292,12 @@ class _Half:
         while True:
             while self._waiting:
                 line = self._waiting.popleft()
-                for index, delivery in enumerate(line):
+                at = 0
+                while await self._handle(line, at, task):
+                    at += 1
                     handled += 1
                     if handled % _TURN == 0:
                         await asyncio.sleep(0)
-                    if not await self._handle(delivery, task):
-                        for behind in line[index + 1 :]:
-                            behind.skip()
-                        break
             if len(self._idle) >= _IDLE:
                 return
             turn = self._loop.create_future()
@@ -313,28 +308,32 @@ class _Half:
                 if turn in self._idle:
                     self._idle.remove(turn)
 
-    async def _handle(self, delivery: Any, task: Any) -> bool:
-        """Whether it was acknowledged."""
-        if not delivery.begin(task):
-            return False
+    async def _handle(self, line: Any, at: int, task: Any) -> bool:
+        """False when there is nothing more to do in a line."""
         failure = None
         try:
-            scope = delivery.scope(self._lifespan.state, self._extensions)
+            scope = line.begin(task, self._lifespan.state, self._extensions)
+            if scope is None:
+                return False
             if self._narrow is not None:
                 self._narrow(scope)
-            await self._app(scope, _receive, _Send(delivery, self._message_send))
+            await self._app(scope, _receive, _sender(line, at, self._message_send))
         except asyncio.CancelledError:
-            if not delivery.is_given_up:
+            if self._is_closing or not line.is_given_up:
+                line.abandon()
                 raise
         except Exception as error:
-            _logger.exception("the application failed at a message from %s", delivery.address)
+            _logger.exception("the application failed at a message from %s", line.address)
             failure = f"{type(error).__name__}: {error}"
-        if delivery.is_given_up and sys.version_info >= (3, 11):
+        except BaseException:
+            line.abandon()
+            raise
+        if line.end(failure) and sys.version_info >= (3, 11):
             task.uncancel()
-        acked: bool = delivery.end(failure)
-        return acked
+        return True
 
     async def close(self) -> None:
+        self._is_closing = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -9,16 +9,16 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use crate::service;
+use crate::service::{self, Service};
 
 /// Longest time that an end may take once it was asked for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An instance, which may be killed and started again under the same name.
 pub(crate) struct Instance {
-    redrive: bool,
+    service: Service,
     args: Vec<String>,
     journal: PathBuf,
     log: PathBuf,
@@ -26,9 +26,15 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Starts it. Its log is added to. With `redrive` it leaves dead letters to the queue.
-    pub(crate) fn start(redrive: bool, args: Vec<String>, journal: &Path, log: PathBuf) -> io::Result<Self> {
-        let mut instance = Self { redrive, args, journal: journal.to_owned(), log, child: None };
+    /// Starts it. Its log is added to.
+    pub(crate) fn start(
+        service: &Service,
+        args: Vec<String>,
+        journal: &Path,
+        log: PathBuf,
+    ) -> io::Result<Self> {
+        let mut instance =
+            Self { service: service.clone(), args, journal: journal.to_owned(), log, child: None };
         instance.start_again()?;
         Ok(instance)
     }
@@ -36,9 +42,8 @@ impl Instance {
     /// Starts it when it does not run.
     pub(crate) fn start_again(&mut self) -> io::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = self.service.command()?;
         command
-            .args([if self.redrive { service::REDRIVEN } else { service::COMMAND }, "run"])
             .args(&self.args)
             .env(service::JOURNAL, &self.journal)
             .env("RUST_LOG", "warn")

@@ -1,4 +1,4 @@
-//! `chaos`: puts a generated service on a real broker through kills, restarts, cut connections and failing handlers, and counts
+//! `chaos`: puts a service on a real broker through kills, restarts, cut connections and failing handlers, and counts
 //! what became of its messages.
 //!
 //! Exits 0 when every number was handled at least once, in the order that the server promises, and the dead-letter address holds
@@ -24,10 +24,11 @@ use amgi_brokers_tests::Emulator;
 use crate::{
     brokers::{Amqp, Broker, Kafka, Kind, Mqtt, Nats, Redis, Sqs},
     run::{Plan, Report},
+    service::Service,
 };
 
 const HELP: &str = "\
-Puts a generated service on a real broker through kills, restarts, cut connections and failing handlers.
+Puts a service on a real broker through kills, restarts, cut connections and failing handlers.
 
 Usage: cargo run --release -p amgi-tests --bin chaos -- SERVER... [OPTIONS]
 
@@ -43,6 +44,8 @@ SQS runs on an emulator, which has everything in memory. It is not killed: the c
 instead, longer than messages are hidden.
 
 Options:
+  --on PACKAGE       Instead of the generated service, the same with AsyncFast, on the servers of a Python package (python3
+                     with venv, and pip): amgi_rs, for kafka, mqtt, nats and redis, or amgi_aiokafka, for kafka
   --messages N       How many numbers [default: 20000]
   --rate N           How many a second [default: 1000; sqs and sqs-fifo 200, on moto 20]
   --emulator NAME    What sqs and sqs-fifo run on: fauxqs, which gives one message of a group at a time and takes any
@@ -70,9 +73,25 @@ async fn main() -> ExitCode {
     }
 }
 
+/// A Python package, and the servers that it has.
+type Package = (&'static str, &'static [&'static str]);
+
+const PACKAGES: [Package; 2] =
+    [("amgi_rs", &[Kafka::NAME, Mqtt::NAME, Nats::NAME, Redis::NAME]), ("amgi_aiokafka", &[Kafka::NAME])];
+
+/// What is asked for, on every server.
+struct Options {
+    messages: u64,
+    rate: Option<u64>,
+    kind: Kind,
+    /// Where it is not the generated service.
+    package: Option<Package>,
+}
+
 async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn Error>> {
-    let (mut servers, mut messages, mut rate) = (Vec::new(), 20_000, None);
-    let mut kind = Kind { emulator: Emulator::Fauxqs, redrive: false };
+    let mut servers = Vec::new();
+    let kind = Kind { emulator: Emulator::Fauxqs, redrive: false };
+    let mut options = Options { messages: 20_000, rate: None, kind, package: None };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
@@ -80,32 +99,43 @@ async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn E
                 io::stdout().write_all(HELP.as_bytes())?;
                 return Ok(true);
             }
-            "--messages" => messages = value()?.parse()?,
-            "--rate" => rate = Some(value()?.parse::<u64>()?.max(1)),
+            "--messages" => options.messages = value()?.parse()?,
+            "--rate" => options.rate = Some(value()?.parse::<u64>()?.max(1)),
             "--emulator" => {
-                kind.emulator = match value()?.as_str() {
+                options.kind.emulator = match value()?.as_str() {
                     "fauxqs" => Emulator::Fauxqs,
                     "moto" => Emulator::Moto,
                     other => return Err(format!("`{other}` is no emulator: fauxqs, moto").into()),
                 }
             }
-            "--redrive" => kind.redrive = true,
+            "--redrive" => options.kind.redrive = true,
+            "--on" => {
+                let name = value()?;
+                let known = PACKAGES.into_iter().find(|(package, _)| *package == name);
+                options.package =
+                    Some(known.ok_or_else(|| format!("`{name}` is no package: amgi_rs, amgi_aiokafka"))?);
+            }
             _ => servers.push(arg),
         }
     }
     if servers.is_empty() {
         return Err(format!("no server is named\n\n{HELP}").into());
     }
+    if let Some((package, able)) = options.package
+        && let Some(other) = servers.iter().find(|server| !able.contains(&server.as_str()))
+    {
+        return Err(format!("`{other}`: --on {package} is for {}", able.join(", ")).into());
+    }
     let mut good = true;
     for server in &servers {
         good &= match server.as_str() {
-            Kafka::NAME => one::<Kafka>(messages, rate, kind).await?,
-            Amqp::NAME => one::<Amqp>(messages, rate, kind).await?,
-            Mqtt::NAME => one::<Mqtt>(messages, rate, kind).await?,
-            Nats::NAME => one::<Nats>(messages, rate, kind).await?,
-            Redis::NAME => one::<Redis>(messages, rate, kind).await?,
-            Sqs::<false>::NAME => one::<Sqs<false>>(messages, rate, kind).await?,
-            Sqs::<true>::NAME => one::<Sqs<true>>(messages, rate, kind).await?,
+            Kafka::NAME => one::<Kafka>(&options).await?,
+            Amqp::NAME => one::<Amqp>(&options).await?,
+            Mqtt::NAME => one::<Mqtt>(&options).await?,
+            Nats::NAME => one::<Nats>(&options).await?,
+            Redis::NAME => one::<Redis>(&options).await?,
+            Sqs::<false>::NAME => one::<Sqs<false>>(&options).await?,
+            Sqs::<true>::NAME => one::<Sqs<true>>(&options).await?,
             other => return Err(format!("`{other}` is no server\n\n{HELP}").into()),
         };
     }
@@ -113,15 +143,26 @@ async fn chaos(mut args: impl Iterator<Item = String>) -> Result<bool, Box<dyn E
 }
 
 /// Puts a service on one broker through it. Whether every promise was kept.
-async fn one<B: Broker>(messages: u64, rate: Option<u64>, kind: Kind) -> Result<bool, Box<dyn Error>> {
+async fn one<B: Broker>(options: &Options) -> Result<bool, Box<dyn Error>> {
+    let mut kind = options.kind;
     let mut name = B::NAME.to_owned();
     if B::IN_MEMORY {
         name.push_str(if kind.emulator == Emulator::Moto { "-moto" } else { "" });
         name.push_str(if kind.redrive { "-redrive" } else { "" });
+    } else {
+        kind.redrive = false;
     }
-    let folder = PathBuf::from("target/chaos").join(&name);
-    let kind = if B::IN_MEMORY { kind } else { Kind { redrive: false, ..kind } };
-    let plan = Plan { messages, rate: rate.unwrap_or(B::rate(kind)), kind, name, folder };
+    let folder = PathBuf::from("target/chaos");
+    let service = match options.package {
+        Some((package, _)) => {
+            let _ = write!(name, "-{package}");
+            Service::asyncfast(package, &folder)
+        }
+        None if kind.redrive => Service::Redriven,
+        None => Service::Generated,
+    };
+    let (messages, rate) = (options.messages, options.rate.unwrap_or(B::rate(kind)));
+    let plan = Plan { messages, rate, kind, service, folder: folder.join(&name), name };
     let report = run::run::<B>(&plan).await?;
     fs::write(plan.folder.join("report.json"), serde_json::to_string_pretty(&report)? + "\n")?;
     io::stdout().write_all(table(&report).as_bytes())?;

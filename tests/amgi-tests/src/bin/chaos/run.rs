@@ -15,7 +15,7 @@ use crate::{
     brokers::{Broker, DeadLetters, Kind, LANES, Order, Publisher},
     instance::Instance,
     proxy::Proxy,
-    service::is_poisoned,
+    service::{Service, is_poisoned},
 };
 
 /// How long the connection is held.
@@ -35,6 +35,7 @@ pub(crate) struct Plan {
     /// A second.
     pub(crate) rate: u64,
     pub(crate) kind: Kind,
+    pub(crate) service: Service,
     /// What it is called.
     pub(crate) name: String,
     /// For journals and logs.
@@ -99,6 +100,7 @@ pub(crate) async fn run<B: Broker>(plan: &Plan) -> Result<Report, Box<dyn Error>
 /// A run.
 struct Chaos<B> {
     kind: Kind,
+    service: Service,
     folder: PathBuf,
     journal: PathBuf,
     began: Instant,
@@ -126,16 +128,26 @@ impl<B: Broker> Chaos<B> {
         let broker = B::start(proxy.port(), plan.kind).await;
         proxy.forward_to(broker.port());
         let dead_letters = broker.watch().await;
-        let first = Instance::start(
-            plan.kind.redrive,
-            broker.arguments(proxy.port(), 1),
-            &journal,
-            folder.join("1.log"),
-        )?;
+        let service = plan.service.clone();
+        let first =
+            Instance::start(&service, broker.arguments(proxy.port(), 1), &journal, folder.join("1.log"))?;
         // It is there before it is published to, so that no broker needs to keep what nobody has asked for.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let (kind, second, shared, events) = (plan.kind, None, usize::MAX, Vec::new());
-        Ok(Self { kind, folder, journal, began, broker, proxy, dead_letters, first, second, shared, events })
+        Ok(Self {
+            kind,
+            service,
+            folder,
+            journal,
+            began,
+            broker,
+            proxy,
+            dead_letters,
+            first,
+            second,
+            shared,
+            events,
+        })
     }
 
     fn note(&mut self, drawn: &watch::Receiver<u64>, what: &str) {
@@ -177,7 +189,7 @@ impl<B: Broker> Chaos<B> {
                 self.shared = read(&self.journal)?.len();
                 let args = self.broker.arguments(self.proxy.port(), 2);
                 self.second =
-                    Some(Instance::start(self.kind.redrive, args, &self.journal, self.folder.join("2.log"))?);
+                    Some(Instance::start(&self.service, args, &self.journal, self.folder.join("2.log"))?);
             }
             18 => {
                 self.note(drawn, "the first instance is stopped");

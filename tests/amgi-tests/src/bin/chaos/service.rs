@@ -1,24 +1,27 @@
 //! The service that is put through it: generated from `specs/numbers.yaml`, with the command line of every generated
-//! application, and this handler.
+//! application, and this handler. Or the same with AsyncFast.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use amgi::{Application, ChannelInfo, Context, Failure, PolicyInfo, Settlement, StartupError, State};
+
+use amgi_brokers_tests::{install, python_servers, wheel};
+use tokio::process::Command;
 
 amgi_gen_macro::asyncapi!("../../specs/numbers.yaml");
 
 use numbers::{Number, Numbers, NumbersHandler};
 
 /// The first argument that makes this program the service.
-pub(crate) const COMMAND: &str = "service";
+const COMMAND: &str = "service";
 
 /// The same, of one that leaves dead letters to its queues.
-pub(crate) const REDRIVEN: &str = "service-redriven";
+const REDRIVEN: &str = "service-redriven";
 
 /// Names the file that the service writes what it has handled to.
 pub(crate) const JOURNAL: &str = "NUMBERS_JOURNAL";
@@ -29,6 +32,52 @@ pub(crate) const POISONED: u64 = 1000;
 /// Whether the handler refuses this number.
 pub(crate) fn is_poisoned(id: u64) -> bool {
     id % POISONED == POISONED / 2
+}
+
+/// Which one it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Service {
+    /// The generated one.
+    Generated,
+    /// The generated one, which leaves dead letters to its queues.
+    Redriven,
+    /// With AsyncFast.
+    AsyncFast {
+        /// The package that has the server.
+        package: &'static str,
+        interpreter: PathBuf,
+        /// Where it finds that package.
+        site: PathBuf,
+    },
+}
+
+impl Service {
+    /// With AsyncFast on the servers of `package`: `amgi_rs`, which is built and installed below `folder`, or a Python server.
+    pub(crate) fn asyncfast(package: &'static str, folder: &Path) -> Self {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtime/amgi-rs-python/Cargo.toml");
+        let site = folder.join("site");
+        install(&[wheel(Path::new(manifest), &["--release"], &folder.join("wheel"))], &site);
+        Self::AsyncFast { package, interpreter: python_servers(), site }
+    }
+
+    /// What starts it; the broker's URL and the options follow.
+    pub(crate) fn command(&self) -> io::Result<Command> {
+        let ours = |first| {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args([first, "run"]);
+            Ok(command)
+        };
+        match self {
+            Self::Generated => ours(COMMAND),
+            Self::Redriven => ours(REDRIVEN),
+            Self::AsyncFast { package, interpreter, site } => {
+                let mut command = Command::new(interpreter);
+                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/chaos/numbers.py");
+                command.args([script, package]).env("PYTHONPATH", site);
+                Ok(command)
+            }
+        }
+    }
 }
 
 /// Writes down every number before it is acknowledged. A line is one write at the end of the file, so that processes may share
