@@ -72,7 +72,7 @@ impl Service {
             Self::Redriven => ours(REDRIVEN),
             Self::AsyncFast { package, interpreter, site } => {
                 let mut command = Command::new(interpreter);
-                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/chaos/numbers.py");
+                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/chaos/asyncfast_numbers.py");
                 command.args([script, package]).env("PYTHONPATH", site);
                 Ok(command)
             }
