@@ -119,9 +119,10 @@ pub(crate) async fn what_is_nacked_lets_others_pass<S: Subject>(stage: &Stage<S>
                 passed.fetch_add(1, Ordering::SeqCst);
             }
             // Where others pass, it fails until one has.
-            let fails = first
-                && tries.fetch_add(1, Ordering::SeqCst) < if others_may { 100 } else { 2 }
-                && passed.load(Ordering::SeqCst) == 0;
+            let fails = first && {
+                let tries = tries.fetch_add(1, Ordering::SeqCst);
+                if others_may { tries < 100 && passed.load(Ordering::SeqCst) == 0 } else { tries < 2 }
+            };
             async move { if fails { failed(Disposition::Retry) } else { Settlement::Ack } }
         }
     });
