@@ -4,8 +4,8 @@
 //! does another loop take the lead, so messages that are handled at once cost no change of tasks. Loops are made when they are
 //! needed, `concurrency` at most, and stay.
 //!
-//! What must hold: a message is settled once, after its handler, and before anything is waited for; on JetStream, nothing that is
-//! here is forgotten by its consumer because it takes long.
+//! What must hold: a message is settled once, after its handler; what was acknowledged is told before anything is waited for that
+//! may take long, or anybody else leads; on JetStream, nothing that is here is forgotten by its consumer because it takes long.
 
 use std::{
     future::{Future, poll_fn},
@@ -196,20 +196,10 @@ impl<A: Application> Lane<A> {
                 // Where order is kept, it waits behind another one of its subject.
                 let mut job = match &self.order {
                     None => job,
-                    Some(order) => {
-                        let mut entered = pin!(order.enter(job));
-                        let entered = match now(entered.as_mut()).await {
-                            Some(entered) => entered,
-                            None => {
-                                self.acknowledge(&mut acks).await;
-                                entered.await
-                            }
-                        };
-                        match entered {
-                            Some(job) => job,
-                            None => continue,
-                        }
-                    }
+                    Some(order) => match self.first_telling(&mut acks, order.enter(job)).await {
+                        Some(job) => job,
+                        None => continue,
+                    },
                 };
                 if self.is_over(&cx) {
                     self.hand_back(job).await;
@@ -263,6 +253,16 @@ impl<A: Application> Lane<A> {
                 source = lead;
             }
         }
+    }
+
+    /// What the future gives. What is acknowledged is told first, unless that is there at once.
+    async fn first_telling<T>(&self, acks: &mut Acks, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        if let Some(given) = now(future.as_mut()).await {
+            return given;
+        }
+        self.acknowledge(acks).await;
+        future.await
     }
 
     /// Waits for the lead.
