@@ -148,8 +148,7 @@ impl RabbitMq {
         own.child = Some(child);
         let since = Instant::now();
         while since.elapsed() < START {
-            let mut ports = [Some(self.port), self.tls_port].into_iter().flatten();
-            if ports.all(|port| TcpStream::connect(("127.0.0.1", port)).is_ok()) {
+            if [Some(self.port), self.tls_port].into_iter().flatten().all(listens) {
                 return true;
             }
             let child = self.own.as_mut().and_then(|own| own.child.as_mut());
@@ -185,6 +184,11 @@ impl RabbitMq {
         if let Some(mut child) = self.own.as_mut().and_then(|own| own.child.take()) {
             let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
             let _ = child.wait();
+            // Only the script was waited for: what it ran listens for a moment more, and must not be taken for its successor.
+            let since = Instant::now();
+            while since.elapsed() < START && listens(self.port) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 
@@ -271,6 +275,10 @@ impl RabbitMq {
         };
         crate::within("a message in the queue", taking).await
     }
+}
+
+fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
 /// The script itself: that on Debian's PATH runs as another user.
