@@ -199,6 +199,39 @@ amgi_python::module!(\"users\", || {
 }
 
 #[test]
+fn the_server_is_that_of_the_documents_protocol() {
+    let run = |protocol: &str| {
+        let server = format!("servers:\n  broker: {{host: localhost, protocol: {protocol}}}\nchannels:");
+        let document = DOCUMENT
+            .replace("channels:", &server)
+            .replace("address: user.find\n", "address: user/{userId}/find\n    parameters: {userId: {}}\n");
+        let readme = generated(&document, &["--python"]).read("users/README.md");
+        let (_, text) = readme.split_once("pip install . \"asyncfast[standard]\" ").unwrap();
+        let (text, _) = text.split_once("[maturin]").unwrap();
+        text.to_owned()
+    };
+    let told = "user.created ADDRESS...\n```\n\n\
+                `ADDRESS...` stands for addresses of `user/{userId}/find`: the server has to be told of each.\n\n";
+    for (protocol, package, command) in [
+        ("amqps", "amgi-aio-pika", "amgi-aio-pika"),
+        ("kafka-secure", "amgi-aiokafka", "amgi-aiokafka"),
+        ("nats", "amgi-nats", "amgi-nats-push"),
+        ("redis", "amgi-redis", "amgi-redis"),
+        ("sqs", "amgi-aiobotocore", "amgi-aiobotocore-sqs"),
+        // Of this there is none.
+        ("solace", "amgi-aiokafka", "amgi-aiokafka"),
+    ] {
+        assert_eq!(run(protocol), format!("{package}\nasyncfast run {command} users:app {told}"));
+    }
+    assert_eq!(run("https"), "amgi-cloudevents\nasyncfast run amgi-cloudevents-uvicorn users:app\n```\n\n");
+    assert_eq!(
+        run("mqtt"),
+        "amgi-paho-mqtt\nasyncfast run amgi-paho-mqtt users:app user.created\n```\n\n\
+         It subscribes to one topic: run it once for each of `user.created`, `user/+/find`.\n\n"
+    );
+}
+
+#[test]
 fn messages_that_are_called_after_handlers_have_no_stammer() {
     let folder = generated(&DOCUMENT.replace("UserCreated:", "OnUserCreatedMessage:"), &["--python"]);
     let handlers = folder.read("users/src/handlers.rs");

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::view::{dependency, word};
+use super::view::{dependency, spoken, word};
 use crate::{ir::Api, settings::Settings};
 
 /// Names that a module of Python cannot have, or that Python's own modules have: these are found first. Those of Rust's
@@ -27,34 +27,85 @@ pub(crate) fn is_taken(library: &str) -> bool {
     TAKEN.split_whitespace().any(|taken| taken == library)
 }
 
+/// AMGI servers of Python: the feature of ours for the same protocol, the package, the command of `asyncfast run`, and the
+/// addresses that it takes.
+const SERVERS: &[(&str, &str, &str, Takes)] = &[
+    ("amqp", "amgi-aio-pika", "amgi-aio-pika", Takes::All),
+    ("http", "amgi-cloudevents", "amgi-cloudevents-uvicorn", Takes::None),
+    ("kafka", "amgi-aiokafka", "amgi-aiokafka", Takes::All),
+    ("mqtt", "amgi-paho-mqtt", "amgi-paho-mqtt", Takes::Topic),
+    ("nats", "amgi-nats", "amgi-nats-push", Takes::All),
+    ("redis", "amgi-redis", "amgi-redis", Takes::All),
+    ("sqs", "amgi-aiobotocore", "amgi-aiobotocore-sqs", Takes::All),
+];
+
+/// What a server is told to receive from.
+#[derive(Clone, Copy)]
+enum Takes {
+    /// Addresses.
+    All,
+    /// One topic of MQTT, which may have wildcards.
+    Topic,
+    /// Nothing: what comes says its address.
+    None,
+}
+
 /// What templates see of Python.
 #[derive(Debug, Serialize)]
 pub(super) struct Python<'a> {
     /// Where `amgi-python` is found, as TOML.
     dependency: String,
-    /// Arguments of a shell: the addresses that are received from, and `ADDRESS...` where not all are known.
-    addresses: String,
+    /// The server of the document's protocol: its package.
+    server: &'static str,
+    /// And its command.
+    command: &'static str,
+    /// Words of a shell: the application, the addresses that are received from, and `ADDRESS...` where not all are known.
+    arguments: Vec<String>,
     /// Addresses with parameters, which are received from.
     parameters: Vec<&'a str>,
+    /// What to subscribe to, one at a time, where the server takes one alone.
+    topics: Vec<String>,
 }
 
 impl<'a> Python<'a> {
-    pub(super) fn of(api: &'a Api, settings: &Settings) -> Option<Self> {
+    pub(super) fn of(api: &'a Api, settings: &Settings, library: &str) -> Option<Self> {
         if !settings.python {
             return None;
         }
+        let dependency = dependency(&settings.runtime, "amgi-python", &[], true);
         let mut addresses: Vec<Option<&str>> =
             api.handled().map(|(channel, _)| channel.address.as_deref()).collect();
         // The same address may be that of several channels.
         addresses.sort_unstable();
         addresses.dedup();
-        let known = addresses.iter().copied().flatten();
-        let (parameters, plain): (Vec<&str>, Vec<&str>) = known.partition(|address| address.contains('{'));
-        let mut words: Vec<String> = plain.into_iter().map(word).collect();
-        if !parameters.is_empty() || addresses.contains(&None) {
-            words.push("ADDRESS...".to_owned());
+        let protocol = spoken(api).map_or("kafka", |(feature, _)| feature);
+        let &(_, server, command, takes) = SERVERS.iter().find(|(feature, ..)| *feature == protocol)?;
+        let arguments = vec![format!("{library}:app")];
+        let mut python =
+            Self { dependency, server, command, arguments, topics: Vec::new(), parameters: Vec::new() };
+        match takes {
+            Takes::None => {}
+            Takes::Topic => {
+                let topics = addresses.iter().map(|address| address.map_or("ADDRESS".to_owned(), topic));
+                python.topics = topics.collect();
+                python.arguments.extend(python.topics.first().map(|topic| word(topic)));
+            }
+            Takes::All => {
+                let known = addresses.iter().copied().flatten();
+                let (parameters, plain): (Vec<_>, Vec<_>) = known.partition(|address| address.contains('{'));
+                python.arguments.extend(plain.into_iter().map(word));
+                if !parameters.is_empty() || addresses.contains(&None) {
+                    python.arguments.push("ADDRESS...".to_owned());
+                }
+                python.parameters = parameters;
+            }
         }
-        let dependency = dependency(&settings.runtime, "amgi-python", &[], true);
-        Some(Self { dependency, addresses: words.join(" "), parameters })
+        Some(python)
     }
+}
+
+/// What MQTT subscribes to for an address.
+fn topic(address: &str) -> String {
+    let levels = address.split('/').map(|level| if level.contains('{') { "+" } else { level });
+    levels.collect::<Vec<_>>().join("/")
 }

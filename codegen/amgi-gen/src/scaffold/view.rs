@@ -156,8 +156,8 @@ impl<'a> View<'a> {
             spoken: spoken(api).is_some(),
             example: example(api),
             lambda: Lambda::of(api, settings),
+            python: Python::of(api, settings, &library),
             library,
-            python: Python::of(api, settings),
             api,
         }
     }
@@ -213,9 +213,7 @@ fn protocols(api: &Api, settings: &Settings) -> Vec<Protocol> {
 /// The command that runs the application on a broker: the first that there is a server crate for.
 fn run(api: &Api) -> String {
     match spoken(api) {
-        Some(server) => {
-            format!("cargo run -- run {}", word(&server.key))
-        }
+        Some((_, server)) => format!("cargo run -- run {}", word(&server.key)),
         None => "cargo run --features mqtt -- run mqtt://localhost:1883".to_owned(),
     }
 }
@@ -226,14 +224,17 @@ pub(super) fn word(text: &str) -> String {
     if plain && !text.is_empty() { text.to_owned() } else { super::shell(text) }
 }
 
-/// The document's first server that there is a server crate for.
-fn spoken(api: &Api) -> Option<&Server> {
-    // On Lambda nobody runs it by hand.
-    let runs = |feature: &str, names: &[&str], server: &Server| {
-        feature != "lambda" && names.contains(&&*server.protocol)
+/// The document's first server that there is a server crate for, and the crate's feature.
+pub(super) fn spoken(api: &Api) -> Option<(&'static str, &Server)> {
+    let spoken = |server: &'_ Server| {
+        let names = |names: &[&str]| names.contains(&&*server.protocol);
+        // On Lambda nobody runs it by hand.
+        PROTOCOLS
+            .iter()
+            .find(|(feature, _, of)| *feature != "lambda" && names(of))
+            .map(|(feature, ..)| *feature)
     };
-    let spoken = |server: &&Server| PROTOCOLS.iter().any(|(feature, _, names)| runs(feature, names, server));
-    api.servers.iter().find(spoken)
+    api.servers.iter().find_map(|server| Some((spoken(server)?, server)))
 }
 
 pub(super) fn dependency(runtime: &Runtime, name: &str, features: &[&str], optional: bool) -> String {
