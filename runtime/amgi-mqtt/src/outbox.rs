@@ -163,8 +163,8 @@ mod tests {
         outbox.finished(one, Ok(()));
         assert!(answer.try_recv().unwrap().is_ok());
         let (two, mut answer) = request(&mut outbox, 1);
-        outbox.finished(two, Err("NotAuthorized".to_owned()));
-        assert!(answer.try_recv().unwrap().unwrap_err().to_string().contains("NotAuthorized"));
+        outbox.finished(two, Err("Not authorized".to_owned()));
+        assert!(answer.try_recv().unwrap().unwrap_err().to_string().contains("Not authorized"));
         assert_eq!(outbox.len(), 0);
     }
 

@@ -114,6 +114,23 @@ pub(crate) enum WireError {
     Topic,
 }
 
+/// A reason as MQTT writes it, of rumqttc's name for it: "Not authorized" of `NotAuthorized`.
+fn words(reason: &impl std::fmt::Debug) -> String {
+    let name = format!("{reason:?}");
+    let mut words = String::new();
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let begins = letter.is_uppercase() && letters.peek().is_some_and(|next| next.is_lowercase());
+        if begins && !words.is_empty() {
+            words.push(' ');
+            words.extend(letter.to_lowercase());
+        } else {
+            words.push(letter);
+        }
+    }
+    words
+}
+
 /// Takes the next whole packet out of `buffer`.
 pub(crate) fn decode(version: Version, buffer: &mut BytesMut) -> Result<Option<Incoming>, WireError> {
     match version {
@@ -179,9 +196,9 @@ mod tests {
     #[test]
     fn short_forms_are_read() {
         for (bytes, expected) in [
-            (&[0xe0, 0][..], "NormalDisconnection"),
-            (&[0xe0, 1, 0x8b], "ServerShuttingDown"),
-            (&[0xe0, 2, 0x8b, 0], "ServerShuttingDown"),
+            (&[0xe0, 0][..], "Normal disconnection"),
+            (&[0xe0, 1, 0x8b], "Server shutting down"),
+            (&[0xe0, 2, 0x8b, 0], "Server shutting down"),
             (&[0xe0, 1, 0x70], "reason 112"),
         ] {
             let packets = feed(Version::V5, bytes).unwrap();
@@ -191,7 +208,18 @@ mod tests {
             );
         }
         let packets = feed(Version::V5, &[0x40, 3, 0, 1, 0x87]).unwrap();
-        assert!(matches!(&packets[..], [Incoming::PubAck(1, Err(reason))] if reason == "NotAuthorized"));
+        assert!(matches!(&packets[..], [Incoming::PubAck(1, Err(reason))] if reason == "Not authorized"));
+    }
+
+    #[test]
+    fn reasons_are_words() {
+        for (name, expected) in [
+            ("NotAuthorized", "Not authorized"),
+            ("QoSNotSupported", "QoS not supported"),
+            ("ServerBusy", "Server busy"),
+        ] {
+            assert_eq!(words(&format_args!("{name}")), expected);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rumqttc::mqttbytes::{
     v4::{self, ConnectReturnCode, Login, Packet, SubscribeFilter, SubscribeReasonCode},
 };
 
-use super::{ConnAck, Incoming, LARGEST, Outgoing, Publish, WireError};
+use super::{ConnAck, Incoming, LARGEST, Outgoing, Publish, WireError, words};
 
 pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, WireError> {
     let before = buffer.len();
@@ -22,7 +22,7 @@ pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, WireErro
     Ok(Some(match packet {
         Packet::ConnAck(ack) => Incoming::ConnAck(ConnAck {
             session_present: ack.session_present,
-            refused: (ack.code != ConnectReturnCode::Success).then(|| format!("{:?}", ack.code)),
+            refused: (ack.code != ConnectReturnCode::Success).then(|| words(&ack.code)),
             ..ConnAck::default()
         }),
         Packet::Publish(publish) => Incoming::Publish(Publish {

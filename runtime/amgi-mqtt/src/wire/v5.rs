@@ -10,7 +10,7 @@ use rumqttc::v5::mqttbytes::{
     },
 };
 
-use super::{ConnAck, Connect, Filter, Incoming, Outgoing, Publish, WireError};
+use super::{ConnAck, Connect, Filter, Incoming, Outgoing, Publish, WireError, words};
 
 pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, WireError> {
     // DISCONNECT without properties is legal; rumqttc takes it for cut off.
@@ -22,7 +22,7 @@ pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, WireErro
         buffer.advance(2 + usize::from(buffer[1]));
         return Ok(Some(Incoming::Disconnect {
             taken_over: reason.as_ref().is_ok_and(|reason| *reason == DisconnectReasonCode::SessionTakenOver),
-            reason: reason.map_or_else(|_| format!("reason {code}"), |reason| format!("{reason:?}")),
+            reason: reason.map_or_else(|_| format!("reason {code}"), |reason| words(&reason)),
         }));
     }
     let before = buffer.len();
@@ -67,7 +67,7 @@ pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Incoming>, WireErro
                 .into_iter()
                 .map(|code| match code {
                     SubscribeReasonCode::Success(qos) => Ok(qos as u8),
-                    reason => Err(format!("{reason:?}")),
+                    reason => Err(words(&reason)),
                 })
                 .collect(),
         ),
@@ -97,9 +97,10 @@ fn connack(ack: v5::ConnAck) -> ConnAck {
 
 /// The reason code by its name, and what the broker wrote beside it.
 fn said(reason: impl std::fmt::Debug, text: Option<String>) -> String {
+    let reason = words(&reason);
     match text {
-        Some(text) if !text.is_empty() => format!("{reason:?}: {text}"),
-        _ => format!("{reason:?}"),
+        Some(text) if !text.is_empty() => format!("{reason}: {text}"),
+        _ => reason,
     }
 }
 

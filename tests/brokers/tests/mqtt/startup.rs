@@ -47,7 +47,7 @@ async fn a_wrong_password_is_a_clear_error(version: Version) {
     let broker = Mosquitto::with_file("allow_anonymous false\npassword_file {file}\n", "passwords", "");
     let server = Server::new(app()).url(broker.url()).version(version).credentials("me", "secret");
     let error = error_of(server).await;
-    assert!(error.contains("refused the connection: NotAuthorized"), "{error}");
+    assert!(error.contains("refused the connection: Not authorized"), "{error}");
     assert!(!error.contains("secret"), "{error}");
 }
 
@@ -73,7 +73,7 @@ async fn a_refused_subscription_is_a_clear_error(version: Version) {
     let (_socket, error) =
         tokio::join!(broker, error_of(Server::new(app()).url(url.as_str()).version(version)));
     assert!(error.contains("refuses the subscription to `a`") && error.contains(&url), "{error}");
-    assert!(version == Version::V311 || error.contains("NotAuthorized"), "{error}");
+    assert!(version == Version::V311 || error.contains("Not authorized"), "{error}");
 }
 
 const DOCUMENT: &str = r#"{
