@@ -226,7 +226,7 @@ pub(super) fn word(text: &str) -> String {
 
 /// The document's first server that there is a server crate for, and the crate's feature.
 pub(super) fn spoken(api: &Api) -> Option<(&'static str, &Server)> {
-    let spoken = |server: &'_ Server| {
+    let spoken = |server: &Server| {
         let names = |names: &[&str]| names.contains(&&*server.protocol);
         // On Lambda nobody runs it by hand.
         PROTOCOLS
